@@ -1,0 +1,171 @@
+//! The consumer: reads partitions of the log, applies what it reads to the store, and beside that hands every danmaku
+//! to the room's ranker.
+//!
+//! Two tasks: *relay* reads, drops repeats and hands on; *apply* writes to the store behind it, several polls in one
+//! transaction when it falls behind. The commit trails what the store holds durably and what the ranker accounts for.
+
+mod apply;
+mod dedupe;
+mod metrics;
+mod outstanding;
+mod poll;
+
+use std::collections::HashMap;
+
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    link::ToRanker,
+    log::{Log, LogError},
+    room::Rooms,
+    store::{Store, StoreError},
+};
+use dedupe::Dedupe;
+use poll::Poll;
+
+pub use metrics::Metrics;
+
+/// Records taken from a partition at once.
+const POLL_RECORDS_MAX: u32 = 1_000;
+/// Polls between relay and apply; full, the relay waits, so memory stays bounded while the store is away.
+const APPLY_QUEUE: usize = 16;
+
+/// The consumer cannot go on.
+#[derive(Debug, Error)]
+pub enum ConsumerError {
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The store cannot be read at the start.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a consumer works with.
+pub struct Deps {
+    /// Where danmaku come from.
+    pub log: Log,
+    /// Where history and ranking go.
+    pub store: Store,
+    /// Rooms that are served; records of others are passed over.
+    pub rooms: Rooms,
+    /// The ranker of all rooms.
+    pub ranker: ToRanker,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// Runs until `shutdown`; then what was read is applied and committed.
+///
+/// # Errors
+/// [`ConsumerError`]: the log or the store is broken, not merely busy.
+pub async fn run(deps: Deps, shutdown: CancellationToken) -> Result<(), ConsumerError> {
+    let Deps { log, store, rooms, ranker, metrics } = deps;
+    let ToRanker { candidates, accounted } = ranker;
+    let starts = starts(&log, &store).await?;
+    let mut relay = Relay {
+        log: log.clone(),
+        rooms: rooms.clone(),
+        candidates,
+        metrics: metrics.clone(),
+        dedupe: HashMap::new(),
+        next: starts.clone(),
+    };
+    relay.warm().await?;
+    let (polls, queue) = mpsc::channel(APPLY_QUEUE);
+    let applier = apply::Applier::new(log, store, rooms, starts, metrics);
+    let applying = tokio::spawn(applier.run(queue, accounted));
+    let relayed = relay.run(polls, shutdown).await;
+    if let Err(error) = applying.await {
+        tracing::error!(%error, "applying stopped; the log keeps what is left to apply");
+    }
+    relayed
+}
+
+/// Where to start reading each partition.
+///
+/// At the commit; but a store that is behind its log's commit (it was moved away or restored from a copy) is filled
+/// again from the oldest record there is: the store passes over what it has.
+async fn starts(log: &Log, store: &Store) -> Result<Vec<u64>, ConsumerError> {
+    let applied_ends = store.applied_ends(log.partitions()).await?;
+    let mut starts = Vec::with_capacity(applied_ends.len());
+    for (partition, applied_end) in (0_u32..).zip(applied_ends) {
+        let state = log.state(partition).await?;
+        let intact = applied_end >= state.committed;
+        if !intact && state.start > applied_end {
+            tracing::error!(
+                partition,
+                lost_records = state.start - applied_end,
+                "data lost: the store is older than the oldest record of the log; history and ranking miss what lies between"
+            );
+        }
+        starts.push(if intact { state.committed.max(state.start) } else { state.start });
+    }
+    Ok(starts)
+}
+
+struct Relay {
+    log: Log,
+    rooms: Rooms,
+    candidates: mpsc::Sender<crate::link::Candidates>,
+    metrics: Metrics,
+    dedupe: HashMap<u32, Dedupe>,
+    next: Vec<u64>,
+}
+
+impl Relay {
+    /// Reads the window before each start again, so that repeats of what stands there are known.
+    async fn warm(&mut self) -> Result<(), ConsumerError> {
+        for (partition, start) in (0_u32..).zip(self.next.clone()) {
+            let mut from = self.log.rewind(partition, start, dedupe::WINDOW_MS).await?;
+            while from < start {
+                let records = self.log.read(partition, from, POLL_RECORDS_MAX).await?;
+                let Some(last) = records.last() else { break };
+                from = last.offset + 1;
+                let before = records.into_iter().filter(|record| record.offset < start).collect();
+                Poll::read(partition, before, &self.rooms, self.dedupe.entry(partition).or_default(), &self.metrics);
+            }
+        }
+        Ok(())
+    }
+
+    async fn run(mut self, polls: mpsc::Sender<Poll>, shutdown: CancellationToken) -> Result<(), ConsumerError> {
+        let mut ends = self.log.ends();
+        loop {
+            while self.pass(&polls).await? {}
+            tokio::select! {
+                changed = ends.changed() => if changed.is_err() { return Ok(()) },
+                () = shutdown.cancelled() => return Ok(()),
+            }
+        }
+    }
+
+    /// One poll of each partition; false when there was nothing left to read.
+    async fn pass(&mut self, polls: &mpsc::Sender<Poll>) -> Result<bool, ConsumerError> {
+        let mut any = false;
+        for partition in 0..self.log.partitions() {
+            let index = partition as usize;
+            let end = self.log.ends().borrow().get(index).copied().unwrap_or_default();
+            if self.next[index] >= end {
+                continue;
+            }
+            let records = self.log.read(partition, self.next[index], POLL_RECORDS_MAX).await?;
+            // What a damaged log lost is a hole in the offsets.
+            self.next[index] = records.last().map_or(end, |record| record.offset + 1);
+            any = true;
+            let dedupe = self.dedupe.entry(partition).or_default();
+            let poll = Poll::read(partition, records, &self.rooms, dedupe, &self.metrics);
+            for candidates in poll.candidates() {
+                // A ranker that is gone shows in its own health; the log keeps what it missed.
+                let _ = self.candidates.send(candidates).await;
+            }
+            let _ = polls.send(poll).await;
+        }
+        Ok(any)
+    }
+}
+
+#[cfg(test)]
+mod tests;

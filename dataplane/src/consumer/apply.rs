@@ -1,0 +1,153 @@
+//! The writing side of the consumer: polls to the store, then the commit.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval, sleep},
+};
+
+use super::{metrics::Metrics, outstanding::Outstanding, poll::Poll};
+use crate::{
+    link::Accounted,
+    log::Log,
+    room::{RoomId, Rooms},
+    store::{SliceBatch, Store},
+};
+
+/// How often what was applied is made durable and committed.
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
+/// How long to wait before a write that failed is tried again.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// Records in one transaction at the most, so that no transaction grows with the lag.
+const TRANSACTION_RECORDS_MAX: usize = 4_000;
+/// How long records that took full effect stay in the log.
+const LOG_KEPT: Duration = Duration::from_secs(60 * 60);
+
+pub(super) struct Applier {
+    log: Log,
+    store: Store,
+    rooms: Rooms,
+    metrics: Metrics,
+    /// For each partition, the offset after the last one applied, and what the ranker still owes.
+    partitions: Vec<(u64, Outstanding)>,
+    committed: Vec<u64>,
+}
+
+impl Applier {
+    pub(super) fn new(log: Log, store: Store, rooms: Rooms, starts: Vec<u64>, metrics: Metrics) -> Self {
+        let partitions = starts.iter().map(|&start| (start, Outstanding::default())).collect();
+        Self { log, store, rooms, metrics, partitions, committed: starts }
+    }
+
+    /// Runs until the relay has gone and all it read is applied.
+    pub(super) async fn run(mut self, mut polls: mpsc::Receiver<Poll>, mut accounted: mpsc::Receiver<Accounted>) {
+        let mut commit = interval(COMMIT_EVERY);
+        commit.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut trimmed = Instant::now();
+        loop {
+            tokio::select! {
+                poll = polls.recv() => match poll {
+                    Some(first) => self.apply(first, &mut polls).await,
+                    None => break,
+                },
+                Some(done) = accounted.recv() => self.account(&done),
+                _ = commit.tick() => {
+                    self.commit().await;
+                    if trimmed.elapsed() >= LOG_KEPT / 60 {
+                        trimmed = Instant::now();
+                        self.trim().await;
+                    }
+                }
+            }
+        }
+        while let Ok(done) = accounted.try_recv() {
+            self.account(&done);
+        }
+        self.commit().await;
+    }
+
+    async fn apply(&mut self, first: Poll, queue: &mut mpsc::Receiver<Poll>) {
+        let mut polls = vec![first];
+        let mut records = records_of(&polls[0]);
+        while records < TRANSACTION_RECORDS_MAX
+            && let Ok(next) = queue.try_recv()
+        {
+            records += records_of(&next);
+            polls.push(next);
+        }
+        self.metrics.lag.set(i64::try_from(records).unwrap_or(i64::MAX));
+        self.expect_accounts(&polls);
+        let ends: Vec<_> = polls.iter().map(|poll| (poll.partition, poll.end)).collect();
+        let batches: Arc<[SliceBatch]> = polls.into_iter().flat_map(|poll| self.batches(poll)).collect();
+        while let Err(error) = self.store.apply(Arc::clone(&batches)).await {
+            self.metrics.apply_failures.inc();
+            tracing::warn!(%error, "applying is tried again; the log keeps what waits");
+            sleep(RETRY_AFTER).await;
+        }
+        for (partition, end) in ends {
+            let applied = &mut self.partitions[partition as usize].0;
+            *applied = end.max(*applied);
+        }
+        self.metrics.lag.set(0);
+    }
+
+    fn expect_accounts(&mut self, polls: &[Poll]) {
+        for poll in polls {
+            let outstanding = &mut self.partitions[poll.partition as usize].1;
+            for (slice, records) in &poll.slices {
+                for record in records {
+                    outstanding.insert(slice, record.offset);
+                }
+            }
+        }
+    }
+
+    fn batches(&self, poll: Poll) -> Vec<SliceBatch> {
+        let partition = poll.partition;
+        let batch = |((room, shard), records)| {
+            let history_length = self.rooms.find(RoomId::as_str(&room)).map_or(0, |room| room.history_length);
+            SliceBatch { room, shard, partition, history_length, records }
+        };
+        poll.slices.into_iter().map(batch).collect()
+    }
+
+    fn account(&mut self, done: &Accounted) {
+        if let Some((_, outstanding)) = self.partitions.get_mut(done.record.partition as usize) {
+            outstanding.remove_to(&(done.room.clone(), done.shard), done.record.offset);
+        }
+    }
+
+    /// What is taken down first is durable after the confirmation, so it may be committed.
+    async fn commit(&mut self) {
+        let done = |(applied, outstanding): &(u64, Outstanding)| outstanding.first().map_or(*applied, |o| o.min(*applied));
+        let offsets: Vec<u64> = self.partitions.iter().map(done).collect();
+        if offsets == self.committed {
+            return;
+        }
+        if let Err(error) = self.store.confirm().await {
+            tracing::warn!(%error, "commit left for later");
+            return;
+        }
+        match self.log.commit((0..).zip(offsets.iter().copied()).collect()).await {
+            Ok(()) => self.committed = offsets,
+            Err(error) => tracing::warn!(%error, "commit left for later"),
+        }
+    }
+
+    async fn trim(&self) {
+        let before_ms = crate::clock::unix_ms() - i64::try_from(LOG_KEPT.as_millis()).unwrap_or(i64::MAX);
+        loop {
+            match self.log.trim(before_ms).await {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => return tracing::warn!(%error, "old records stay for now"),
+            }
+        }
+    }
+}
+
+
+fn records_of(poll: &Poll) -> usize {
+    poll.slices.values().map(Vec::len).sum()
+}

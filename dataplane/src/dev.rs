@@ -1,0 +1,127 @@
+//! Dev mode: every stage in one process, on an embedded log and store. Only the log and the store differ from a
+//! cluster: the stages do not know that they share a process.
+
+mod banner;
+mod data;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use anyhow::Context;
+use barrage_crds::{LiveRoom, manifest};
+use prometheus_client::registry::Registry;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    consumer,
+    gateway::{self, Listeners},
+    link,
+    log::Log,
+    ranker,
+    room::Rooms,
+    store::Store,
+    token::Keys,
+};
+
+/// Partitions of the embedded log: a few, so that rooms share some and not others, as in a cluster.
+pub const PARTITIONS: u32 = 4;
+
+/// How to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Manifests of the rooms; without one, a room named `demo`.
+    pub manifest: Option<PathBuf>,
+    /// Where all state is kept.
+    pub data: PathBuf,
+    /// Where to listen; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Threads that serve connections.
+    pub shards: usize,
+    /// The gateway's settings.
+    pub gateway: gateway::Config,
+}
+
+/// Runs until `shutdown`; then everything accepted is kept, viewers are sent away, and books are saved.
+///
+/// # Errors
+/// What cannot be opened, read or bound, and what to do about it.
+pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let manifests = match &options.manifest {
+        Some(path) => manifest::load(path)?,
+        None => vec![LiveRoom::demo()],
+    };
+    let rooms = Rooms::new(&manifests, PARTITIONS);
+    let _lock = data::lock(&options.data)?;
+    let keys = Arc::new(Keys::load_or_make(&options.data)?);
+    let mut registry = Registry::with_prefix("barrage");
+    let store = Store::open(&options.data, registry.sub_registry_with_prefix("store"))?;
+    let floors = store.applied_ends(PARTITIONS).await?;
+    let log = Log::open(&options.data, &floors, registry.sub_registry_with_prefix("log"))?;
+    let listeners = Listeners::bind(options.listen, options.shards)?;
+    banner::print(&options, listeners.address(), &rooms, &keys)?;
+    let stages = Stages { log, store, rooms, keys };
+    stages.run(registry, options.gateway, listeners, shutdown).await
+}
+
+struct Stages {
+    log: Log,
+    store: Store,
+    rooms: Rooms,
+    keys: Arc<Keys>,
+}
+
+impl Stages {
+    async fn run(
+        self,
+        mut registry: Registry,
+        config: gateway::Config,
+        listeners: Listeners,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let Self { log, store, rooms, keys } = self;
+        let (to_ranker, from_consumer) = link::candidates();
+        let (to_gateway, frames) = link::frames();
+        let consumer = consumer::Deps {
+            log: log.clone(),
+            store: store.clone(),
+            rooms: rooms.clone(),
+            ranker: to_ranker,
+            metrics: consumer::Metrics::register(registry.sub_registry_with_prefix("consumer")),
+        };
+        let ranker = ranker::Deps {
+            store: store.clone(),
+            rooms: rooms.clone(),
+            consumer: from_consumer,
+            gateway: to_gateway,
+            metrics: ranker::Metrics::register(registry.sub_registry_with_prefix("ranker")),
+        };
+        let metrics = gateway::Metrics::register(registry.sub_registry_with_prefix("gateway"));
+        let registry = Arc::new(registry);
+        let gateway = gateway::Deps { log, store: store.clone(), rooms, keys, frames, metrics, registry };
+
+        // Each stage outlives the one before it: what a gateway accepted still reaches the store and the books. The
+        // ranker ends when no consumer is left. A stage that fails takes the others down.
+        let (gateway_stop, consumer_stop) = (shutdown.child_token(), CancellationToken::new());
+        let mut stages: JoinSet<anyhow::Result<()>> = JoinSet::new();
+        let (stop, consumer_done) = (gateway_stop.clone(), consumer_stop.clone());
+        stages.spawn(async move {
+            let _next = consumer_done.drop_guard();
+            gateway::run(config, listeners, gateway, stop).await.context("gateway")
+        });
+        let stop = gateway_stop.clone();
+        stages.spawn(async move {
+            let _all = stop.drop_guard();
+            consumer::run(consumer, consumer_stop).await.context("consumer")
+        });
+        stages.spawn(async move {
+            let _all = gateway_stop.drop_guard();
+            ranker::run(ranker, CancellationToken::new()).await.context("ranker")
+        });
+        let mut outcome = Ok(());
+        while let Some(ended) = stages.join_next().await {
+            outcome = outcome.and(ended.context("a stage panicked").and_then(|result| result));
+        }
+        store.confirm().await?;
+        outcome
+    }
+}

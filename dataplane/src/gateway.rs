@@ -1,0 +1,156 @@
+//! The gateway: viewers' connections, what they send to the log, what rankers decide to their screens.
+//!
+//! One *shard* per core accepts and serves its own connections on one thread (`SO_REUSEPORT`), so a connection never
+//! crosses threads. The *hub* follows the rankers, encodes each flush once per wire format and hands the same bytes to
+//! every shard; a shard writes them to its viewers in a plain loop of non-blocking writes.
+
+mod admission;
+mod api;
+mod broadcast;
+mod connection;
+mod echo;
+mod encode;
+mod hub;
+mod inbound;
+mod join;
+mod listen;
+mod metrics;
+mod outbox;
+mod page;
+mod problem;
+mod publish;
+mod served;
+mod shard;
+mod upgrade;
+mod websocket;
+
+use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
+
+use prometheus_client::registry::Registry;
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    link::Frame,
+    log::Log,
+    room::Rooms,
+    store::Store,
+    token::Keys,
+};
+use hub::Hub;
+use served::Served;
+
+pub use listen::Listeners;
+pub use metrics::Metrics;
+
+/// Flushes between hub and a shard: more than a second's worth; a shard that is behind by that much skips.
+const SHARD_QUEUE: usize = 128;
+
+/// How a gateway behaves.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Origins besides the gateway's own that pages may connect from, like `https://example.org`.
+    pub allowed_origins: Vec<String>,
+    /// Connections in all.
+    pub connections_max: usize,
+    /// Connections from one address; 0 is no limit.
+    pub connections_per_address_max: usize,
+    /// A connection that sends nothing, not even a pong, for this long is dropped; at half of it, it is pinged.
+    pub idle_timeout: Duration,
+    /// A request must be whole within this time.
+    pub handshake_timeout: Duration,
+    /// A viewer that takes nothing for this long is closed.
+    pub slow_timeout: Duration,
+    /// At shutdown, viewers are told to come back within this time, each at another moment.
+    pub reconnect_spread: Duration,
+    /// Bytes of a danmaku's text.
+    pub content_bytes_max: usize,
+    /// Whether anybody may get a token (`POST /dev/token`).
+    pub dev_tokens: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            allowed_origins: Vec::new(),
+            connections_max: 18_000,
+            connections_per_address_max: 0,
+            idle_timeout: Duration::from_secs(60),
+            handshake_timeout: Duration::from_secs(5),
+            slow_timeout: Duration::from_secs(15),
+            reconnect_spread: Duration::from_secs(5),
+            content_bytes_max: 1024,
+            dev_tokens: false,
+        }
+    }
+}
+
+/// What a gateway works with.
+pub struct Deps {
+    /// Where accepted danmaku go.
+    pub log: Log,
+    /// History and ranking for those who join and for the HTTP API.
+    pub store: Store,
+    /// Rooms that are served.
+    pub rooms: Rooms,
+    /// What tokens are verified with.
+    pub keys: Arc<Keys>,
+    /// What the rankers decided.
+    pub frames: mpsc::Receiver<Frame>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What `/metrics` shows.
+    pub registry: Arc<Registry>,
+}
+
+/// The gateway cannot go on.
+#[derive(Debug, Error)]
+pub enum GatewayError {
+    /// The address cannot be had.
+    #[error("cannot listen on {address}: {source}. Is something else there? Choose another with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// No thread for a shard.
+    #[error("cannot start a shard: {0}")]
+    Shard(std::io::Error),
+}
+
+/// Serves until `shutdown`; then viewers are sent away, what they sent is kept, and connections end.
+///
+/// # Errors
+/// [`GatewayError`].
+pub async fn run(
+    config: Config,
+    listeners: Listeners,
+    deps: Deps,
+    shutdown: CancellationToken,
+) -> Result<(), GatewayError> {
+    let Deps { log, store, rooms, keys, frames, metrics, registry } = deps;
+    let served = Arc::new(Served::new(config, log, store, &rooms, keys, metrics));
+    let router = api::router(Arc::clone(&served), registry);
+    let mut mailboxes = Vec::new();
+    let mut threads = Vec::new();
+    for (index, listener) in listeners.into_shards().into_iter().enumerate() {
+        let (mailbox, flushes) = mpsc::channel(SHARD_QUEUE);
+        mailboxes.push(mailbox);
+        let (served, router, shutdown) = (Arc::clone(&served), router.clone(), shutdown.clone());
+        let thread = thread::Builder::new()
+            .name(format!("shard-{index}"))
+            .spawn(move || shard::run(served, router, listener, flushes, shutdown));
+        threads.push(thread.map_err(GatewayError::Shard)?);
+    }
+    Hub::new(served, mailboxes).run(frames, shutdown).await;
+    for thread in threads {
+        let ended = tokio::task::spawn_blocking(move || thread.join()).await;
+        match ended {
+            Ok(Ok(result)) => result.map_err(GatewayError::Shard)?,
+            _ => tracing::error!("a shard panicked"),
+        }
+    }
+    Ok(())
+}

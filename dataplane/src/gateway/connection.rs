@@ -1,0 +1,150 @@
+//! A viewer: one connection to one room, and its place among the room's viewers.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use bytes::Bytes;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::{
+    admission::Admitted,
+    broadcast::RoomHere,
+    inbound,
+    metrics::Disconnect,
+    outbox::SendState,
+    shard::Shard,
+    websocket::{Handler, Socket, serve},
+};
+use crate::token::Identity;
+
+/// The longest message of a client, bytes: one frame of version 1 with the longest content that it can say, which is
+/// refused by the gateway's own limit but must not end the connection.
+const MESSAGE_BYTES_MAX: usize = 68 * 1024;
+
+/// Which wire format a viewer speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    V1,
+    V2,
+}
+
+/// One connection to one room.
+pub(super) struct Viewer {
+    pub(super) socket: Socket,
+    pub(super) shard: Rc<Shard>,
+    pub(super) room: Rc<RoomHere>,
+    pub(super) identity: Identity,
+    /// The sender's session: its client's choice, or drawn by lot.
+    pub(super) session: u64,
+    pub(super) version: Version,
+    /// Number of the flush that it gets next; `None` until it has joined.
+    pub(super) next_flush: Cell<Option<u64>>,
+    /// Where it stands in the room's list.
+    pub(super) slot: Cell<usize>,
+    /// Made at the first send: most viewers only watch.
+    pub(super) sends: RefCell<Option<Box<SendState>>>,
+    pub(super) pinged: Cell<bool>,
+    _admitted: Admitted,
+}
+
+/// What an upgraded connection brings with it.
+pub(super) struct Arrival {
+    pub(super) socket: Socket,
+    pub(super) room: Rc<RoomHere>,
+    pub(super) identity: Identity,
+    pub(super) session: u64,
+    pub(super) version: Version,
+    pub(super) admitted: Admitted,
+}
+
+impl Viewer {
+    pub(super) fn new(shard: Rc<Shard>, arrival: Arrival) -> Rc<Self> {
+        let Arrival { socket, room, identity, session, version, admitted } = arrival;
+        Rc::new(Self {
+            socket,
+            shard,
+            room,
+            identity,
+            session,
+            version,
+            next_flush: Cell::new(None),
+            slot: Cell::new(0),
+            sends: RefCell::new(None),
+            pinged: Cell::new(false),
+            _admitted: admitted,
+        })
+    }
+
+    /// Serves the connection to its end.
+    pub(super) async fn run(self: Rc<Self>, first: Bytes) {
+        let metrics = &self.shard.served.metrics;
+        metrics.connections.inc();
+        self.room.enter(&self);
+        let reason = serve(Rc::new(Served(Rc::clone(&self))), first, MESSAGE_BYTES_MAX).await;
+        // Whoever still holds this viewer writes no more.
+        self.socket.end(reason);
+        self.room.leave(&self);
+        metrics.connections.dec();
+        metrics.disconnected(reason);
+        tracing::info!(room = %self.room.served.id(), user = self.identity.user, ?reason, "viewer left");
+    }
+
+    /// Writes a message to this viewer alone.
+    pub(super) fn send(&self, message: &Bytes) {
+        if self.socket.ended().is_none() {
+            self.socket.send(message);
+        }
+    }
+
+    /// Looked at once a second: pings who is silent, ends who is gone or takes nothing.
+    pub(super) fn check(&self, now_s: u32) {
+        let config = &self.shard.served.config;
+        let since = |then_s: u32| u64::from(now_s.saturating_sub(then_s));
+        let silent_s = since(self.socket.heard_s.get());
+        if silent_s >= config.idle_timeout.as_secs() {
+            return self.socket.end(Disconnect::Idle);
+        }
+        if silent_s >= config.idle_timeout.as_secs() / 2 && !self.pinged.replace(true) {
+            self.send(&Bytes::from_static(PING));
+        }
+        if self.socket.is_drained() {
+            return self.socket.waiting_since_s.set(None);
+        }
+        let waiting_since_s = self.socket.waiting_since_s.get().unwrap_or(now_s);
+        self.socket.waiting_since_s.set(Some(waiting_since_s));
+        if since(waiting_since_s) >= config.slow_timeout.as_secs() {
+            self.socket.end(Disconnect::Slow);
+        }
+    }
+}
+
+/// A ping with no payload (RFC 6455, section 5.5.2).
+const PING: &[u8] = &[0x89, 0x00];
+
+/// A viewer as its connection drives it.
+struct Served(Rc<Viewer>);
+
+impl Handler for Served {
+    fn message(&self, message: Message) {
+        match message {
+            Message::Binary(bytes) => inbound::message(&self.0, bytes),
+            Message::Text(_) => inbound::text(&self.0),
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
+        }
+    }
+
+    fn drained(&self) -> bool {
+        self.0.room.catch_up(&self.0)
+    }
+
+    fn socket(&self) -> &Socket {
+        &self.0.socket
+    }
+
+    fn heard(&self) {
+        self.0.socket.heard_s.set(self.0.shard.now_s.get());
+        self.0.pinged.set(false);
+    }
+}

@@ -1,0 +1,164 @@
+//! Metrics of the gateway.
+
+use barrage_proto::{v1, v2};
+use prometheus_client::{
+    encoding::EncodeLabelValue,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use super::encode::Flush;
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(super) enum Disconnect {
+    /// The peer said goodbye.
+    ClosedByPeer,
+    /// The peer was gone: reset, or ended without a goodbye.
+    Lost,
+    /// Not a sign of life within the limit.
+    Idle,
+    /// Took nothing for too long.
+    Slow,
+    /// Against RFC 6455.
+    ProtocolError,
+    /// A message longer than any frame.
+    MessageTooLarge,
+    /// The gateway stops.
+    Shutdown,
+}
+
+/// Why something a client sent was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(super) enum Refusal {
+    Retry,
+    RateLimited,
+    Blocked,
+    UnknownOutcome,
+    ContentEmpty,
+    ContentTooLong,
+    ContentNotUtf8,
+    SendNotAllowed,
+    BadSequence,
+    Truncated,
+    BadMagic,
+    UnsupportedVersion,
+    UnexpectedType,
+    UnknownType,
+    UnsupportedFlags,
+    UnknownRoom,
+    FrameTooLarge,
+    BadCompression,
+    BadPayload,
+    TextMessage,
+    WrongUser,
+}
+
+/// Why an upgrade was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(super) enum UpgradeRefusal {
+    Token,
+    Room,
+    Origin,
+    Full,
+    Request,
+}
+
+/// The one label of a family; its values are a closed enum.
+type Reason<T> = [(&'static str, T); 1];
+
+/// Counters of a gateway.
+#[derive(Clone, Default)]
+pub struct Metrics {
+    pub(super) connections: Gauge,
+    disconnects: Family<Reason<Disconnect>, Counter>,
+    refusals: Family<Reason<Refusal>, Counter>,
+    upgrades_refused: Family<Reason<UpgradeRefusal>, Counter>,
+    pub(super) accepted: Counter,
+    pub(super) acknowledged: Counter,
+    flushes: Counter,
+    bytes_encoded: Counter,
+    /// Second book: flushes × viewers = delivered + skipped.
+    pub(super) offered: Counter,
+    pub(super) delivered: Counter,
+    pub(super) skipped: Counter,
+    pub(super) echoes: Counter,
+    pub(super) stale_frames: Counter,
+    pub(super) missed_frames: Counter,
+    pub(super) shard_overruns: Counter,
+}
+
+impl Metrics {
+    /// Registers under the registry's prefix.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let m = Self::default();
+        registry.register("connections", "Open WebSocket connections", m.connections.clone());
+        registry.register("disconnects", "Connections that ended, by reason", m.disconnects.clone());
+        registry.register("refusals", "Frames and danmaku of clients that were refused, by reason", m.refusals.clone());
+        registry.register("upgrades_refused", "WebSocket upgrades that were refused, by reason", m.upgrades_refused.clone());
+        registry.register("accepted", "Danmaku accepted on their way to the log", m.accepted.clone());
+        registry.register("acknowledged", "Danmaku that the log has", m.acknowledged.clone());
+        registry.register("flushes", "Flushes of a room", m.flushes.clone());
+        registry.register("encoded_bytes", "Bytes of flushes, each format once", m.bytes_encoded.clone());
+        registry.register("offered_flushes", "Flushes times viewers", m.offered.clone());
+        registry.register("delivered_flushes", "Flushes written to viewers", m.delivered.clone());
+        registry.register("skipped_flushes", "Flushes that slow viewers missed", m.skipped.clone());
+        registry.register("echoes", "Danmaku sent singly to their sender", m.echoes.clone());
+        registry.register("stale_frames", "Rankers' frames that were seen before", m.stale_frames.clone());
+        registry.register("missed_frames", "Holes in rankers' frame numbers", m.missed_frames.clone());
+        registry.register("shard_overruns", "Flushes that a shard was too far behind to take", m.shard_overruns.clone());
+        m
+    }
+
+    pub(super) fn disconnected(&self, reason: Disconnect) {
+        self.disconnects.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    pub(super) fn refused(&self, reason: Refusal) {
+        self.refusals.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    pub(super) fn upgrade_refused(&self, reason: UpgradeRefusal) {
+        self.upgrades_refused.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    pub(super) fn flushed(&self, flushes: &[std::sync::Arc<Flush>]) {
+        self.flushes.inc_by(flushes.len() as u64);
+        self.bytes_encoded.inc_by(flushes.iter().map(|flush| (flush.v1.len() + flush.v2.len()) as u64).sum());
+    }
+}
+
+impl From<&v1::DecodeError> for Refusal {
+    fn from(error: &v1::DecodeError) -> Self {
+        match error {
+            v1::DecodeError::ShortHeader { .. } | v1::DecodeError::ShortContent { .. } => Self::Truncated,
+            v1::DecodeError::Trailing { .. } => Self::FrameTooLarge,
+            v1::DecodeError::BadMagic { .. } => Self::BadMagic,
+            v1::DecodeError::BadVersion { .. } => Self::UnsupportedVersion,
+            v1::DecodeError::UnknownType { .. } => Self::UnknownType,
+            v1::DecodeError::BadUtf8 { .. } => Self::ContentNotUtf8,
+        }
+    }
+}
+
+impl From<&v2::FrameError> for Refusal {
+    fn from(error: &v2::FrameError) -> Self {
+        match error {
+            v2::FrameError::ShortHeader { .. } | v2::FrameError::ShortPayload { .. } => Self::Truncated,
+            v2::FrameError::BadMagic { .. } => Self::BadMagic,
+            v2::FrameError::BadVersion { .. } => Self::UnsupportedVersion,
+        }
+    }
+}
+
+impl From<&v2::PayloadError> for Refusal {
+    fn from(error: &v2::PayloadError) -> Self {
+        match error {
+            v2::PayloadError::UnsupportedFlags { .. } => Self::UnsupportedFlags,
+            v2::PayloadError::BadCompression { .. } => Self::BadCompression,
+            v2::PayloadError::TooLarge { .. } => Self::FrameTooLarge,
+            v2::PayloadError::Malformed(_) => Self::BadPayload,
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! A shard: one thread that accepts and serves its own connections.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    io,
+    net::TcpListener,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use axum::Router;
+use barrage_proto::v2::{CLIENT_FRAME_BYTES_MAX, Decoder, Encoder, pb};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rand::RngExt;
+use tokio::{
+    net::{self, TcpStream},
+    runtime::{Builder, LocalOptions},
+    sync::{Mutex, Notify, mpsc},
+    task::spawn_local,
+    time::{interval, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    broadcast::RoomHere,
+    connection::Version,
+    encode::message_of,
+    hub::Flushes,
+    metrics::Disconnect,
+    outbox::Outbox,
+    publish,
+    served::{Served, ServedRoom},
+    upgrade,
+};
+
+/// Longest head of a request; tokens are a few hundred bytes.
+const REQUEST_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// After the kernel refused a connection (out of descriptors), how long until the next try.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// At shutdown, how long what was sent may take to the log, and then goodbyes to the viewers.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Lines about bad frames in a second, at the most: a hostile client must not fill the disk.
+const LOG_LINES_PER_SECOND: u32 = 10;
+
+/// What the tasks of one shard share.
+pub(super) struct Shard {
+    pub(super) served: Arc<Served>,
+    router: Router,
+    rooms: RefCell<HashMap<String, Rc<RoomHere>>>,
+    pub(super) outbox: RefCell<Outbox>,
+    /// Something is in the outbox.
+    pub(super) accepted: Notify,
+    pub(super) publishing: Mutex<()>,
+    pub(super) encoder: RefCell<Encoder>,
+    pub(super) decoder: RefCell<Decoder>,
+    /// Seconds since the shard began: what idle connections are measured with.
+    pub(super) now_s: Cell<u32>,
+    log_lines: Cell<u32>,
+}
+
+/// Runs a shard on this thread until `shutdown`.
+pub(super) fn run(
+    served: Arc<Served>,
+    router: Router,
+    listener: TcpListener,
+    flushes: mpsc::Receiver<Flushes>,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let shard = Rc::new(Shard {
+        served,
+        router,
+        rooms: RefCell::default(),
+        outbox: RefCell::default(),
+        accepted: Notify::new(),
+        publishing: Mutex::new(()),
+        encoder: RefCell::new(Encoder::new()),
+        decoder: RefCell::new(Decoder::new(CLIENT_FRAME_BYTES_MAX)),
+        now_s: Cell::new(0),
+        log_lines: Cell::new(0),
+    });
+    runtime.block_on(async move {
+        let listener = net::TcpListener::from_std(listener)?;
+        spawn_local(Rc::clone(&shard).broadcast(flushes));
+        spawn_local(publish::run(Rc::clone(&shard)));
+        spawn_local(Rc::clone(&shard).sweep());
+        tokio::select! {
+            () = Rc::clone(&shard).accept(listener) => {}
+            () = shutdown.cancelled() => {}
+        }
+        shard.drain().await;
+        Ok(())
+    })
+}
+
+impl Shard {
+    /// A room here, made when the first viewer comes.
+    pub(super) fn room(&self, served: &Arc<ServedRoom>) -> Rc<RoomHere> {
+        let id = served.id().as_str();
+        if let Some(room) = self.rooms.borrow().get(id) {
+            return Rc::clone(room);
+        }
+        let room = Rc::new(RoomHere::new(Arc::clone(served), self.served.metrics.clone()));
+        self.rooms.borrow_mut().insert(id.to_owned(), Rc::clone(&room));
+        room
+    }
+
+    /// Whether another line about a client's mistake may be logged in this second.
+    pub(super) fn may_log(&self) -> bool {
+        self.log_lines.set(self.log_lines.get().saturating_add(1));
+        self.log_lines.get() <= LOG_LINES_PER_SECOND
+    }
+
+    async fn accept(self: Rc<Self>, listener: net::TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    spawn_local(Rc::clone(&self).serve(stream, peer.ip()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(ACCEPT_RETRY).await;
+                }
+            }
+        }
+    }
+
+    async fn serve(self: Rc<Self>, stream: TcpStream, peer: std::net::IpAddr) {
+        let shard = Rc::clone(&self);
+        let service = service_fn(move |request| upgrade::route(Rc::clone(&shard), peer, request));
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.served.config.handshake_timeout)
+            .max_buf_size(REQUEST_HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
+            .await;
+        if let Err(error) = served {
+            tracing::debug!(%peer, %error, "request given up");
+        }
+    }
+
+    /// The router for everything but upgrades.
+    pub(super) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    async fn broadcast(self: Rc<Self>, mut flushes: mpsc::Receiver<Flushes>) {
+        while let Some(flushes) = flushes.recv().await {
+            let began = Instant::now();
+            for flush in flushes.iter() {
+                let Some(served) = self.served.room(flush.room.as_str()) else { continue };
+                self.room(served).broadcast(flush, began);
+            }
+            let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let busiest = self.served.broadcast_us.load(Ordering::Relaxed);
+            // Rises at once, falls by a quarter each time.
+            self.served.broadcast_us.store(took.max(busiest - busiest / 4), Ordering::Relaxed);
+        }
+    }
+
+    /// Once a second looks at every connection: a plain walk costs less than a timer for each.
+    async fn sweep(self: Rc<Self>) {
+        let mut seconds = interval(Duration::from_secs(1));
+        loop {
+            seconds.tick().await;
+            self.now_s.set(self.now_s.get() + 1);
+            self.log_lines.set(0);
+            let now_s = self.now_s.get();
+            self.for_each_room(|room| room.for_each(|viewer| viewer.check(now_s)));
+        }
+    }
+
+    fn for_each_room(&self, mut visit: impl FnMut(&RoomHere)) {
+        let rooms: Vec<_> = self.rooms.borrow().values().cloned().collect();
+        rooms.iter().for_each(|room| visit(room));
+    }
+
+    /// Shutdown: viewers are sent away, each to come back at another moment; what they sent goes to the log.
+    async fn drain(self: Rc<Self>) {
+        if timeout(DRAIN, publish::publish(&self)).await.is_err() {
+            tracing::error!("the log did not take everything in time; what is missing was not acknowledged");
+        }
+        let spread_ms = u32::try_from(self.served.config.reconnect_spread.as_millis()).unwrap_or(u32::MAX);
+        self.for_each_room(|room| {
+            room.for_each(|viewer| {
+                if viewer.version == Version::V2 {
+                    let reconnect_after_ms = rand::rng().random_range(0..=spread_ms);
+                    let away = pb::GoAway { reconnect_after_ms };
+                    viewer.send(&message_of(&away, &mut self.encoder.borrow_mut()));
+                }
+                viewer.socket.end(Disconnect::Shutdown);
+            });
+        });
+        let gone = async {
+            while self.viewers() > 0 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        // Who does not take the goodbye in time goes without.
+        let _ = timeout(DRAIN, gone).await;
+    }
+
+    fn viewers(&self) -> usize {
+        let mut count = 0;
+        self.for_each_room(|room| room.for_each(|_| count += 1));
+        count
+    }
+}

@@ -1,0 +1,195 @@
+//! The door: tells WebSocket upgrades from other requests, and checks them before they are granted.
+
+use std::{convert::Infallible, net::IpAddr, rc::Rc};
+
+use axum::{
+    body::Body,
+    extract::Query,
+    response::{IntoResponse, Response},
+};
+use barrage_proto::{Cursor, v2::SUBPROTOCOL};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Request, StatusCode,
+    header::{AUTHORIZATION, HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL},
+};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use tokio::{net::TcpStream, task::spawn_local};
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+use tower::ServiceExt;
+
+use super::{
+    admission::Full,
+    connection::{Arrival, Version, Viewer},
+    join::{self, JOIN_DANMAKU_MAX, Wanted},
+    metrics::UpgradeRefusal,
+    problem::Problem,
+    served::{Served, ServedRoom},
+    shard::Shard,
+    websocket::Socket,
+};
+use crate::token::{self, Identity, TokenError};
+
+/// Danmaku at join when the client does not say how many.
+const JOIN_DANMAKU: usize = 50;
+/// Version 1's name among subprotocols, for clients that name it; without any it is the default.
+const SUBPROTOCOL_V1: &str = "barrage.v1";
+/// What a browser, which cannot set headers, hides its token in.
+const BEARER_SUBPROTOCOL: &str = "bearer.";
+
+#[derive(Default, Deserialize)]
+struct Parameters {
+    token: Option<String>,
+    session: Option<u64>,
+    resume: Option<String>,
+    history: Option<usize>,
+}
+
+/// Answers a request: an upgrade here, anything else by the router.
+pub(super) async fn route(
+    shard: Rc<Shard>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    #[cfg(feature = "conformance")]
+    if request.uri().path() == "/echo" {
+        return Ok(conformance::echo(request));
+    }
+    let room = request.uri().path().strip_prefix("/v1/rooms/").and_then(|path| path.strip_suffix("/ws"));
+    match room.map(ToOwned::to_owned) {
+        Some(room) => {
+            let (response, refusal) = match upgrade(&shard, peer, &room, request) {
+                Ok(response) => (response, None),
+                Err((refusal, problem)) => (problem.into_response(), Some(refusal)),
+            };
+            if let Some(refusal) = refusal {
+                shard.served.metrics.upgrade_refused(refusal);
+            }
+            Ok(response)
+        }
+        None => shard.router().oneshot(request.map(Body::new)).await,
+    }
+}
+
+type Refused = (UpgradeRefusal, Problem);
+
+fn upgrade(shard: &Rc<Shard>, peer: IpAddr, room: &str, request: Request<Incoming>) -> Result<Response, Refused> {
+    let served = &shard.served;
+    let room = served.room(room).ok_or_else(|| refused(UpgradeRefusal::Room, StatusCode::NOT_FOUND, "no such room"))?;
+    check_origin(served, request.headers())?;
+    let malformed = |why: &str| refused(UpgradeRefusal::Request, StatusCode::BAD_REQUEST, why);
+    let Query(parameters) = Query::<Parameters>::try_from_uri(request.uri())
+        .map_err(|error| malformed(&format!("query: {}", error.body_text())))?;
+    let offered = offered(request.headers());
+    let (version, subprotocol) = choose(&offered)?;
+    let identity = identify(served, room, request.headers(), &parameters, &offered)?;
+    let wanted = wanted(&parameters).map_err(|why| malformed(&why))?;
+    let mut response = create_response_with_body(&request, Body::empty).map_err(|error| malformed(&error.to_string()))?;
+    let admitted = served.admission.admit(peer).map_err(|full| match full {
+        Full::Gateway => refused(UpgradeRefusal::Full, StatusCode::SERVICE_UNAVAILABLE, "this server is full; try again"),
+        Full::Address => {
+            refused(UpgradeRefusal::Full, StatusCode::TOO_MANY_REQUESTS, "too many connections from this address")
+        }
+    })?;
+    if let Some(subprotocol) = subprotocol {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
+    }
+    let (shard, room) = (Rc::clone(shard), shard.room(room));
+    let session = parameters.session.unwrap_or_else(rand::random);
+    spawn_local(async move {
+        let Some((stream, first)) = stream(request).await else { return };
+        let socket = Socket::new(stream, shard.now_s.get());
+        let arrival = Arrival { socket, room, identity, session, version, admitted };
+        let viewer = Viewer::new(shard, arrival);
+        if version == Version::V2 {
+            spawn_local(join::join(Rc::clone(&viewer), wanted));
+        }
+        // The viewer's task is its own, so that what the handshake needed is freed.
+        spawn_local(viewer.run(first));
+    });
+    Ok(response)
+}
+
+/// The TCP connection behind an upgraded request, with what came behind the handshake.
+async fn stream(request: Request<Incoming>) -> Option<(TcpStream, Bytes)> {
+    let upgraded = hyper::upgrade::on(request).await.ok()?;
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf))
+}
+
+fn check_origin(served: &Served, headers: &HeaderMap) -> Result<(), Refused> {
+    let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
+    let origin = origin.to_str().unwrap_or_default();
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let same_host = origin.split_once("://").is_some_and(|(_, authority)| Some(authority) == host);
+    if same_host || served.config.allowed_origins.iter().any(|allowed| allowed == origin) {
+        return Ok(());
+    }
+    let why = "pages of this origin may not connect; the server's --allow-origin lists those that may";
+    Err(refused(UpgradeRefusal::Origin, StatusCode::FORBIDDEN, why))
+}
+
+fn offered(headers: &HeaderMap) -> Vec<String> {
+    let values = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(|name| name.trim().to_owned()).collect()
+}
+
+fn choose(offered: &[String]) -> Result<(Version, Option<&'static str>), Refused> {
+    let offers = |name| offered.iter().any(|offer| offer == name);
+    if offers(SUBPROTOCOL) {
+        return Ok((Version::V2, Some(SUBPROTOCOL)));
+    }
+    if offers(SUBPROTOCOL_V1) {
+        return Ok((Version::V1, Some(SUBPROTOCOL_V1)));
+    }
+    if offered.iter().any(|offer| offer.starts_with("barrage.")) {
+        let why = format!("this server speaks {SUBPROTOCOL} and {SUBPROTOCOL_V1}; without a subprotocol version 1");
+        return Err(refused(UpgradeRefusal::Request, StatusCode::BAD_REQUEST, &why));
+    }
+    Ok((Version::V1, None))
+}
+
+fn identify(
+    served: &Served,
+    room: &ServedRoom,
+    headers: &HeaderMap,
+    parameters: &Parameters,
+    offered: &[String],
+) -> Result<Identity, Refused> {
+    let hidden = offered.iter().find_map(|offer| offer.strip_prefix(BEARER_SUBPROTOCOL));
+    let token = bearer(headers).or(parameters.token.as_deref()).or(hidden);
+    authorize(served, room, token)
+        .map_err(|error| refused(UpgradeRefusal::Token, StatusCode::UNAUTHORIZED, &error.to_string()))
+}
+
+/// The token in an `Authorization` header.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+/// Who somebody is in a room, by token or without one where the room allows it.
+pub(super) fn authorize(served: &Served, room: &ServedRoom, token: Option<&str>) -> Result<Identity, TokenError> {
+    match token {
+        Some(token) => token::verify(&served.keys, token, room.id().as_str()),
+        None if room.room.anonymous_viewing => Ok(Identity::ANONYMOUS),
+        None => Err(TokenError::Missing),
+    }
+}
+
+fn wanted(parameters: &Parameters) -> Result<Wanted, String> {
+    let Some(resume) = &parameters.resume else {
+        return Ok(Wanted::Newest(parameters.history.unwrap_or(JOIN_DANMAKU).min(JOIN_DANMAKU_MAX)));
+    };
+    let bytes = URL_SAFE_NO_PAD.decode(resume).map_err(|_| "resume is not base64url without padding".to_owned())?;
+    Cursor::decode(&bytes).map(Wanted::Since).map_err(|error| format!("resume: {error}"))
+}
+
+fn refused(refusal: UpgradeRefusal, status: StatusCode, detail: &str) -> Refused {
+    (refusal, Problem::new(status, detail))
+}
+
+#[cfg(feature = "conformance")]
+mod conformance;

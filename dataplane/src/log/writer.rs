@@ -1,0 +1,106 @@
+//! The thread that appends: takes what has queued up, commits it as one, answers all.
+
+use std::{
+    sync::Arc,
+    thread,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, watch};
+
+use super::{Append, Metrics, schema};
+
+/// Appends that share one commit; more wait for the next.
+const GROUP_APPENDS_MAX: usize = 128;
+
+struct Writer {
+    connection: Connection,
+    ends: Vec<u64>,
+    /// Time never falls, even when the clock does: windows are cut by it.
+    last_append_ms: i64,
+    published: watch::Sender<Arc<[u64]>>,
+    metrics: Metrics,
+}
+
+/// Starts the thread; it ends when every handle of the log is gone.
+pub(super) fn spawn(
+    connection: Connection,
+    mut queue: mpsc::Receiver<Append>,
+    published: watch::Sender<Arc<[u64]>>,
+    metrics: Metrics,
+) {
+    let ends = published.borrow().to_vec();
+    let last_append_ms = schema::last_append_ms(&connection).unwrap_or_default();
+    let mut writer = Writer { connection, ends, last_append_ms, published, metrics };
+    let run = move || {
+        let mut group = Vec::with_capacity(GROUP_APPENDS_MAX);
+        while let Some(first) = queue.blocking_recv() {
+            group.push(first);
+            while group.len() < GROUP_APPENDS_MAX
+                && let Ok(next) = queue.try_recv()
+            {
+                group.push(next);
+            }
+            writer.commit(&mut group);
+        }
+    };
+    let spawned = thread::Builder::new().name("log-writer".into()).spawn(run);
+    if let Err(error) = spawned {
+        // Every append then finds the queue closed and says so.
+        tracing::error!(%error, "cannot start the log's writer");
+    }
+}
+
+impl Writer {
+    fn commit(&mut self, group: &mut Vec<Append>) {
+        let began = Instant::now();
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        let append_ms = i64::try_from(now_ms).unwrap_or(i64::MAX).max(self.last_append_ms);
+        match self.write(group, append_ms) {
+            Ok((offsets, ends)) => {
+                self.ends = ends;
+                self.last_append_ms = append_ms;
+                self.published.send_replace(self.ends.as_slice().into());
+                self.metrics.committed(offsets.iter().map(Vec::len).sum(), began.elapsed());
+                for (append, offsets) in group.drain(..).zip(offsets) {
+                    // A gateway that went away no longer wants to know.
+                    let _ = append.reply.send(Ok(offsets));
+                }
+            }
+            Err(error) => {
+                self.metrics.failed();
+                tracing::warn!(%error, "append refused; senders are told to retry");
+                for append in group.drain(..) {
+                    let _ = append.reply.send(Err(super::storage("written", &error)));
+                }
+            }
+        }
+    }
+
+    /// One transaction; returns the offsets of each append and the new ends, which count only if it committed.
+    fn write(&mut self, group: &[Append], append_ms: i64) -> rusqlite::Result<(Vec<Vec<u64>>, Vec<u64>)> {
+        let mut ends = self.ends.clone();
+        let transaction = self.connection.transaction()?;
+        let mut offsets = Vec::with_capacity(group.len());
+        for append in group {
+            let mut of_append = Vec::with_capacity(append.records.len());
+            for record in &append.records {
+                let Some(end) = usize::try_from(record.partition).ok().and_then(|p| ends.get_mut(p)) else {
+                    return Err(rusqlite::Error::InvalidParameterName(format!("no partition {}", record.partition)));
+                };
+                schema::insert(&transaction, record.partition, *end, append_ms, &record.payload)?;
+                of_append.push(*end);
+                *end += 1;
+            }
+            offsets.push(of_append);
+        }
+        for (partition, (new, old)) in (0_u32..).zip(ends.iter().zip(&self.ends)) {
+            if new != old {
+                schema::set_end(&transaction, partition, *new)?;
+            }
+        }
+        transaction.commit()?;
+        Ok((offsets, ends))
+    }
+}

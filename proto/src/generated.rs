@@ -1,0 +1,12 @@
+//! Rust code generated from the `.proto` files, committed so that a build needs no Protobuf compiler; the test
+//! `tests/generated.rs` generates it again and compares.
+
+/// `barrage.v2`: payloads of wire protocol version 2.
+#[allow(missing_docs, clippy::pedantic)]
+#[path = "generated/barrage.v2.rs"]
+pub mod v2;
+
+/// `barrage.log.v1`: records of the log.
+#[allow(missing_docs, clippy::pedantic)]
+#[path = "generated/barrage.log.v1.rs"]
+pub mod log_v1;
