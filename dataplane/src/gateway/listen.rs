@@ -62,3 +62,16 @@ fn bind(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_share_a_port_and_another_server_does_not() {
+        let first = Listeners::bind(([127, 0, 0, 1], 0).into(), 2).ok().unwrap();
+        assert_eq!(first.sockets.len(), 2);
+        let error = Listeners::bind(first.address(), 2).err().unwrap().to_string();
+        assert!(error.contains("--listen"), "{error}");
+    }
+}

@@ -38,7 +38,7 @@ pub(super) async fn publish(shard: &Shard) {
         if drafts.is_empty() {
             return;
         }
-        let records = drafts.iter().map(|draft| record(draft)).collect();
+        let records = drafts.iter().map(record).collect();
         match shard.served.log.append(records).await {
             Ok(offsets) => {
                 for (draft, offset) in drafts.into_iter().zip(offsets) {
@@ -48,7 +48,7 @@ pub(super) async fn publish(shard: &Shard) {
             Err(error) => {
                 tracing::warn!(%error, "what was sent is not in the log; its senders are told to retry");
                 let behind = shard.outbox.borrow_mut().take();
-                drafts.into_iter().chain(behind).for_each(|draft| refuse(draft));
+                drafts.into_iter().chain(behind).for_each(refuse);
             }
         }
     }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{LogError, PartitionState};
 
-/// A record's key is `partition << 40 | offset`, so that one B-tree appends in order within each partition.
+/// A record's key is `(partition << 40) + offset`, so that one B-tree appends in order within each partition.
 const OFFSET_BITS: u32 = 40;
 /// One past the highest offset of a partition.
 pub(super) const OFFSET_LIMIT: u64 = 1 << OFFSET_BITS;
@@ -24,7 +24,7 @@ const SCHEMA: &str = "
 ";
 
 pub(super) fn key(partition: u32, offset: u64) -> i64 {
-    (u64::from(partition) << OFFSET_BITS | offset).cast_signed()
+    ((u64::from(partition) << OFFSET_BITS) + offset).cast_signed()
 }
 
 pub(super) fn offset_of(key: i64) -> u64 {

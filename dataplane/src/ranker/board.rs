@@ -20,6 +20,8 @@ pub(super) struct Board {
     scores: HashMap<u64, u64>,
     /// Danmaku counted in `scores` that the store had not applied when it was read.
     since: Vec<(u32, Position, u64)>,
+    /// What the scores include: a store that fell behind this (a failover took writes back) is waited for.
+    included: Cursor,
     /// Whether the store has been read.
     known: bool,
     dirty: bool,
@@ -38,9 +40,13 @@ impl Board {
 
     /// Takes the store's scores; what they include is no longer added.
     pub(super) fn refresh(&mut self, ranking: &Ranking) {
+        if !ranking.applied.covers_all(&self.included) {
+            return;
+        }
         self.known = true;
         self.dirty = true;
-        retain_uncovered(&mut self.since, &ranking.applied);
+        self.included = ranking.applied.clone();
+        self.since.retain(|(shard, position, _)| !ranking.applied.covers(*shard, *position));
         self.scores = ranking.scores.iter().map(|scored| (scored.user, scored.score)).collect();
         for (_, _, user) in &self.since {
             *self.scores.entry(*user).or_default() += 1;
@@ -71,10 +77,6 @@ impl Board {
     pub(super) fn forget(&mut self) {
         *self = Self::default();
     }
-}
-
-fn retain_uncovered(since: &mut Vec<(u32, Position, u64)>, applied: &Cursor) {
-    since.retain(|(shard, position, _)| !applied.covers(*shard, *position));
 }
 
 /// The best [`BOARD_USERS`], best first: by score, then the lower user ID.
