@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use barrage::{
@@ -104,7 +104,11 @@ struct Token {
 impl Cli {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let filter = EnvFilter::try_new(&self.log_level).context("--log-level")?;
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .init();
         match self.command {
             Command::Dev(dev) => dev.run(),
             Command::Token(token) => token.run(),

@@ -103,16 +103,25 @@ macro_rules! payloads {
 
 payloads!(Heartbeat, Send, Batch, History, RankingSnapshot, RankingDelta, RoomState, Ack, Error, GoAway);
 
-/// A [`pb::Send`] whose text may be no UTF-8: read a malformed one as this to learn its number, so that the refusal
-/// can say which danmaku it is about.
+/// A [`pb::Send`] as a server reads it: a text that is no UTF-8 is seen with its number, so that the refusal can say
+/// which danmaku it is about.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct UncheckedSend {
     /// As [`pb::Send::seq`].
     #[prost(uint64, tag = "1")]
     pub seq: u64,
+    /// As [`pb::Send::oldest_pending`].
+    #[prost(uint64, tag = "2")]
+    pub oldest_pending: u64,
+    /// As [`pb::Send::sent_ms`].
+    #[prost(sint64, tag = "3")]
+    pub sent_ms: i64,
     /// As [`pb::Send::content`], before it is known to be text.
     #[prost(bytes = "vec", tag = "4")]
     pub content: Vec<u8>,
+    /// As [`pb::Send::retry_age_ms`].
+    #[prost(uint32, tag = "5")]
+    pub retry_age_ms: u32,
 }
 
 impl Payload for UncheckedSend {

@@ -127,6 +127,14 @@ proptest! {
     }
 
     #[test]
+    fn compression_never_makes_a_frame_larger(batch in batch()) {
+        let (mut plain, mut smallest) = (Vec::new(), Vec::new());
+        Encoder::plain().encode(&batch, &mut plain);
+        Encoder::new().encode(&batch, &mut smallest);
+        prop_assert!(smallest.len() <= plain.len());
+    }
+
+    #[test]
     fn unknown_fields_are_skipped(send in send(), behind in any::<bool>(), number in 100..1000_u32, value in any::<u64>()) {
         let mut unknown = Vec::new();
         prost::encoding::uint64::encode(number, &value, &mut unknown);

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, rc::Weak};
 
-use barrage_proto::{Cursor, Position};
+use barrage_proto::{Cursor, Position, log::Entry};
 
 use super::{
     connection::{Version, Viewer},
@@ -17,7 +17,12 @@ use crate::link::Danmaku;
 /// A sender's own danmaku on their way.
 #[derive(Default)]
 pub(super) struct Echoes {
-    waiting: HashMap<(u64, u64), Own>,
+    /// By (user, session, sequence number): sessions are the clients' choice, so they alone name nobody.
+    waiting: HashMap<(u64, u64, u64), Own>,
+}
+
+const fn identity(danmaku: &Danmaku) -> (u64, u64, u64) {
+    (danmaku.user, danmaku.session, danmaku.seq)
 }
 
 struct Own {
@@ -31,21 +36,22 @@ impl Echoes {
     /// A danmaku was accepted; its position is not known yet.
     pub(super) fn accepted(&mut self, sender: Weak<Viewer>, shard: u32, danmaku: Danmaku) {
         let own = Own { sender, shard, danmaku, acknowledged: false };
-        self.waiting.insert((own.danmaku.session, own.danmaku.seq), own);
+        self.waiting.insert(identity(&own.danmaku), own);
     }
 
     /// The log does not have it.
-    pub(super) fn refused(&mut self, session: u64, seq: u64) {
-        self.waiting.remove(&(session, seq));
+    pub(super) fn refused(&mut self, entry: &Entry) {
+        self.waiting.remove(&(entry.user, entry.session, entry.seq));
     }
 
     /// The log has it at `position`; a flush may have accounted for it already.
-    pub(super) fn acknowledged(&mut self, session: u64, seq: u64, position: Position, watermark: &Cursor) {
-        let Some(own) = self.waiting.get_mut(&(session, seq)) else { return };
+    pub(super) fn acknowledged(&mut self, entry: &Entry, position: Position, watermark: &Cursor) {
+        let identity = (entry.user, entry.session, entry.seq);
+        let Some(own) = self.waiting.get_mut(&identity) else { return };
         own.danmaku.position = position;
         own.acknowledged = true;
         if watermark.covers(own.shard, position)
-            && let Some(own) = self.waiting.remove(&(session, seq))
+            && let Some(own) = self.waiting.remove(&identity)
         {
             own.echo();
         }
@@ -57,7 +63,7 @@ impl Echoes {
             return;
         }
         for shown in &flush.danmaku {
-            self.waiting.remove(&(shown.session, shown.seq));
+            self.waiting.remove(&identity(shown));
         }
         let accounted = |own: &Own| own.acknowledged && watermark.covers(own.shard, own.danmaku.position);
         for (_, own) in self.waiting.extract_if(|_, own| accounted(own)) {

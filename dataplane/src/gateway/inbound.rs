@@ -87,11 +87,11 @@ fn message_v2(viewer: &Rc<Viewer>, bytes: &[u8]) {
 fn frame_v2(viewer: &Rc<Viewer>, frame: &v2::RawFrame<'_>) {
     let mut decoder = viewer.shard.decoder.borrow_mut();
     match FrameType::from_code(frame.header.code) {
-        Some(FrameType::Send) => match decoder.decode::<pb::Send>(frame) {
+        // Unchecked, so that a text that is not UTF-8 is refused under its number.
+        Some(FrameType::Send) => match decoder.decode::<v2::UncheckedSend>(frame) {
             Ok(send) => {
-                let (seq, content) = (send.seq, Bytes::from(send.content));
-                let pb::Send { oldest_pending, retry_age_ms, sent_ms, .. } = send;
-                let wish = Wish { seq, oldest_pending, retry_age_ms, sent_ms, content };
+                let v2::UncheckedSend { seq, oldest_pending, retry_age_ms, sent_ms, content } = send;
+                let wish = Wish { seq, oldest_pending, retry_age_ms, sent_ms, content: content.into() };
                 if let Err((reason, retry_after)) = accept(viewer, wish) {
                     refuse_send(viewer, seq, reason, retry_after);
                 }
@@ -130,13 +130,13 @@ fn heartbeat_v1(viewer: &Viewer) {
 /// Why not, and after how many ms it may be tried again (0: not as it is).
 fn accept(viewer: &Rc<Viewer>, mut wish: Wish) -> Result<(), (Refusal, u32)> {
     let shard = &viewer.shard;
+    if viewer.version == Version::V2 && (wish.seq == 0 || wish.seq < wish.oldest_pending) {
+        return Err((Refusal::BadSequence, 0));
+    }
     check_content(viewer, &wish.content)?;
     let mut sends = viewer.sends.borrow_mut();
     let sends = sends.get_or_insert_default();
     if viewer.version == Version::V2 {
-        if wish.seq == 0 || wish.seq < wish.oldest_pending {
-            return Err((Refusal::BadSequence, 0));
-        }
         if !sends.may_send(wish.seq, wish.oldest_pending) {
             return Err((Refusal::Blocked, 0));
         }
@@ -166,6 +166,10 @@ fn check_content(viewer: &Viewer, content: &Bytes) -> Result<(), (Refusal, u32)>
     }
     if content.len() > viewer.shard.served.config.content_bytes_max {
         return Err((Refusal::ContentTooLong, 0));
+    }
+    // Version 1's decoder has looked already.
+    if viewer.version == Version::V2 && std::str::from_utf8(content).is_err() {
+        return Err((Refusal::ContentNotUtf8, 0));
     }
     Ok(())
 }

@@ -73,7 +73,7 @@ fn acknowledge(shard: &Shard, draft: &Draft, offset: u64) {
             ack.index.push(index);
         }
         if !entry.retry {
-            room.echoes.borrow_mut().acknowledged(entry.session, entry.seq, position, &room.watermark.borrow());
+            room.echoes.borrow_mut().acknowledged(entry, position, &room.watermark.borrow());
         }
     }
     for (viewer, ack) in acks.into_values() {
@@ -83,7 +83,7 @@ fn acknowledge(shard: &Shard, draft: &Draft, offset: u64) {
 
 fn refuse(draft: Draft) {
     for (Sent { viewer, seq }, entry) in draft.sent.into_iter().zip(draft.record.entries) {
-        viewer.room.echoes.borrow_mut().refused(entry.session, entry.seq);
+        viewer.room.echoes.borrow_mut().refused(&entry);
         inbound::refuse_send(&viewer, seq, Refusal::Retry, RETRY_AFTER_MS);
     }
 }

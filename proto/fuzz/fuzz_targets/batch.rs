@@ -24,6 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     assert_eq!(builder.len(), rows.len());
     let built = builder.build();
+    assert_eq!((&built.sent_delta_ms, &built.offset_delta), (&message.sent_delta_ms, &message.offset_delta));
     let again: Vec<_> = batch::rows(&built).expect("a builder fills columns evenly").collect();
     assert_eq!(again, rows);
 });
