@@ -117,7 +117,8 @@ fn upgrade(shard: &Rc<Shard>, peer: IpAddr, room: &str, request: Request<Incomin
 async fn stream(request: Request<Incoming>) -> Option<(TcpStream, Bytes)> {
     let upgraded = hyper::upgrade::on(request).await.ok()?;
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf))
+    // A copy, mostly of nothing: the buffer of the handshake is of 8 KiB and would live as long as the connection.
+    Some((parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf)))
 }
 
 fn check_origin(served: &Served, headers: &HeaderMap) -> Result<(), Refused> {

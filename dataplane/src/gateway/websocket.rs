@@ -171,6 +171,7 @@ pub(super) async fn serve(handler: Rc<impl Handler>, first: Bytes, message_bytes
         .max_frame_size(Some(message_bytes_max));
     let mut connection = Connection { context: WebSocketContext::new(Role::Server, Some(config)), handler };
     let mut reason = connection.feed(&first);
+    drop(first);
     if reason.is_none() {
         reason = Some(poll_fn(|cx| connection.poll(cx)).await);
     }

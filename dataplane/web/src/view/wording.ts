@@ -1,0 +1,59 @@
+// How users, numbers, times and texts are written on the page.
+
+import { Role } from '../danmaku';
+
+const NUMBER = new Intl.NumberFormat('en');
+const CLOCK = new Intl.DateTimeFormat('en', { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+const MOMENT = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' });
+
+/** 12,345. */
+export function count(value: number | bigint): string {
+  return NUMBER.format(value);
+}
+
+/** 14:05, in the viewer's own time zone; a sender's clock may say anything. */
+export function clock(ms: number): string {
+  return isDate(ms) ? CLOCK.format(ms) : '';
+}
+
+/** The same with date and seconds. */
+export function moment(ms: number): string {
+  return isDate(ms) ? MOMENT.format(ms) : '';
+}
+
+/** How many repeats a danmaku stands for. */
+export function times(total: number): string {
+  return `×${total}`;
+}
+
+/** A user's colour, as a hue that neighbours in ID do not share. */
+export function hueOf(user: bigint): number {
+  // 0x9e37… is 2^64 divided by the golden ratio (Knuth, TAOCP 3, 6.4): it spreads what is close together.
+  return Number((BigInt.asUintN(64, user * 0x9e3779b97f4a7c15n) >> 32n) % 360n);
+}
+
+/** What stands beside the name of a user with a role. */
+export function badgeOf(role: Role): string | undefined {
+  switch (role) {
+    case Role.HOST:
+      return 'host';
+    case Role.MODERATOR:
+      return 'mod';
+    case Role.SERVICE:
+      return 'service';
+    default:
+      return undefined;
+  }
+}
+
+/** The language to shape a text by: Han characters without kana get Chinese forms, not those of the reader's system. */
+export function languageOf(text: string): string {
+  if (/[\p{Script=Hiragana}\p{Script=Katakana}]/u.test(text)) {
+    return 'ja';
+  }
+  return /\p{Script=Han}/u.test(text) ? 'zh-Hans' : '';
+}
+
+function isDate(ms: number): boolean {
+  return Math.abs(ms) <= 8.64e15;
+}

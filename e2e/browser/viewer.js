@@ -1,0 +1,167 @@
+// A viewer: one page in a browser context of its own, what it shows, and what went wrong in it.
+
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const ARTIFACTS = join(import.meta.dirname, 'artifacts');
+/** Nothing that is waited for takes this long; a busy machine may come near. */
+const WAIT_MS = 30_000;
+/** What a browser logs by itself while a server is away. */
+const OUTAGE =
+  /net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING)|WebSocket connection to .* failed/;
+
+export class Browser {
+  #browser;
+
+  /** Starts Chromium; it ends with the test `t`. */
+  static async start(t) {
+    if (!existsSync(CHROMIUM)) {
+      throw new Error(`no Chromium at ${CHROMIUM}: apt-get install chromium, or set CHROMIUM to one`);
+    }
+    const browser = new Browser();
+    browser.#browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      args: [
+        '--no-sandbox',
+        '--disable-gpu',
+        '--no-first-run',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+      ],
+    });
+    t.after(() => browser.#browser.close());
+    return browser;
+  }
+
+  /** Opens the page as a new viewer. `options` are Playwright's for a context, `prepare` runs before the page loads. */
+  async open(url, options = {}, prepare = async () => {}) {
+    const context = await this.#browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+    const page = await context.newPage();
+    page.setDefaultTimeout(WAIT_MS);
+    const viewer = new Viewer(page);
+    await viewer.watch(new URL(url).origin);
+    await prepare(page);
+    viewer.response = await page.goto(url);
+    return viewer;
+  }
+}
+
+export class Viewer {
+  /** Of the page itself. */
+  response;
+  #errors = [];
+
+  constructor(page) {
+    this.page = page;
+  }
+
+  /** Notes errors, violations of the content security policy, requests to elsewhere, and every danmaku that flies. */
+  async watch(origin) {
+    const { page } = this;
+    page.on('console', (message) => {
+      if (message.type() === 'error' || message.type() === 'warning') {
+        this.#errors.push(`console ${message.type()}: ${message.text()}`);
+      }
+    });
+    page.on('pageerror', (error) => this.#errors.push(`exception: ${error.stack}`));
+    page.on('request', (request) => {
+      if (!request.url().startsWith(origin) && !request.url().startsWith('data:')) {
+        this.#errors.push(`request to elsewhere: ${request.url()}`);
+      }
+    });
+    await page.exposeFunction('reportViolation', (text) =>
+      this.#errors.push(`content security policy: ${text}`),
+    );
+    await page.addInitScript(() => {
+      window.flights = [];
+      document.addEventListener('securitypolicyviolation', (event) => {
+        window.reportViolation(`${event.violatedDirective} ${event.blockedURI}`);
+      });
+      new MutationObserver((mutations) => {
+        for (const { addedNodes } of mutations) {
+          for (const node of addedNodes) {
+            const flying = node instanceof Element ? node.querySelector('.flying') : null;
+            if (flying) {
+              window.flights.push({
+                id: flying.dataset.id,
+                text: flying.firstChild.data,
+                own: 'own' in flying.dataset,
+              });
+            }
+          }
+        }
+      }).observe(document, { childList: true, subtree: true });
+    });
+  }
+
+  /** What went wrong so far; with `outage`, without what a browser says of a server that is away. */
+  errors({ outage = false } = {}) {
+    return this.#errors.filter((error) => !(outage && OUTAGE.test(error)));
+  }
+
+  /** Waits until the connection is in this state. */
+  async becomes(state) {
+    await this.page.locator(`[data-connection="${state}"]`).waitFor();
+  }
+
+  /** The user ID that the page shows. */
+  async user() {
+    return this.page.locator('#self').getAttribute('data-user');
+  }
+
+  /** Types a text and sends it with Enter. */
+  async send(text) {
+    await this.page.locator('#message').fill(text);
+    await this.page.locator('#message').press('Enter');
+  }
+
+  /** Waits until the chat shows a line with exactly this text. */
+  async sees(text) {
+    await this.page.locator('#chat-lines .chat-text').getByText(text, { exact: true }).first().waitFor();
+  }
+
+  /** The lines of the chat, oldest first. */
+  async chat() {
+    return this.page.locator('#chat-lines .chat-line').evaluateAll((lines) =>
+      lines.map((line) => ({
+        id: line.dataset.id,
+        own: 'own' in line.dataset,
+        text: line.querySelector('.chat-text').textContent,
+      })),
+    );
+  }
+
+  /** Danmaku that have flown over the stage, in the order of take-off. */
+  async flights() {
+    return this.page.evaluate(() => window.flights);
+  }
+
+  /** The leaderboard as `user:score`, best first. */
+  async ranking() {
+    return this.page
+      .locator('#ranks .rank')
+      .evaluateAll((ranks) =>
+        ranks.map((rank) => `${rank.dataset.user}:${rank.querySelector('.rank-score').textContent}`),
+      );
+  }
+
+  /** Waits until `predicate`, run in the page, is true of `argument`. */
+  async until(predicate, argument) {
+    await this.page.waitForFunction(predicate, argument, { timeout: WAIT_MS });
+  }
+
+  /** Waits until an element shows exactly this text. */
+  async shows(selector, text) {
+    await this.until(([where, what]) => document.querySelector(where).textContent === what, [selector, text]);
+  }
+
+  /** Keeps a picture of the page as an artifact of the test run. */
+  async screenshot(name) {
+    await mkdir(ARTIFACTS, { recursive: true });
+    await this.page.screenshot({ path: join(ARTIFACTS, `${name}.png`) });
+  }
+}
