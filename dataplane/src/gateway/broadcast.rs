@@ -127,13 +127,14 @@ impl RoomHere {
         self.echoes.borrow_mut().flushed(flush, &self.watermark.borrow());
     }
 
-    /// Lets a viewer that has its history in: it gets every kept flush that the history does not include.
-    pub(super) fn join(&self, viewer: &Viewer, included: &Cursor, board_at: u64) {
+    /// Lets a viewer that has its history in: it gets every kept flush behind number `since`, and those before it that
+    /// the history does not include.
+    pub(super) fn join(&self, viewer: &Viewer, included: &Cursor, since: u64) {
         let channel = self.channel(viewer.version);
         let kept = channel.kept.borrow();
         let first_kept = channel.number.get() + 1 - kept.len() as u64;
         let covered = |(_, flush): &&(Instant, Arc<Flush>)| included.covers_all(&flush.watermark);
-        let next = (first_kept + kept.iter().take_while(covered).count() as u64).min(board_at + 1).max(first_kept);
+        let next = (first_kept + kept.iter().take_while(covered).count() as u64).min(since + 1).max(first_kept);
         drop(kept);
         self.metrics.offered.inc_by(channel.number.get() + 1 - next);
         viewer.next_flush.set(Some(next));

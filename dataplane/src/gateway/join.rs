@@ -58,6 +58,7 @@ struct Page {
 
 /// Serves a viewer its beginning and lets it in. If the store cannot say, it goes live without history.
 pub(super) async fn join(viewer: Rc<Viewer>, wanted: Wanted) {
+    let entered_at = viewer.room.flush_number();
     let page = match page(&viewer, &wanted).await {
         Ok(page) => page,
         Err(error) => {
@@ -72,7 +73,7 @@ pub(super) async fn join(viewer: Rc<Viewer>, wanted: Wanted) {
     }
     let message = beginning(&viewer, &page, &wanted);
     viewer.send(&message);
-    viewer.room.join(&viewer, &page.history.applied, page.board_at);
+    viewer.room.join(&viewer, &page.history.applied, page.board_at.min(entered_at));
 }
 
 async fn page(viewer: &Viewer, wanted: &Wanted) -> Result<Rc<Page>, StoreError> {
