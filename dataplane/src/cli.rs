@@ -15,6 +15,8 @@ use tracing_subscriber::EnvFilter;
 
 /// Descriptors that are not viewers': the log, the store, listeners, plain HTTP requests.
 const DESCRIPTORS_RESERVED: u64 = 1_000;
+/// The stages beside the gateway's shards get one thread for so many cores.
+const STAGES_PER_CORES: usize = 2;
 
 /// Live comments for rooms of any size.
 #[derive(Debug, Parser)]
@@ -139,7 +141,10 @@ impl Dev {
             shards: self.shards.map_or(cores, usize::from),
             gateway: config,
         };
-        let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+        // The shards have threads of their own; more workers than work wake each other for nothing.
+        let workers = cores.div_ceil(STAGES_PER_CORES);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+        let runtime = runtime.context("cannot start the runtime")?;
         runtime.block_on(async {
             let shutdown = CancellationToken::new();
             tokio::spawn(cancel_on_signal(shutdown.clone()));

@@ -30,12 +30,12 @@ use saver::Saver;
 
 pub use metrics::Metrics;
 
-/// The beat of an awake room.
+/// The beat while candidates come.
 const TICK: Duration = Duration::from_millis(10);
-/// How often an awake room's scores are read from the store again.
-const REFRESH_EVERY: Duration = Duration::from_secs(1);
+/// The beat of rooms that are awake but have no candidate: for their leaderboards, scores and books.
+const REST: Duration = Duration::from_millis(100);
 /// How often books of rooms that moved are saved.
-const SAVE_EVERY: Duration = Duration::from_millis(100);
+const SAVE_EVERY: Duration = Duration::from_millis(250);
 /// Candidates taken at once.
 const RECEIVE_MAX: usize = 1_024;
 /// Scores read in the background, not yet taken.
@@ -108,16 +108,16 @@ impl Ranker {
         shutdown: CancellationToken,
     ) -> Result<(), RankerError> {
         let mut received = Vec::with_capacity(RECEIVE_MAX);
-        let mut next_tick = Instant::now();
-        let mut next_save = next_tick;
+        let (mut last_tick, mut next_tick, mut next_save) = (Instant::now(), Instant::now(), Instant::now());
         loop {
             tokio::select! {
                 biased;
                 () = sleep_until(next_tick), if !self.awake.is_empty() => {
                     self.tick();
-                    next_tick = (next_tick + TICK).max(Instant::now());
-                    if next_save <= next_tick {
-                        next_save = next_tick + SAVE_EVERY;
+                    last_tick = Instant::now();
+                    next_tick = last_tick + REST;
+                    if next_save <= last_tick {
+                        next_save = last_tick + SAVE_EVERY;
                         self.saver.save(&mut self.rooms).await;
                     }
                 }
@@ -125,16 +125,16 @@ impl Ranker {
                     if count == 0 {
                         break;
                     }
-                    if self.awake.is_empty() {
-                        next_tick = Instant::now() + TICK;
-                    }
+                    // The first candidate after a rest does not wait for a beat, later ones for the next.
+                    next_tick = next_tick.min(last_tick + TICK);
                     for batch in received.drain(..) {
                         self.offer(batch).await?;
                     }
                 }
                 Some((room, ranking)) = refreshes.recv() => {
+                    let top = self.top(&room);
                     if let Some(room) = self.rooms.get_mut(&room) {
-                        room.refreshed(ranking);
+                        room.refreshed(ranking, top);
                     }
                 }
                 () = shutdown.cancelled() => break,
@@ -168,12 +168,17 @@ impl Ranker {
         Ok(RankedRoom::new(books, budget, unix_ms()))
     }
 
+    /// Users that a room ranks.
+    fn top(&self, id: &RoomId) -> u32 {
+        self.configured.find(id.as_str()).map_or(0, |room| room.ranking_top)
+    }
+
     fn tick(&mut self) {
         let began = Instant::now();
         let now_ms = unix_ms();
         for id in &self.awake {
             let Some(room) = self.rooms.get_mut(id) else { continue };
-            if room.wants_scores(now_ms, REFRESH_EVERY) {
+            if room.wants_scores(now_ms) {
                 let top = self.configured.find(id.as_str()).map_or(0, |room| room.ranking_top);
                 refresh(self.store.clone(), id.clone(), top, self.refreshed.clone());
             }

@@ -151,7 +151,9 @@ fn refused_by_v2(user: u64, bytes: &[u8], reason: pb::Reason) {
 }
 
 fn error(client: &mut ClientV2) -> pb::Error {
-    let error = |event: &Event| if let Event::Error(error) = event { Some(error.clone()) } else { None };
+    let error = |event: &Event| {
+        if let Event::Error(error) = event { Some(error.clone()) } else { None }
+    };
     client.wait_for("error frame", PATIENCE, error).unwrap()
 }
 

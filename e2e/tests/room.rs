@@ -13,23 +13,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_millis(400);
 
 fn server(spec: &str) -> Server {
-    let manifest = format!(
-        "apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {{name: demo}}\nspec: {spec}\n"
-    );
-    Server::start(Options {
-        manifest: Some(manifest),
-        shards: Some(2),
-        ..Options::default()
-    })
-    .unwrap()
+    let manifest =
+        format!("apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {{name: demo}}\nspec: {spec}\n");
+    Server::start(Options { manifest: Some(manifest), shards: Some(2), ..Options::default() }).unwrap()
 }
 
 fn join(server: &Server, user: u64) -> Join {
-    Join::new(
-        &server.ws_url(),
-        "demo",
-        &server.token("demo", user).unwrap(),
-    )
+    Join::new(&server.ws_url(), "demo", &server.token("demo", user).unwrap())
 }
 
 fn v2_client(server: &Server, user: u64) -> ClientV2 {
@@ -47,15 +37,9 @@ fn texts_until(client: &mut ClientV2, last: &str) -> Vec<String> {
     let mut texts: Vec<String> = Vec::new();
     while texts.last().map(String::as_str) != Some(last) {
         let batch = |event: &Event| {
-            if let Event::Batch(danmaku, _) = event {
-                Some(danmaku.clone())
-            } else {
-                None
-            }
+            if let Event::Batch(danmaku, _) = event { Some(danmaku.clone()) } else { None }
         };
-        let danmaku = client
-            .wait_for(format!("danmaku {last:?} after {texts:?}"), PATIENCE, batch)
-            .unwrap();
+        let danmaku = client.wait_for(format!("danmaku {last:?} after {texts:?}"), PATIENCE, batch).unwrap();
         texts.extend(danmaku.into_iter().map(|danmaku| danmaku.content));
     }
     texts
@@ -63,13 +47,9 @@ fn texts_until(client: &mut ClientV2, last: &str) -> Vec<String> {
 
 fn history(client: &mut ClientV2) -> (Vec<String>, bool) {
     let history = |event: &Event| match event {
-        Event::History(danmaku, truncated) => Some((
-            danmaku
-                .iter()
-                .map(|danmaku| danmaku.content.clone())
-                .collect(),
-            *truncated,
-        )),
+        Event::History(danmaku, truncated) => {
+            Some((danmaku.iter().map(|danmaku| danmaku.content.clone()).collect(), *truncated))
+        }
         _ => None,
     };
     client.wait_for("history", PATIENCE, history).unwrap()
@@ -77,14 +57,7 @@ fn history(client: &mut ClientV2) -> (Vec<String>, bool) {
 
 fn board(client: &mut ClientV2) -> Vec<(u64, u64)> {
     let scores = |event: &Event| match event {
-        Event::Snapshot(snapshot) => Some(
-            snapshot
-                .user
-                .iter()
-                .copied()
-                .zip(snapshot.score.iter().copied())
-                .collect(),
-        ),
+        Event::Snapshot(snapshot) => Some(snapshot.user.iter().copied().zip(snapshot.score.iter().copied()).collect()),
         _ => None,
     };
     client.wait_for("leaderboard", PATIENCE, scores).unwrap()
@@ -106,20 +79,11 @@ fn both_versions_see_what_both_versions_send_once_and_in_order() {
     for client in [&mut new, &mut watcher] {
         let seen = texts_until(client, "old 9");
         for name in ["new", "old"] {
-            let of_name: Vec<_> = seen
-                .iter()
-                .filter(|text| text.starts_with(name))
-                .cloned()
-                .collect();
+            let of_name: Vec<_> = seen.iter().filter(|text| text.starts_with(name)).cloned().collect();
             assert_eq!(of_name, expected(name));
         }
     }
-    let seen: Vec<_> = old
-        .collect(Duration::from_secs(1))
-        .unwrap()
-        .into_iter()
-        .map(|shown| shown.content)
-        .collect();
+    let seen: Vec<_> = old.collect(Duration::from_secs(1)).unwrap().into_iter().map(|shown| shown.content).collect();
     assert_eq!(seen, [expected("new"), expected("old")].concat());
 }
 
@@ -129,10 +93,7 @@ fn v1_heartbeats_are_answered() {
     let mut client = ClientV1::join(&join(&server, 77), 77).unwrap();
     client.heartbeat().unwrap();
     let beat = client.next(PATIENCE).unwrap();
-    assert_eq!(
-        (beat.frame_type, beat.user_id, &*beat.content),
-        (v1::FrameType::Heartbeat, 77, "")
-    );
+    assert_eq!((beat.frame_type, beat.user_id, &*beat.content), (v1::FrameType::Heartbeat, 77, ""));
     assert!(beat.timestamp_ms > 1_700_000_000_000);
 }
 
@@ -140,10 +101,7 @@ fn v1_heartbeats_are_answered() {
 fn who_joins_gets_history_leaderboard_and_state() {
     let server = server("{rateLimit: {messagesPerSecond: 100, burst: 100}}");
     let mut first = v2_client(&server, 1);
-    assert_eq!(
-        (history(&mut first), board(&mut first)),
-        ((vec![], false), vec![])
-    );
+    assert_eq!((history(&mut first), board(&mut first)), ((vec![], false), vec![]));
     for i in 0..5 {
         say(&mut first, &format!("danmaku {i}"));
     }
@@ -151,36 +109,16 @@ fn who_joins_gets_history_leaderboard_and_state() {
     std::thread::sleep(Duration::from_millis(300));
     let mut second = v2_client(&server, 2);
     let state = |event: &Event| {
-        if let Event::State(state) = event {
-            Some(*state)
-        } else {
-            None
-        }
+        if let Event::State(state) = event { Some(*state) } else { None }
     };
     second.wait_for("room state", PATIENCE, state).unwrap();
-    assert_eq!(
-        history(&mut second).0,
-        (0..5).map(|i| format!("danmaku {i}")).collect::<Vec<_>>()
-    );
-    let mut late = ClientV2::join(
-        &Join {
-            query: "history=2".to_owned(),
-            ..join(&server, 3)
-        },
-        3,
-    )
-    .unwrap();
+    assert_eq!(history(&mut second).0, (0..5).map(|i| format!("danmaku {i}")).collect::<Vec<_>>());
+    let mut late = ClientV2::join(&Join { query: "history=2".to_owned(), ..join(&server, 3) }, 3).unwrap();
     assert_eq!(history(&mut late).0, ["danmaku 3", "danmaku 4"]);
     let watched = |event: &Event| {
-        if let Event::State(state) = event {
-            (state.viewers == 3).then_some(())
-        } else {
-            None
-        }
+        if let Event::State(state) = event { (state.viewers == 3).then_some(()) } else { None }
     };
-    second
-        .wait_for("a state with 3 viewers", PATIENCE, watched)
-        .unwrap();
+    second.wait_for("a state with 3 viewers", PATIENCE, watched).unwrap();
 }
 
 #[test]
@@ -205,10 +143,7 @@ fn the_leaderboard_follows() {
         }
     }
     let ranking = server.api().ranking("demo", 10, 0).unwrap();
-    let users: Vec<_> = ranking
-        .iter()
-        .map(|place| (place.user, place.score))
-        .collect();
+    let users: Vec<_> = ranking.iter().map(|place| (place.user, place.score)).collect();
     assert_eq!(users, [(2, 3), (3, 3), (1, 1)]);
 }
 
@@ -221,11 +156,7 @@ fn who_comes_back_gets_what_it_missed_without_gap_also_after_a_kill() {
     texts_until(&mut viewer, "seen");
     await_cursor(&mut viewer);
     let mut seen = std::collections::HashSet::from(["seen".to_owned()]);
-    viewer
-        .connection()
-        .stream()
-        .shutdown(std::net::Shutdown::Both)
-        .unwrap();
+    viewer.connection().stream().shutdown(std::net::Shutdown::Both).unwrap();
     for i in 0..5 {
         say(&mut sender, &format!("missed {i}"));
     }
@@ -241,10 +172,7 @@ fn who_comes_back_gets_what_it_missed_without_gap_also_after_a_kill() {
     say(&mut sender, "after the kill");
     viewer.rejoin().unwrap();
     say(&mut sender, "and on");
-    assert_eq!(
-        resumed(&mut viewer, "and on", &mut seen),
-        ["after the kill", "and on"]
-    );
+    assert_eq!(resumed(&mut viewer, "and on", &mut seen), ["after the kill", "and on"]);
 }
 
 fn await_cursor(client: &mut ClientV2) {
@@ -257,11 +185,7 @@ fn await_cursor(client: &mut ClientV2) {
 
 /// What a resumed viewer is newly shown up to `last`, from history and live. What it has seen may come again, after a
 /// kill, too; like any client it drops that.
-fn resumed(
-    client: &mut ClientV2,
-    last: &str,
-    seen: &mut std::collections::HashSet<String>,
-) -> Vec<String> {
+fn resumed(client: &mut ClientV2, last: &str, seen: &mut std::collections::HashSet<String>) -> Vec<String> {
     let (mut texts, truncated) = history(client);
     assert!(!truncated);
     if texts.last().map(String::as_str) != Some(last) {
@@ -277,28 +201,14 @@ fn a_retry_is_kept_once_and_not_echoed() {
     let mut client = v2_client(&server, 5);
     say(&mut client, "once");
     texts_until(&mut client, "once");
-    let retry = pb::Send {
-        seq: 1,
-        content: "once".to_owned(),
-        retry_age_ms: 10,
-        ..pb::Send::default()
-    };
+    let retry = pb::Send { seq: 1, content: "once".to_owned(), retry_age_ms: 10, ..pb::Send::default() };
     client.send(&retry).unwrap();
     let ack = |event: &Event| {
-        if let Event::Ack(ack) = event {
-            Some(ack.seq.clone())
-        } else {
-            None
-        }
+        if let Event::Ack(ack) = event { Some(ack.seq.clone()) } else { None }
     };
-    assert_eq!(
-        client.wait_for("ack of the retry", PATIENCE, ack).unwrap(),
-        [1]
-    );
+    assert_eq!(client.wait_for("ack of the retry", PATIENCE, ack).unwrap(), [1]);
     let events = client.collect(SILENCE).unwrap();
-    let shown = events
-        .iter()
-        .any(|event| matches!(event, Event::Batch(danmaku, _) if !danmaku.is_empty()));
+    let shown = events.iter().any(|event| matches!(event, Event::Batch(danmaku, _) if !danmaku.is_empty()));
     assert!(!shown, "{events:?}");
     assert_eq!(server.api().whole_history("demo").unwrap().len(), 1);
     assert_eq!(server.api().ranking("demo", 1, 0).unwrap()[0].score, 1);
@@ -308,53 +218,33 @@ fn a_retry_is_kept_once_and_not_echoed() {
 fn after_a_refusal_later_ones_wait_until_it_is_sent_again_or_given_up() {
     let server = server("{rateLimit: {messagesPerSecond: 2, burst: 1}}");
     let mut client = v2_client(&server, 5);
-    let send = |seq, oldest_pending| pb::Send {
-        seq,
-        oldest_pending,
-        content: format!("number {seq}"),
-        ..pb::Send::default()
-    };
+    let send =
+        |seq, oldest_pending| pb::Send { seq, oldest_pending, content: format!("number {seq}"), ..pb::Send::default() };
     let reason = |client: &mut ClientV2, wanted| {
         let reason = |event: &Event| match event {
             Event::Error(error) if error.seq == wanted => Some(error.reason()),
             Event::Ack(ack) if ack.seq.contains(&wanted) => Some(pb::Reason::Unspecified),
             _ => None,
         };
-        client
-            .wait_for(format!("answer to {wanted}"), PATIENCE, reason)
-            .unwrap()
+        client.wait_for(format!("answer to {wanted}"), PATIENCE, reason).unwrap()
     };
-    for (seq, expected) in [
-        (1, pb::Reason::Unspecified),
-        (2, pb::Reason::RateLimited),
-        (3, pb::Reason::Blocked),
-    ] {
+    for (seq, expected) in [(1, pb::Reason::Unspecified), (2, pb::Reason::RateLimited), (3, pb::Reason::Blocked)] {
         client.send(&send(seq, 1)).unwrap();
         assert_eq!(reason(&mut client, seq), expected);
     }
     std::thread::sleep(Duration::from_millis(600));
     client.send(&send(3, 1)).unwrap();
-    assert_eq!(
-        reason(&mut client, 3),
-        pb::Reason::Blocked,
-        "2 was neither sent again nor given up"
-    );
+    assert_eq!(reason(&mut client, 3), pb::Reason::Blocked, "2 was neither sent again nor given up");
     client.send(&send(2, 2)).unwrap();
     assert_eq!(reason(&mut client, 2), pb::Reason::Unspecified);
     std::thread::sleep(Duration::from_millis(600));
     client.send(&send(4, 4)).unwrap();
-    assert_eq!(
-        reason(&mut client, 4),
-        pb::Reason::Unspecified,
-        "3 was given up"
-    );
+    assert_eq!(reason(&mut client, 4), pb::Reason::Unspecified, "3 was given up");
 }
 
 #[test]
 fn senders_see_their_own_even_when_the_room_leaves_it_out_and_the_books_balance() {
-    let server = server(
-        "{rateLimit: {messagesPerSecond: 1000, burst: 1000}, viewerBudget: {danmakuPerSecond: 4}}",
-    );
+    let server = server("{rateLimit: {messagesPerSecond: 1000, burst: 1000}, viewerBudget: {danmakuPerSecond: 4}}");
     let mut watcher = v2_client(&server, 1);
     let mut old = ClientV1::join(&join(&server, 2), 2).unwrap();
     let mut new = v2_client(&server, 3);
@@ -365,31 +255,17 @@ fn senders_see_their_own_even_when_the_room_leaves_it_out_and_the_books_balance(
     let seen_old: Vec<_> = old.collect(Duration::from_secs(1)).unwrap();
     for i in 0..40 {
         let own = format!("old {i}");
-        assert_eq!(
-            seen_old.iter().filter(|shown| shown.content == own).count(),
-            1,
-            "{own}"
-        );
+        assert_eq!(seen_old.iter().filter(|shown| shown.content == own).count(), 1, "{own}");
     }
     let events = new.collect(Duration::from_millis(200)).unwrap();
     let seen_new: Vec<_> = events
         .iter()
-        .flat_map(|event| {
-            if let Event::Batch(danmaku, _) = event {
-                danmaku.as_slice()
-            } else {
-                &[]
-            }
-        })
+        .flat_map(|event| if let Event::Batch(danmaku, _) = event { danmaku.as_slice() } else { &[] })
         .map(|danmaku| danmaku.content.as_str())
         .collect();
     for i in 0..40 {
         let own = format!("new {i}");
-        assert_eq!(
-            seen_new.iter().filter(|&&text| text == own).count(),
-            1,
-            "{own}"
-        );
+        assert_eq!(seen_new.iter().filter(|&&text| text == own).count(), 1, "{own}");
     }
     let (mut shown, mut left_out) = (0, 0);
     for event in watcher.collect(SILENCE).unwrap() {
@@ -409,29 +285,18 @@ fn a_viewer_that_never_reads_is_skipped_then_closed_and_slows_nobody() {
     let manifest = "apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {name: demo}\n\
                     spec: {rateLimit: {messagesPerSecond: 1000, burst: 1000}, viewerBudget: {danmakuPerSecond: 10000}}\n";
     let extra = ["--slow-timeout", "2"].map(str::to_owned).to_vec();
-    let server = Server::start(Options {
-        manifest: Some(manifest.to_owned()),
-        extra,
-        ..Options::default()
-    })
-    .unwrap();
+    let server = Server::start(Options { manifest: Some(manifest.to_owned()), extra, ..Options::default() }).unwrap();
     let deaf = ClientV1::join(&join(&server, 1), 1).unwrap();
     let mut watcher = v2_client(&server, 2);
     let mut sender = v2_client(&server, 3);
     let metric = |name: &str| {
         let metrics = server.api().get("/metrics").unwrap().body;
-        metrics
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
-            .unwrap_or(0_u64)
+        metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0_u64)
     };
     let deadline = Instant::now() + Duration::from_secs(50);
     let mut sent = 0;
     while metric("barrage_gateway_disconnects_total{reason=\"Slow\"}") == 0 {
-        assert!(
-            Instant::now() < deadline,
-            "after {sent} danmaku of 1 KB the deaf viewer is still there"
-        );
+        assert!(Instant::now() < deadline, "after {sent} danmaku of 1 KB the deaf viewer is still there");
         let mut seq = 0;
         for _ in 0..100 {
             sent += 1;
@@ -440,10 +305,7 @@ fn a_viewer_that_never_reads_is_skipped_then_closed_and_slows_nobody() {
         sender.wait_fate(seq, PATIENCE).unwrap();
         texts_until(&mut watcher, &format!("{sent}{}", "x".repeat(1_000)));
     }
-    assert!(
-        metric("barrage_gateway_skipped_flushes_total") > 0,
-        "what it missed is counted"
-    );
+    assert!(metric("barrage_gateway_skipped_flushes_total") > 0, "what it missed is counted");
     drop(deaf);
 }
 
@@ -456,11 +318,7 @@ fn at_shutdown_viewers_are_told_when_to_come_back() {
     let status = server.terminate(PATIENCE).unwrap();
     assert!(status.success(), "{status}");
     let away = |event: &Event| {
-        if let Event::GoAway(away) = event {
-            Some(away.reconnect_after_ms)
-        } else {
-            None
-        }
+        if let Event::GoAway(away) = event { Some(away.reconnect_after_ms) } else { None }
     };
     let after_ms = new.wait_for("go-away", PATIENCE, away).unwrap();
     assert!(after_ms <= 5_000, "{after_ms}");
@@ -469,10 +327,7 @@ fn at_shutdown_viewers_are_told_when_to_come_back() {
             break error;
         }
     };
-    assert!(
-        matches!(goodbye, ClientError::Closed { code: 1001, .. }),
-        "{goodbye}"
-    );
+    assert!(matches!(goodbye, ClientError::Closed { code: 1001, .. }), "{goodbye}");
     server.restart().unwrap();
     assert_eq!(server.api().whole_history("demo").unwrap().len(), 1);
 }
@@ -480,13 +335,7 @@ fn at_shutdown_viewers_are_told_when_to_come_back() {
 #[test]
 fn a_second_server_on_one_data_directory_is_refused() {
     let server = server("{}");
-    let second = Server::start(Options {
-        data: Some(server.data()),
-        ..Options::default()
-    });
-    let error = second
-        .err()
-        .expect("the data directory is taken")
-        .to_string();
+    let second = Server::start(Options { data: Some(server.data()), ..Options::default() });
+    let error = second.err().expect("the data directory is taken").to_string();
     assert!(error.contains("another barrage runs"), "{error}");
 }

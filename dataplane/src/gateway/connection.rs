@@ -77,18 +77,11 @@ impl Viewer {
         })
     }
 
-    /// Serves the connection to its end.
-    pub(super) async fn run(self: Rc<Self>, first: Bytes) {
-        let metrics = &self.shard.served.metrics;
-        metrics.connections.inc();
+    /// Serves the connection to its end; `first` are bytes that came behind the handshake.
+    pub(super) fn run(self: Rc<Self>, first: &[u8]) -> impl Future<Output = ()> + use<> {
+        self.shard.served.metrics.connections.inc();
         self.room.enter(&self);
-        let reason = serve(Rc::new(Served(Rc::clone(&self))), first, MESSAGE_BYTES_MAX).await;
-        // Whoever still holds this viewer writes no more.
-        self.socket.end(reason);
-        self.room.leave(&self);
-        metrics.connections.dec();
-        metrics.disconnected(reason);
-        tracing::info!(room = %self.room.served.id(), user = self.identity.user, ?reason, "viewer left");
+        serve(Served(self), first, MESSAGE_BYTES_MAX)
     }
 
     /// Writes a message to this viewer alone.
@@ -124,6 +117,7 @@ impl Viewer {
 const PING: &[u8] = &[0x89, 0x00];
 
 /// A viewer as its connection drives it.
+#[derive(Clone)]
 struct Served(Rc<Viewer>);
 
 impl Handler for Served {
@@ -146,5 +140,16 @@ impl Handler for Served {
     fn heard(&self) {
         self.0.socket.heard_s.set(self.0.shard.now_s.get());
         self.0.pinged.set(false);
+    }
+
+    fn ended(&self, reason: Disconnect) {
+        let viewer = &self.0;
+        // Whoever still holds this viewer writes no more.
+        viewer.socket.end(reason);
+        viewer.room.leave(viewer);
+        let metrics = &viewer.shard.served.metrics;
+        metrics.connections.dec();
+        metrics.disconnected(reason);
+        tracing::info!(room = %viewer.room.served.id(), user = viewer.identity.user, ?reason, "viewer left");
     }
 }

@@ -108,7 +108,7 @@ fn upgrade(shard: &Rc<Shard>, peer: IpAddr, room: &str, request: Request<Incomin
             spawn_local(join::join(Rc::clone(&viewer), wanted));
         }
         // The viewer's task is its own, so that what the handshake needed is freed.
-        spawn_local(viewer.run(first));
+        spawn_local(viewer.run(&first));
     });
     Ok(response)
 }

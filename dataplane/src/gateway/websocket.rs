@@ -9,12 +9,12 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     io::{self, ErrorKind, Read, Write},
-    rc::Rc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use bytes::{Buf, Bytes};
+use socket2::SockRef;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::tungstenite::{
     Error, Message,
@@ -77,7 +77,9 @@ impl Socket {
         let mut output = self.output.borrow_mut();
         let written = match &*output {
             Some(_) => 0,
-            None => match self.stream.try_write(message) {
+            // Past the runtime: its readiness flag would be one more cache line for each viewer. What the socket does
+            // not take is left to the connection's own task, which asks the runtime.
+            None => match SockRef::from(&self.stream).send(message) {
                 Ok(written) if written == message.len() => return true,
                 Ok(written) => written,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
@@ -149,7 +151,7 @@ impl Socket {
 }
 
 /// What a connection is told.
-pub(super) trait Handler {
+pub(super) trait Handler: Clone {
     /// A text, binary or control message.
     fn message(&self, message: Message);
     /// Everything is written; true if that gave more to write.
@@ -158,40 +160,44 @@ pub(super) trait Handler {
     fn socket(&self) -> &Socket;
     /// Bytes came.
     fn heard(&self);
+    /// The connection is over.
+    fn ended(&self, reason: Disconnect);
 }
 
-/// Serves a connection until it ends; says why it did.
+/// Serves a connection until it ends; then tells the handler why it did.
 ///
-/// `first` are bytes that came behind the handshake; `message_bytes_max` bounds a message of the peer.
-pub(super) async fn serve(handler: Rc<impl Handler>, first: Bytes, message_bytes_max: usize) -> Disconnect {
+/// `first` are bytes that came behind the handshake; `message_bytes_max` bounds a message of the peer. What is used
+/// only at the beginning or the end stays out of the future: it lives as long as an idle connection does.
+pub(super) fn serve<H: Handler>(handler: H, first: &[u8], message_bytes_max: usize) -> impl Future<Output = ()> + use<H> {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
         .max_message_size(Some(message_bytes_max))
         .max_frame_size(Some(message_bytes_max));
     let mut connection = Connection { context: WebSocketContext::new(Role::Server, Some(config)), handler };
-    let mut reason = connection.feed(&first);
-    drop(first);
-    if reason.is_none() {
-        reason = Some(poll_fn(|cx| connection.poll(cx)).await);
+    let at_once = connection.feed(first);
+    async move {
+        let reason = match at_once {
+            Some(reason) => reason,
+            None => poll_fn(|cx| connection.poll(cx)).await,
+        };
+        if reason != Disconnect::Lost {
+            connection.say_goodbye(reason);
+            // A peer that does not take its goodbye in time goes without.
+            let _ = Box::pin(timeout(GOODBYE, linger(connection.handler.socket()))).await;
+        }
+        connection.handler.ended(reason);
     }
-    let reason = reason.unwrap_or(Disconnect::Lost);
-    if reason != Disconnect::Lost {
-        connection.say_goodbye(reason);
-        // A peer that does not take its goodbye in time goes without.
-        let _ = timeout(GOODBYE, linger(connection.handler.socket())).await;
-    }
-    reason
 }
 
 struct Connection<H> {
     context: WebSocketContext,
-    handler: Rc<H>,
+    handler: H,
 }
 
 impl<H: Handler> Connection<H> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Disconnect> {
-        let handler = Rc::clone(&self.handler);
+        let handler = self.handler.clone();
         let socket = handler.socket();
         socket.set_waker(cx.waker());
         loop {
@@ -224,7 +230,7 @@ impl<H: Handler> Connection<H> {
     /// Reads once; says why the connection ends, if it does.
     fn read(&mut self) -> Option<Disconnect> {
         SCRATCH.with_borrow_mut(|scratch| {
-            let handler = Rc::clone(&self.handler);
+            let handler = self.handler.clone();
             match handler.socket().stream.try_read(scratch) {
                 Ok(0) => Some(Disconnect::Lost),
                 Ok(read) => {
@@ -239,7 +245,7 @@ impl<H: Handler> Connection<H> {
 
     /// Hands bytes to the protocol and its messages to the handler.
     fn feed(&mut self, input: &[u8]) -> Option<Disconnect> {
-        let handler = Rc::clone(&self.handler);
+        let handler = self.handler.clone();
         let mut pipe = Pipe { input, socket: handler.socket() };
         loop {
             match self.context.read(&mut pipe) {
@@ -273,7 +279,7 @@ impl<H: Handler> Connection<H> {
     }
 
     fn close(&mut self, code: CloseCode) {
-        let handler = Rc::clone(&self.handler);
+        let handler = self.handler.clone();
         let mut pipe = Pipe { input: &[], socket: handler.socket() };
         let frame = CloseFrame { code, reason: "".into() };
         // The pipe takes everything; a connection that is closed already has said its goodbye.
@@ -288,11 +294,10 @@ async fn linger(socket: &Socket) -> io::Result<()> {
         socket.stream.writable().await?;
         socket.flush()?;
     }
-    socket2::SockRef::from(&socket.stream).shutdown(std::net::Shutdown::Write)?;
-    let mut discarded = [0; 512];
+    SockRef::from(&socket.stream).shutdown(std::net::Shutdown::Write)?;
     loop {
         socket.stream.readable().await?;
-        match socket.stream.try_read(&mut discarded) {
+        match socket.stream.try_read(&mut [0; 512]) {
             Ok(0) => return Ok(()),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}

@@ -1,6 +1,6 @@
 //! One room at its ranker: a pure state machine of candidates in, frames out.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use barrage_proto::{Cursor, Position};
 
@@ -19,6 +19,10 @@ use crate::{
 const EXPIRED_MS: i64 = 5_000;
 /// The leaderboard is looked over at most this often: twice a second reads as live.
 const BOARD_EVERY_MS: i64 = 500;
+/// Scores are read from the store again after this long: soon where the store named its best N and others may rise
+/// among them, seldom where it named everybody, so that what is counted here is the whole.
+const REFRESH_MS: i64 = 1_000;
+const REFRESH_WHOLE_MS: i64 = 10_000;
 /// A room with nothing to say for this long sleeps.
 const ASLEEP_AFTER_MS: i64 = 3_000;
 
@@ -149,19 +153,22 @@ impl RankedRoom {
     }
 
     /// Whether the scores should be read again now; true once until [`Self::refreshed`].
-    pub(super) fn wants_scores(&mut self, now_ms: i64, every: Duration) -> bool {
+    pub(super) fn wants_scores(&mut self, now_ms: i64) -> bool {
         if self.refreshing || now_ms < self.refresh_due_ms {
             return false;
         }
         self.refreshing = true;
-        self.refresh_due_ms = now_ms + i64::try_from(every.as_millis()).unwrap_or(i64::MAX);
+        self.refresh_due_ms = now_ms + REFRESH_MS;
         true
     }
 
-    /// Scores as the store has them, or `None` when it could not say.
-    pub(super) fn refreshed(&mut self, ranking: Option<Ranking>) {
+    /// Scores as the store has them, asked for the best `top`, or `None` when it could not say.
+    pub(super) fn refreshed(&mut self, ranking: Option<Ranking>, top: u32) {
         self.refreshing = false;
         if let Some(ranking) = ranking {
+            if ranking.scores.len() < top as usize {
+                self.refresh_due_ms += REFRESH_WHOLE_MS - REFRESH_MS;
+            }
             self.board.refresh(&ranking);
         }
     }

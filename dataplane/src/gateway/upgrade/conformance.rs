@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use tokio::task::spawn_local;
 use tokio_tungstenite::tungstenite::{Message, handshake::server::create_response_with_body, protocol::frame::{Frame, coding::{Data, OpCode}}};
 
-use super::{super::websocket, Problem, Socket, stream};
+use super::{super::{metrics::Disconnect, websocket}, Problem, Socket, stream};
 
 /// The suites send messages of 16 MiB.
 const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -25,13 +25,13 @@ pub(super) fn echo(request: Request<Incoming>) -> Response {
     };
     spawn_local(async move {
         let Some((tcp, first)) = stream(request).await else { return };
-        let echo = Rc::new(Echo(Socket::new(tcp, 0)));
-        websocket::serve(echo, first, MESSAGE_BYTES_MAX).await;
+        websocket::serve(Echo(Rc::new(Socket::new(tcp, 0))), &first, MESSAGE_BYTES_MAX).await;
     });
     response
 }
 
-struct Echo(Socket);
+#[derive(Clone)]
+struct Echo(Rc<Socket>);
 
 impl websocket::Handler for Echo {
     fn message(&self, message: Message) {
@@ -56,4 +56,6 @@ impl websocket::Handler for Echo {
     }
 
     fn heard(&self) {}
+
+    fn ended(&self, _: Disconnect) {}
 }
