@@ -10,10 +10,10 @@ mod metrics;
 mod outstanding;
 mod poll;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -29,8 +29,10 @@ pub use metrics::Metrics;
 
 /// Records taken from a partition at once.
 const POLL_RECORDS_MAX: u32 = 1_000;
-/// Polls between relay and apply; full, the relay waits, so memory stays bounded while the store is away.
-const APPLY_QUEUE: usize = 16;
+/// Polls between relay and apply, and danmaku in them. A store that pauses for a sync holds up no viewer; one that is
+/// away lets the relay wait here, so memory stays bounded.
+const APPLY_QUEUE: usize = 1_024;
+const APPLY_QUEUE_DANMAKU: usize = 100_000;
 
 /// The consumer cannot go on.
 #[derive(Debug, Error)]
@@ -75,9 +77,10 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) -> Result<(), Consumer
     };
     relay.warm().await?;
     let (polls, queue) = mpsc::channel(APPLY_QUEUE);
+    let room = Arc::new(Semaphore::new(APPLY_QUEUE_DANMAKU));
     let applier = apply::Applier::new(log, store, rooms, starts, metrics);
     let applying = tokio::spawn(applier.run(queue, accounted));
-    let relayed = relay.run(polls, shutdown).await;
+    let relayed = relay.run(ToApply { polls, room }, shutdown).await;
     if let Err(error) = applying.await {
         tracing::error!(%error, "applying stopped; the log keeps what is left to apply");
     }
@@ -106,6 +109,23 @@ async fn starts(log: &Log, store: &Store) -> Result<Vec<u64>, ConsumerError> {
     Ok(starts)
 }
 
+/// The relay's end toward apply.
+struct ToApply {
+    polls: mpsc::Sender<(Poll, OwnedSemaphorePermit)>,
+    /// Danmaku that may still be put into the queue.
+    room: Arc<Semaphore>,
+}
+
+impl ToApply {
+    /// Waits for room. An applier that is gone has said why; the log keeps what it missed.
+    async fn send(&self, poll: Poll) {
+        let danmaku = u32::try_from(poll.danmaku().min(APPLY_QUEUE_DANMAKU)).unwrap_or(u32::MAX);
+        if let Ok(taken) = Arc::clone(&self.room).acquire_many_owned(danmaku).await {
+            let _ = self.polls.send((poll, taken)).await;
+        }
+    }
+}
+
 struct Relay {
     log: Log,
     rooms: Rooms,
@@ -131,10 +151,10 @@ impl Relay {
         Ok(())
     }
 
-    async fn run(mut self, polls: mpsc::Sender<Poll>, shutdown: CancellationToken) -> Result<(), ConsumerError> {
+    async fn run(mut self, apply: ToApply, shutdown: CancellationToken) -> Result<(), ConsumerError> {
         let mut ends = self.log.ends();
         loop {
-            while self.pass(&polls).await? {}
+            while self.pass(&apply).await? {}
             tokio::select! {
                 changed = ends.changed() => if changed.is_err() { return Ok(()) },
                 () = shutdown.cancelled() => return Ok(()),
@@ -143,7 +163,7 @@ impl Relay {
     }
 
     /// One poll of each partition; false when there was nothing left to read.
-    async fn pass(&mut self, polls: &mpsc::Sender<Poll>) -> Result<bool, ConsumerError> {
+    async fn pass(&mut self, apply: &ToApply) -> Result<bool, ConsumerError> {
         let mut any = false;
         for partition in 0..self.log.partitions() {
             let index = partition as usize;
@@ -161,7 +181,7 @@ impl Relay {
                 // A ranker that is gone shows in its own health; the log keeps what it missed.
                 let _ = self.candidates.send(candidates).await;
             }
-            let _ = polls.send(poll).await;
+            apply.send(poll).await;
         }
         Ok(any)
     }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::mpsc,
+    sync::{OwnedSemaphorePermit, mpsc},
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
@@ -24,6 +24,9 @@ const TRANSACTION_RECORDS_MAX: usize = 4_000;
 /// How long records that took full effect stay in the log.
 const LOG_KEPT: Duration = Duration::from_secs(60 * 60);
 
+/// Polls, each with the room that it takes in the queue.
+type Queue = mpsc::Receiver<(Poll, OwnedSemaphorePermit)>;
+
 pub(super) struct Applier {
     log: Log,
     store: Store,
@@ -41,7 +44,7 @@ impl Applier {
     }
 
     /// Runs until the relay has gone and all it read is applied.
-    pub(super) async fn run(mut self, mut polls: mpsc::Receiver<Poll>, mut accounted: mpsc::Receiver<Accounted>) {
+    pub(super) async fn run(mut self, mut polls: Queue, mut accounted: mpsc::Receiver<Accounted>) {
         let mut commit = interval(COMMIT_EVERY);
         commit.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut trimmed = Instant::now();
@@ -67,12 +70,15 @@ impl Applier {
         self.commit().await;
     }
 
-    async fn apply(&mut self, first: Poll, queue: &mut mpsc::Receiver<Poll>) {
+    async fn apply(&mut self, (first, taken): (Poll, OwnedSemaphorePermit), queue: &mut Queue) {
         let mut polls = vec![first];
+        // Given back when all is applied.
+        let mut taken = vec![taken];
         let mut records = records_of(&polls[0]);
         while records < TRANSACTION_RECORDS_MAX
-            && let Ok(next) = queue.try_recv()
+            && let Ok((next, also_taken)) = queue.try_recv()
         {
+            taken.push(also_taken);
             records += records_of(&next);
             polls.push(next);
         }
@@ -90,6 +96,7 @@ impl Applier {
             *applied = end.max(*applied);
         }
         self.metrics.lag.set(0);
+        drop(taken);
     }
 
     fn expect_accounts(&mut self, polls: &[Poll]) {

@@ -52,6 +52,11 @@ impl Poll {
         Self { partition, end, slices }
     }
 
+    /// Danmaku in it, repeats included.
+    pub(super) fn danmaku(&self) -> usize {
+        self.slices.values().flatten().map(|record| record.record.entries.len()).sum()
+    }
+
     /// What the ranker gets: one for each record, so that its watermark passes those of repeats, too.
     pub(super) fn candidates(&self) -> impl Iterator<Item = Candidates> + '_ {
         self.slices.iter().flat_map(|((room, shard), records)| {
