@@ -1,0 +1,91 @@
+# Two commands are all that a newcomer needs: `make run` and `make test`. `make help` lists the others.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+# Where rustup puts cargo; a shell that was open before does not look there.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+# Passed on: `make run ARGS="-f room.yaml"`, `make bench ARGS="fanout idle"`.
+ARGS ?=
+
+WEB := dataplane/web
+BROWSER := e2e/browser
+SETUP := e2e/scripts/setup.sh
+SUITES := node e2e/scripts/suites.mjs
+RELEASE_FLAG := $(if $(RELEASE),--release)
+
+.PHONY: run
+run: ## Serve a room named demo on http://127.0.0.1:8080/ (ARGS: of `barrage dev`; RELEASE=1: optimised)
+	@$(SETUP) run
+	@$(MAKE) --no-print-directory web
+	@echo "==> building barrage$(if $(RELEASE), for speed: the first time takes 5 to 10 minutes,: the first time takes 3 to 5 minutes; RELEASE=1 builds for speed)"
+	@cargo build $(RELEASE_FLAG) --workspace --bins
+	@echo "==> barrage dev $(ARGS)   (Ctrl-C stops it; what was said stays in ./barrage-data)"
+	@exec cargo run --quiet $(RELEASE_FLAG) --bin barrage -- dev $(ARGS)
+
+.PHONY: test
+test: ## Every check and test; closes with counts and one line of their sum
+	@$(SETUP) test $(WITH)
+	@$(MAKE) --no-print-directory web $(BROWSER)/node_modules/.package-lock.json
+	@echo "==> testing: the first time takes 10 to 15 minutes, most of it building"
+	@$(SUITES) test $(WITH)
+
+.PHONY: lint
+lint: ## Formatting, clippy, types, links of the documentation
+	@$(SETUP) run
+	@$(MAKE) --no-print-directory web $(BROWSER)/node_modules/.package-lock.json
+	@$(SUITES) lint
+
+.PHONY: format
+format: $(WEB)/node_modules/.package-lock.json $(BROWSER)/node_modules/.package-lock.json ## Format everything
+	cargo fmt --all
+	cd $(WEB) && npm run --silent format
+	cd $(BROWSER) && node_modules/.bin/prettier --config .prettierrc.json --write . ../scripts
+
+.PHONY: web
+web: $(WEB)/dist/index.html ## Build the page, if it changed
+	@:
+
+.PHONY: bench
+bench: ## Benchmarks beside their baselines (SHORT=1: under four minutes; ARGS: which)
+	@$(SETUP) bench
+	@$(MAKE) --no-print-directory web
+	@echo "==> building for speed: the first time takes 5 to 10 minutes"
+	@cargo build --release --workspace --bins
+	@cargo run --quiet --release --bin barrage-bench -- $(if $(SHORT),--short) $(ARGS)
+
+.PHONY: fuzz
+fuzz: export FUZZ_SECONDS ?= 60
+fuzz: ## Fuzz each parser for FUZZ_SECONDS (60)
+	@$(SETUP) fuzz
+	@$(SUITES) fuzz
+
+.PHONY: soak
+soak: export FUZZ_SECONDS ?= 600
+soak: ## The long forms: 200 kills (BARRAGE_KILLS), tests that are left out of `make test`, ten minutes of fuzzing a parser
+	@$(SETUP) test fuzz
+	@$(MAKE) --no-print-directory web
+	@$(SUITES) soak
+
+.PHONY: clean
+clean: ## Remove what was built; ./barrage-data stays
+	cargo clean
+	rm -rf $(WEB)/dist $(WEB)/node_modules $(BROWSER)/node_modules $(BROWSER)/artifacts proto/fuzz/target
+
+.PHONY: help
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+# Folders stand beside their files so that a removed file is noticed, too.
+$(WEB)/dist/index.html: $(WEB)/node_modules/.package-lock.json $(shell find $(WEB)/src $(WEB)/public $(WEB)/*.* -not -name '*.test.ts')
+	@echo "==> building the page"
+	@cd $(WEB) && npm run --silent build
+	@touch $@
+
+%/node_modules/.package-lock.json: %/package-lock.json
+	@echo "==> fetching the packages of $*"
+	@cd $* && npm ci --no-audit --no-fund
+	@touch $@

@@ -1,0 +1,109 @@
+//! The benchmarks: each figure beside a baseline from the same run, and the target that it has to meet.
+
+pub mod args;
+mod bare;
+mod bytes;
+mod codec;
+mod deliver;
+mod fanout;
+mod idle;
+mod latency;
+mod naive;
+mod rig;
+mod sample;
+mod table;
+
+use std::io;
+
+use thiserror::Error;
+
+use crate::{files::TooManyFiles, load::LoadError, process::ProcessError, server::ServerError};
+use args::{Bench, Cli, Command};
+use table::Table;
+
+/// Why a benchmark gives no figure.
+#[derive(Debug, Error)]
+pub enum BenchError {
+    /// No server, or it ended.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// A baseline's process.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The load.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Open files.
+    #[error(transparent)]
+    Files(#[from] TooManyFiles),
+    /// Sockets, files, compression.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A figure that would mean nothing.
+    #[error("{0}")]
+    Meaningless(String),
+}
+
+impl BenchError {
+    /// Says what was being done.
+    fn io(doing: &'static str) -> impl Fn(io::Error) -> Self {
+        move |source| Self::Io { doing, source }
+    }
+}
+
+/// Runs what the command line asks for; prints its table.
+///
+/// # Errors
+/// [`BenchError`]; a target that is missed is none.
+pub fn run(cli: &Cli) -> Result<(), BenchError> {
+    match cli.command {
+        Some(Command::ServeBare(stream)) => bare::serve(stream),
+        Some(Command::ServeNaive(stream)) => naive::serve(stream),
+        None => run_benches(cli),
+    }
+}
+
+fn run_benches(cli: &Cli) -> Result<(), BenchError> {
+    let sample = sample::load()?;
+    let mut table = Table::new(cli.short, &sample.source);
+    for bench in cli.benches() {
+        eprintln!("{bench}: measuring …");
+        match bench {
+            Bench::Codec => codec::run(&sample, &mut table),
+            Bench::Bytes => bytes::run(&sample, &mut table)?,
+            Bench::Fanout => fanout::run(cli.short, &mut table)?,
+            Bench::Idle => idle::run(cli.short, &mut table)?,
+            Bench::Deliver => deliver::run(cli.short, &mut table)?,
+            Bench::Latency => latency::run(cli.short, &mut table)?,
+        }
+    }
+    print!("{table}");
+    Ok(())
+}
+
+/// Median; 0 of nothing.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => 0.0,
+        odd if odd % 2 == 1 => values[odd / 2],
+        even => f64::midpoint(values[even / 2 - 1], values[even / 2]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_is_the_middle() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert_eq!(median(vec![]), 0.0);
+    }
+}

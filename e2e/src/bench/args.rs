@@ -1,0 +1,90 @@
+//! The command line of `barrage-bench`.
+
+use std::fmt;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Barrage's benchmarks, each beside its baseline from the same run. Build with --release; the server too.
+#[derive(Debug, Parser)]
+#[command(name = "barrage-bench", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// Which [default: all]
+    #[arg(value_enum)]
+    benches: Vec<Bench>,
+    /// All in under four minutes: fewer viewers, fewer seconds
+    #[arg(long)]
+    pub short: bool,
+    /// A baseline's server, started by the benchmarks themselves.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// One benchmark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Bench {
+    /// Encoding and decoding time against JSON
+    Codec,
+    /// Bytes per danmaku against JSON, with and without compression
+    Bytes,
+    /// Frames per server CPU second against a bare loop
+    Fanout,
+    /// Resident memory per idle connection
+    Idle,
+    /// Danmaku delivered per server CPU second
+    Deliver,
+    /// P99 from send to receipt at half of the highest rate that holds
+    Latency,
+}
+
+/// Servers to compare with.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum Command {
+    /// One thread, epoll, a prepared frame, one write a viewer and round
+    #[command(hide = true)]
+    ServeBare(Stream),
+    /// tokio-tungstenite as in its examples: a task a connection
+    #[command(hide = true)]
+    ServeNaive(Stream),
+}
+
+/// What a baseline's server sends.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Stream {
+    /// Rounds per second; one danmaku to every viewer in each; 0: none
+    #[arg(long)]
+    pub rate: u32,
+    /// Bytes of a message's payload
+    #[arg(long)]
+    pub bytes: usize,
+}
+
+impl Cli {
+    /// What was asked for, or all.
+    #[must_use]
+    pub fn benches(&self) -> Vec<Bench> {
+        if self.benches.is_empty() { Bench::value_variants().to_vec() } else { self.benches.clone() }
+    }
+}
+
+impl fmt::Display for Bench {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.to_possible_value().map(|value| value.get_name().to_owned());
+        f.write_str(&name.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound_and_names_stand_for_benches() {
+        Cli::command().debug_assert();
+        let some = Cli::parse_from(["barrage-bench", "--short", "codec", "idle"]);
+        assert_eq!((some.benches(), some.short), (vec![Bench::Codec, Bench::Idle], true));
+        assert_eq!(Cli::parse_from(["barrage-bench"]).benches().len(), 6);
+        let serve = Cli::parse_from(["barrage-bench", "serve-bare", "--rate", "10", "--bytes", "100"]);
+        assert!(matches!(serve.command, Some(Command::ServeBare(Stream { rate: 10, bytes: 100 }))));
+    }
+}

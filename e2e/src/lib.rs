@@ -1,0 +1,18 @@
+//! What crosses processes: the means of the end-to-end tests (a server of one's own, clients of both versions, a
+//! checker), the load generator `barrage-load`, and the benchmarks.
+
+pub mod bench;
+pub mod checker;
+pub mod client;
+mod decimal;
+pub mod files;
+pub mod http;
+pub mod load;
+pub mod process;
+pub mod replay;
+pub mod server;
+pub mod session;
+pub mod swarm;
+pub mod text;
+pub mod token;
+pub mod websocket;

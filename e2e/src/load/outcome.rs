@@ -1,0 +1,43 @@
+//! What a run brought in, before it is judged.
+
+use std::time::Duration;
+
+use crate::{
+    checker::{Books, Finding, check_history, check_ranking, count},
+    http::{Kept, Place},
+    swarm::Harvest,
+};
+
+/// A run as it was.
+pub struct Outcome {
+    /// What viewers and senders got.
+    pub harvest: Harvest,
+    /// What the server kept, unless nobody asked.
+    pub checked: Option<Checked>,
+    /// From the first danmaku, or the last viewer's joining, to the end.
+    pub time: Duration,
+}
+
+/// What the server kept.
+pub struct Checked {
+    /// All danmaku of the run and of others meanwhile, oldest first.
+    pub history: Vec<Kept>,
+    /// Books of the room before and after.
+    pub books: (Books, Books),
+    /// Ranking of the room before and after.
+    pub ranking: (Vec<Place>, Vec<Place>),
+}
+
+impl Outcome {
+    /// Every breach of a promise that the run shows, named; nothing where nothing was checked.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        let Some(Checked { history, books, ranking }) = &self.checked else {
+            return Vec::new();
+        };
+        let mut findings = check_history(&self.harvest.senders, history);
+        findings.extend(check_ranking(&ranking.1, &ranking.0, &count(history)));
+        findings.extend(books.1.check());
+        findings
+    }
+}

@@ -1,0 +1,97 @@
+//! Recorded danmaku: Bilibili's XML, or JSON lines of the same fields, as lines to be sent again.
+
+mod json_lines;
+mod xml;
+
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+
+/// One recorded danmaku.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// When it came, ms since the start of the recording.
+    pub at_ms: u64,
+    /// Who sent it; never 0, which is anonymous.
+    pub user: u64,
+    /// The text; never empty.
+    pub content: String,
+}
+
+/// Why a recording cannot be replayed.
+#[derive(Debug, Error)]
+pub enum ReplayError {
+    /// The file cannot be read.
+    #[error("reading the recording {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is neither of the two formats.
+    #[error(
+        "{path} is not a recording: {problem}; known are Bilibili's XML (<d p=\"…\">text</d>) \
+         and JSON lines with t_ms, user and text"
+    )]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        problem: String,
+    },
+}
+
+/// Reads a recording, sorted by time. Which format it is, its first character says.
+///
+/// # Errors
+/// [`ReplayError`], with the line where there is one.
+pub fn read(path: &Path) -> Result<Vec<Recorded>, ReplayError> {
+    let text = fs::read_to_string(path).map_err(|source| ReplayError::Read { path: path.to_owned(), source })?;
+    parse(&text).map_err(|problem| ReplayError::Format { path: path.to_owned(), problem })
+}
+
+fn parse(text: &str) -> Result<Vec<Recorded>, String> {
+    let start = text.trim_start_matches('\u{feff}').trim_start();
+    let mut recorded = if start.starts_with('<') { xml::parse(start)? } else { json_lines::parse(text)? };
+    recorded.retain(|line| !line.content.is_empty());
+    if recorded.is_empty() {
+        return Err("it holds no danmaku".to_owned());
+    }
+    recorded.sort_by_key(|line| line.at_ms);
+    Ok(recorded)
+}
+
+/// The user ID of a name that is none: the same for the same name, in a range of its own.
+fn user_of_name(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    (hasher.finish() >> 16) | (1 << 48)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_come_by_time_and_without_empty_ones() {
+        let text = "{\"t_ms\": 20, \"user\": 1, \"text\": \"b\"}\n{\"t_ms\": 10, \"user\": 2, \"text\": \"a\"}\n\
+                    {\"t_ms\": 15, \"user\": 2, \"text\": \"\"}\n";
+        let contents: Vec<_> = parse(text).unwrap().into_iter().map(|line| line.content).collect();
+        assert_eq!(contents, ["a", "b"]);
+    }
+
+    #[test]
+    fn what_is_no_recording_is_refused_by_name() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "hello\n").unwrap();
+        let error = read(file.path()).unwrap_err().to_string();
+        assert!(error.contains("line 1") && error.contains(file.path().to_str().unwrap()), "{error}");
+        assert!(parse("<i></i>").unwrap_err().contains("no danmaku"));
+    }
+}

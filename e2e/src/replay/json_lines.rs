@@ -1,0 +1,55 @@
+//! JSON lines: `{"t_ms": 919, "user": 242, "text": "…"}`; further fields are ignored.
+
+use serde::Deserialize;
+
+use super::{Recorded, user_of_name};
+
+#[derive(Deserialize)]
+struct Line {
+    t_ms: u64,
+    user: User,
+    text: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum User {
+    Id(u64),
+    Name(String),
+}
+
+/// Parses all lines; the error says which one is bad.
+pub(super) fn parse(text: &str) -> Result<Vec<Recorded>, String> {
+    let numbered = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    numbered
+        .map(|(index, line)| {
+            let line: Line = serde_json::from_str(line).map_err(|error| format!("line {}: {error}", index + 1))?;
+            let user = match line.user {
+                User::Id(0) => user_of_name("0"),
+                User::Id(id) => id,
+                User::Name(name) => user_of_name(&name),
+            };
+            Ok(Recorded { at_ms: line.t_ms, user, content: line.text })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_numbers_or_names_and_never_anonymous() {
+        let text = "{\"t_ms\": 919, \"mode\": 1, \"user\": 242, \"text\": \"来了！\"}\n\n\
+                    {\"t_ms\": 1, \"user\": 0, \"text\": \"x\"}\n{\"t_ms\": 1, \"user\": \"ada\", \"text\": \"x\"}";
+        let lines = parse(text).unwrap();
+        assert_eq!(lines[0], Recorded { at_ms: 919, user: 242, content: "来了！".to_owned() });
+        assert!(lines[1].user != 0 && lines[2].user != 0 && lines[1].user != lines[2].user);
+    }
+
+    #[test]
+    fn a_bad_line_is_named_by_number() {
+        let error = parse("{\"t_ms\": 1, \"user\": 1, \"text\": \"x\"}\n{\"t_ms\": 1}").unwrap_err();
+        assert!(error.starts_with("line 2: missing field `user`"), "{error}");
+    }
+}

@@ -1,0 +1,187 @@
+//! The client's side of WebSocket (RFC 6455) on byte slices: as much of it as fifteen thousand viewers in one
+//! process need, without a buffer for each. Pure; [`crate::swarm`] does the sockets.
+
+mod handshake;
+
+pub use handshake::{HandshakeError, Handshaken, Request, read_response};
+
+use thiserror::Error;
+
+/// A server's frame is never longer: the longest payload of the protocol and its headers.
+const PAYLOAD_BYTES_MAX: usize = 4 * 1024 * 1024 + 1024;
+
+/// What a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opcode {
+    /// A whole binary message.
+    Binary,
+    /// Connection close.
+    Close,
+    /// To be answered with a pong of the same payload.
+    Ping,
+    /// An answer to a ping.
+    Pong,
+}
+
+impl Opcode {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Binary => 0x2,
+            Self::Close => 0x8,
+            Self::Ping => 0x9,
+            Self::Pong => 0xa,
+        }
+    }
+}
+
+/// A frame from a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// What it is.
+    pub opcode: Opcode,
+    /// What it carries.
+    pub payload: &'a [u8],
+}
+
+/// What a server must not send, or what this client does not take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum FrameError {
+    /// Reserved bits without an extension that was agreed on.
+    #[error("the server set reserved bits, and no extension was agreed on")]
+    ReservedBits,
+    /// A masked frame from a server.
+    #[error("the server masked a frame; only clients do")]
+    Masked,
+    /// A text message or a fragment: Barrage sends whole binary messages.
+    #[error("the server sent opcode {opcode:#x}, final: {last}; whole binary messages were expected")]
+    Unexpected {
+        /// Its opcode.
+        opcode: u8,
+        /// Whether it was the last of its message.
+        last: bool,
+    },
+    /// Longer than any frame of the protocol.
+    #[error("the server announced a frame of {bytes} bytes; the longest is {PAYLOAD_BYTES_MAX}")]
+    TooLong {
+        /// Bytes announced.
+        bytes: u64,
+    },
+}
+
+/// Splits the frame at the start of `bytes` off; returns it with the number of bytes that it took, or nothing when
+/// it is not all there yet.
+///
+/// # Errors
+/// [`FrameError`]; the connection is of no use then.
+pub fn read_frame(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, FrameError> {
+    let &[first, second, ref rest @ ..] = bytes else {
+        return Ok(None);
+    };
+    let opcode = opcode(first)?;
+    if second & 0x80 != 0 {
+        return Err(FrameError::Masked);
+    }
+    let (length, length_bytes) = match second {
+        126 => (rest.first_chunk().map(|&length| u64::from(u16::from_be_bytes(length))), 2),
+        127 => (rest.first_chunk().map(|&length| u64::from_be_bytes(length)), 8),
+        short => (Some(short.into()), 0),
+    };
+    let Some(length) = length else {
+        return Ok(None);
+    };
+    let bytes_max = |length: &usize| *length <= PAYLOAD_BYTES_MAX;
+    let Some(payload_bytes) = usize::try_from(length).ok().filter(bytes_max) else {
+        return Err(FrameError::TooLong { bytes: length });
+    };
+    let payload = rest.get(length_bytes..length_bytes + payload_bytes);
+    Ok(payload.map(|payload| (Frame { opcode, payload }, 2 + length_bytes + payload_bytes)))
+}
+
+fn opcode(first: u8) -> Result<Opcode, FrameError> {
+    if first & 0x70 != 0 {
+        return Err(FrameError::ReservedBits);
+    }
+    let last = first & 0x80 != 0;
+    let known = [Opcode::Binary, Opcode::Close, Opcode::Ping, Opcode::Pong];
+    let opcode = known.into_iter().find(|opcode| last && opcode.code() == first & 0x0f);
+    opcode.ok_or(FrameError::Unexpected { opcode: first & 0x0f, last })
+}
+
+/// Appends a client's frame, masked as the RFC asks of clients.
+pub fn write_frame(opcode: Opcode, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
+    const MASKED: u8 = 0x80;
+    out.push(0x80 | opcode.code());
+    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
+        (Ok(length @ 0..126), _) => out.push(MASKED | length),
+        (_, Ok(length)) => {
+            out.push(MASKED | 126);
+            out.extend(length.to_be_bytes());
+        }
+        _ => {
+            out.push(MASKED | 127);
+            out.extend((payload.len() as u64).to_be_bytes());
+        }
+    }
+    out.extend(mask);
+    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+}
+
+/// The code and reason of a close frame; 1005 stands for none.
+#[must_use]
+pub fn close_reason(payload: &[u8]) -> (u16, String) {
+    match payload {
+        [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), String::from_utf8_lossy(reason).into_owned()),
+        _ => (1005, String::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_all_three_forms_are_read_and_stumps_wait() {
+        for (header, length) in
+            [(&[0x82, 3][..], 3), (&[0x82, 126, 1, 0], 256), (&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0], 65536)]
+        {
+            let mut bytes = header.to_vec();
+            bytes.resize(header.len() + length, 7);
+            bytes.push(0xff);
+            let (frame, used) = read_frame(&bytes).unwrap().unwrap();
+            assert_eq!((frame.opcode, frame.payload.len(), used), (Opcode::Binary, length, header.len() + length));
+            for stump in [0, 1, header.len() - 1, header.len() + length - 1] {
+                assert_eq!(read_frame(&bytes[..stump]), Ok(None), "{stump} bytes of {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_server_must_not_send_is_refused() {
+        assert_eq!(read_frame(&[0xc2, 0]), Err(FrameError::ReservedBits));
+        assert_eq!(read_frame(&[0x82, 0x80, 0, 0, 0, 0]), Err(FrameError::Masked));
+        assert_eq!(read_frame(&[0x81, 0]), Err(FrameError::Unexpected { opcode: 1, last: true }));
+        assert_eq!(read_frame(&[0x02, 0]), Err(FrameError::Unexpected { opcode: 2, last: false }));
+        let endless = [0x82, 127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+        assert_eq!(read_frame(&endless), Err(FrameError::TooLong { bytes: u64::MAX }));
+    }
+
+    #[test]
+    fn a_written_frame_is_masked_as_the_rfc_shows() {
+        // RFC 6455, section 5.7: a masked "Hello", here as binary.
+        let mut out = Vec::new();
+        write_frame(Opcode::Binary, b"Hello", [0x37, 0xfa, 0x21, 0x3d], &mut out);
+        assert_eq!(out, [0x82, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]);
+        out.clear();
+        write_frame(Opcode::Binary, &[0; 300], [0; 4], &mut out);
+        assert_eq!((&out[..4], out.len()), (&[0x82, 0xfe, 1, 44][..], 308));
+        out.clear();
+        write_frame(Opcode::Binary, &[0; 70_000], [0; 4], &mut out);
+        assert_eq!((&out[..2], out.len()), (&[0x82, 0xff][..], 70_014));
+    }
+
+    #[test]
+    fn a_close_frame_has_a_code_and_a_reason_or_none() {
+        assert_eq!(close_reason(b"\x03\xe9bye"), (1001, "bye".to_owned()));
+        assert_eq!(close_reason(b""), (1005, String::new()));
+    }
+}
