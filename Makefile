@@ -82,7 +82,7 @@ help: ## This list
 # Folders stand beside their files so that a removed file is noticed, too.
 $(WEB)/dist/index.html: $(WEB)/node_modules/.package-lock.json $(shell find $(WEB)/src $(WEB)/public $(WEB)/*.* -not -name '*.test.ts')
 	@echo "==> building the page"
-	@cd $(WEB) && npm run --silent build
+	@cd $(WEB) && npm run --silent build -- --logLevel warn
 	@touch $@
 
 %/node_modules/.package-lock.json: %/package-lock.json

@@ -10,6 +10,4 @@
 mod live_room;
 pub mod manifest;
 
-pub use live_room::{
-    HistorySpec, LiveRoom, LiveRoomSpec, RankingSpec, RateLimitSpec, ViewerBudgetSpec,
-};
+pub use live_room::{HistorySpec, LiveRoom, LiveRoomSpec, RankingSpec, RateLimitSpec, ViewerBudgetSpec};

@@ -157,10 +157,7 @@ pub struct RateLimitSpec {
 
 impl Default for RateLimitSpec {
     fn default() -> Self {
-        Self {
-            messages_per_second: 10,
-            burst: 10,
-        }
+        Self { messages_per_second: 10, burst: 10 }
     }
 }
 
@@ -175,9 +172,7 @@ pub struct ViewerBudgetSpec {
 
 impl Default for ViewerBudgetSpec {
     fn default() -> Self {
-        Self {
-            danmaku_per_second: 200,
-        }
+        Self { danmaku_per_second: 200 }
     }
 }
 
@@ -208,10 +203,7 @@ impl LiveRoom {
     #[must_use]
     pub fn room_id(&self) -> String {
         let declared = self.spec.room_id.as_ref();
-        declared
-            .or(self.metadata.name.as_ref())
-            .cloned()
-            .unwrap_or_default()
+        declared.or(self.metadata.name.as_ref()).cloned().unwrap_or_default()
     }
 }
 
@@ -226,8 +218,7 @@ mod tests {
     fn what_is_left_out_has_its_default() {
         let spec: LiveRoomSpec = serde_json::from_value(json!({})).unwrap();
         assert_eq!(spec, LiveRoomSpec::default());
-        let spec: LiveRoomSpec =
-            serde_json::from_value(json!({"rateLimit": {"burst": 3}})).unwrap();
+        let spec: LiveRoomSpec = serde_json::from_value(json!({"rateLimit": {"burst": 3}})).unwrap();
         assert_eq!(spec.rate_limit.burst, 3);
         assert_eq!(spec.rate_limit.messages_per_second, 10);
     }
@@ -251,20 +242,13 @@ mod tests {
     fn filled_in(schema: &Value) -> Value {
         let fields = schema["properties"].as_object().unwrap().iter();
         let with_default = fields.filter_map(|(name, f)| Some((name.clone(), f.get("default")?)));
-        Value::Object(
-            with_default
-                .map(|(n, v)| (n, v.clone()))
-                .collect::<Map<_, _>>(),
-        )
+        Value::Object(with_default.map(|(n, v)| (n, v.clone())).collect::<Map<_, _>>())
     }
 
     #[test]
     fn the_room_id_is_the_declared_one_else_the_name() {
         assert_eq!(LiveRoom::demo().room_id(), "demo");
-        let spec = LiveRoomSpec {
-            room_id: Some("show".to_owned()),
-            ..LiveRoomSpec::default()
-        };
+        let spec = LiveRoomSpec { room_id: Some("show".to_owned()), ..LiveRoomSpec::default() };
         assert_eq!(LiveRoom::new("demo", spec).room_id(), "show");
     }
 }

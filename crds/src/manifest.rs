@@ -33,10 +33,7 @@ pub fn load(path: &Path) -> Result<Vec<LiveRoom>, ManifestError> {
     let limit = FILE_BYTES_MAX as u64 + 1;
     File::open(path)
         .and_then(|file| file.take(limit).read_to_end(&mut bytes))
-        .map_err(|source| ManifestError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        .map_err(|source| ManifestError::Read { path: path.to_owned(), source })?;
     if bytes.len() > FILE_BYTES_MAX {
         return Err(ManifestError::TooLong { source_name });
     }
@@ -44,10 +41,7 @@ pub fn load(path: &Path) -> Result<Vec<LiveRoom>, ManifestError> {
         Ok(text) => parse(&source_name, text),
         Err(error) => {
             let (before, rest) = bytes.split_at(error.valid_up_to());
-            let what = format!(
-                "the byte {:#04x} is not UTF-8: save the file as UTF-8",
-                rest[0]
-            );
+            let what = format!("the byte {:#04x} is not UTF-8: save the file as UTF-8", rest[0]);
             let before = String::from_utf8_lossy(before);
             let faults = Faults::new(&source_name, &before);
             Err(faults.only(Position::end_of(&before), "", what))

@@ -53,9 +53,8 @@ fn to_yaml(value: &Value) -> Yaml<'_> {
         Value::Object(fields) => {
             let mut sorted: Vec<_> = fields.iter().collect();
             sorted.sort_by_key(|(name, _)| *name);
-            let entries = sorted
-                .into_iter()
-                .map(|(name, value)| (Yaml::Value(Scalar::String(name.into())), to_yaml(value)));
+            let entries =
+                sorted.into_iter().map(|(name, value)| (Yaml::Value(Scalar::String(name.into())), to_yaml(value)));
             Yaml::Mapping(entries.collect::<Mapping<'_>>())
         }
     }

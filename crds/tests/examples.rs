@@ -9,8 +9,7 @@ fn every_example_loads() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let mut loaded = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
-        let rooms =
-            manifest::load(&entry.unwrap().path()).unwrap_or_else(|error| panic!("{error}"));
+        let rooms = manifest::load(&entry.unwrap().path()).unwrap_or_else(|error| panic!("{error}"));
         loaded += rooms.len();
     }
     assert!(loaded > 0);

@@ -20,10 +20,13 @@ const STAGES_PER_CORES: usize = 2;
 
 /// Live comments for rooms of any size.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Examples:
+#[command(
+    version,
+    after_help = "Examples:
   barrage dev                                  a room named demo on http://127.0.0.1:8080/
   barrage dev -f room.yaml                     your rooms
-  barrage token --room demo --user 123456      a token for any client")]
+  barrage token --room demo --user 123456      a token for any client"
+)]
 pub(crate) struct Cli {
     /// Log lines shown: error, warn, info, debug, trace, or per module as in RUST_LOG
     #[arg(long, global = true, env = "BARRAGE_LOG", default_value = "warn,barrage=info")]

@@ -10,10 +10,13 @@ mod metrics;
 mod outstanding;
 mod poll;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -34,7 +37,10 @@ const POLL_RECORDS_MAX: u32 = 1_000;
 const APPLY_QUEUE: usize = 1_024;
 const APPLY_QUEUE_DANMAKU: usize = 100_000;
 
-/// The consumer cannot go on.
+/// How long to wait before a read or a write that failed is tried again.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+
+/// The consumer cannot begin.
 #[derive(Debug, Error)]
 pub enum ConsumerError {
     /// The log cannot be read.
@@ -51,7 +57,7 @@ pub struct Deps {
     pub log: Log,
     /// Where history and ranking go.
     pub store: Store,
-    /// Rooms that are served; records of others are passed over.
+    /// Rooms that are served; records of others are kept, not shown.
     pub rooms: Rooms,
     /// The ranker of all rooms.
     pub ranker: ToRanker,
@@ -62,7 +68,7 @@ pub struct Deps {
 /// Runs until `shutdown`; then what was read is applied and committed.
 ///
 /// # Errors
-/// [`ConsumerError`]: the log or the store is broken, not merely busy.
+/// [`ConsumerError`]: the log or the store cannot be read at the start. Later failures are tried again.
 pub async fn run(deps: Deps, shutdown: CancellationToken) -> Result<(), ConsumerError> {
     let Deps { log, store, rooms, ranker, metrics } = deps;
     let ToRanker { candidates, accounted } = ranker;
@@ -79,12 +85,12 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) -> Result<(), Consumer
     let (polls, queue) = mpsc::channel(APPLY_QUEUE);
     let room = Arc::new(Semaphore::new(APPLY_QUEUE_DANMAKU));
     let applier = apply::Applier::new(log, store, rooms, starts, metrics);
-    let applying = tokio::spawn(applier.run(queue, accounted));
-    let relayed = relay.run(ToApply { polls, room }, shutdown).await;
+    let applying = tokio::spawn(applier.run(queue, accounted, shutdown.clone()));
+    relay.run(ToApply { polls, room }, shutdown).await;
     if let Err(error) = applying.await {
         tracing::error!(%error, "applying stopped; the log keeps what is left to apply");
     }
-    relayed
+    Ok(())
 }
 
 /// Where to start reading each partition.
@@ -145,25 +151,39 @@ impl Relay {
                 let Some(last) = records.last() else { break };
                 from = last.offset + 1;
                 let before = records.into_iter().filter(|record| record.offset < start).collect();
-                Poll::read(partition, before, &self.rooms, self.dedupe.entry(partition).or_default(), &self.metrics);
+                Poll::read(partition, before, self.dedupe.entry(partition).or_default(), &self.metrics);
             }
         }
         Ok(())
     }
 
-    async fn run(mut self, apply: ToApply, shutdown: CancellationToken) -> Result<(), ConsumerError> {
-        let mut ends = self.log.ends();
-        loop {
-            while self.pass(&apply).await? {}
-            tokio::select! {
-                changed = ends.changed() => if changed.is_err() { return Ok(()) },
-                () = shutdown.cancelled() => return Ok(()),
+    async fn run(mut self, apply: ToApply, shutdown: CancellationToken) {
+        let relaying = async {
+            let mut ends = self.log.ends();
+            loop {
+                match self.pass(&apply).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        if ends.changed().await.is_err() {
+                            return;
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "reading is tried again");
+                        sleep(RETRY_AFTER).await;
+                    }
+                }
             }
+        };
+        tokio::select! {
+            () = relaying => {}
+            // What was not handed on yet is read again at the next start.
+            () = shutdown.cancelled() => {}
         }
     }
 
     /// One poll of each partition; false when there was nothing left to read.
-    async fn pass(&mut self, apply: &ToApply) -> Result<bool, ConsumerError> {
+    async fn pass(&mut self, apply: &ToApply) -> Result<bool, LogError> {
         let mut any = false;
         for partition in 0..self.log.partitions() {
             let index = partition as usize;
@@ -176,8 +196,8 @@ impl Relay {
             self.next[index] = records.last().map_or(end, |record| record.offset + 1);
             any = true;
             let dedupe = self.dedupe.entry(partition).or_default();
-            let poll = Poll::read(partition, records, &self.rooms, dedupe, &self.metrics);
-            for candidates in poll.candidates() {
+            let poll = Poll::read(partition, records, dedupe, &self.metrics);
+            for candidates in poll.candidates(&self.rooms) {
                 // A ranker that is gone shows in its own health; the log keeps what it missed.
                 let _ = self.candidates.send(candidates).await;
             }

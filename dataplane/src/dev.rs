@@ -115,7 +115,8 @@ impl Stages {
         });
         stages.spawn(async move {
             let _all = gateway_stop.drop_guard();
-            ranker::run(ranker, CancellationToken::new()).await.context("ranker")
+            ranker::run(ranker, CancellationToken::new()).await;
+            Ok(())
         });
         let mut outcome = Ok(());
         while let Some(ended) = stages.join_next().await {

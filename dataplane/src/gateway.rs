@@ -31,13 +31,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    link::Frame,
-    log::Log,
-    room::Rooms,
-    store::Store,
-    token::Keys,
-};
+use crate::{link::Frame, log::Log, room::Rooms, store::Store, token::Keys};
 use hub::Hub;
 use served::Served;
 

@@ -116,7 +116,7 @@ pub struct ToRanker {
 pub struct FromConsumer {
     /// Candidates, in log order within a slice.
     pub candidates: mpsc::Receiver<Candidates>,
-    /// What is accounted for. Full: left for the next time.
+    /// What is accounted for. Full: the save waits, beside the beat.
     pub accounted: mpsc::Sender<Accounted>,
 }
 
@@ -125,10 +125,7 @@ pub struct FromConsumer {
 pub fn candidates() -> (ToRanker, FromConsumer) {
     let (candidates, from_consumer) = mpsc::channel(CANDIDATES_QUEUE);
     let (accounted, to_consumer) = mpsc::channel(ACCOUNTED_QUEUE);
-    (
-        ToRanker { candidates, accounted: to_consumer },
-        FromConsumer { candidates: from_consumer, accounted },
-    )
+    (ToRanker { candidates, accounted: to_consumer }, FromConsumer { candidates: from_consumer, accounted })
 }
 
 /// Frames of a room.

@@ -1,8 +1,8 @@
 //! The log, embedded: partitions of records in one SQLite file, durable once acknowledged.
 //!
-//! The log is the truth; the store holds what follows from a prefix of it. One thread owns the writing connection and
-//! commits whatever has queued up as one transaction with one `fsync` (group commit), so durability costs the latency
-//! of one commit, whatever the load.
+//! The log is the truth; the store holds what follows from a prefix of it. One thread does all writing and commits
+//! whatever has queued up as one transaction with one `fsync` (group commit), so durability costs the latency of one
+//! commit, whatever the load, and no writer ever waits for another.
 
 mod metrics;
 mod schema;
@@ -17,12 +17,13 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{blocking::Shared, trouble::Trouble};
-use schema::{OFFSET_LIMIT, key, offset_of};
+use schema::{key, offset_of};
 
 pub use metrics::Metrics;
+pub use schema::OFFSET_LIMIT;
 
-/// Appends waiting for the writer; each gateway shard has at most one under way.
-const APPEND_QUEUE: usize = 256;
+/// Requests waiting for the writer; each gateway shard has at most one under way.
+const REQUEST_QUEUE: usize = 256;
 
 /// A record to append.
 #[derive(Debug, Clone)]
@@ -59,7 +60,9 @@ pub struct PartitionState {
 #[derive(Debug, Error)]
 pub enum LogError {
     /// The file cannot be opened or its content is damaged.
-    #[error("cannot open the log {path}: {source}. If the file is damaged, move it away: danmaku in it are lost, history and ranking stay in the store")]
+    #[error(
+        "cannot open the log {path}: {source}. If the file is damaged, move it away: danmaku in it are lost, history and ranking stay in the store"
+    )]
     Open {
         /// The file.
         path: String,
@@ -87,19 +90,35 @@ pub enum LogError {
     Closed,
 }
 
-struct Append {
+/// What the writer is asked; one transaction takes many.
+#[derive(Default)]
+struct Work {
     records: Vec<NewRecord>,
-    reply: oneshot::Sender<Result<Vec<u64>, LogError>>,
+    /// (partition, offset): where the consumer would start again.
+    commits: Vec<(u32, u64)>,
+    /// Committed records appended before this time are deleted, some at a time.
+    trim_before_ms: Option<i64>,
+}
+
+/// What the writer did.
+struct Done {
+    offsets: Vec<u64>,
+    trimmed: usize,
+}
+
+struct Request {
+    work: Work,
+    reply: oneshot::Sender<Result<Done, LogError>>,
 }
 
 /// A handle; clones share one log.
 #[derive(Clone)]
 pub struct Log {
     partitions: u32,
-    appends: mpsc::Sender<Append>,
+    requests: mpsc::Sender<Request>,
     ends: watch::Receiver<Arc<[u64]>>,
     reader: Shared<Connection>,
-    committer: Shared<Connection>,
+    checkpointer: Shared<Connection>,
     trouble: Trouble,
 }
 
@@ -115,7 +134,8 @@ impl Log {
         let path = dir.join("log.db");
         let partitions = u32::try_from(floors.len()).unwrap_or(u32::MAX);
         let open = || {
-            let connection = schema::open(&path).map_err(|source| LogError::Open { path: path.display().to_string(), source });
+            let connection =
+                schema::open(&path).map_err(|source| LogError::Open { path: path.display().to_string(), source });
             connection.and_then(|connection| schema::prepare(&connection, partitions).map(|()| connection))
         };
         let writer = open()?;
@@ -128,10 +148,10 @@ impl Log {
         }
         let ends = schema::ends(&writer).map_err(|error| storage("read", &error))?;
         let (ends_sender, ends) = watch::channel(ends.into());
-        let (appends, queue) = mpsc::channel(APPEND_QUEUE);
-        let (reader, committer) = (Shared::new(open()?), Shared::new(open()?));
+        let (requests, queue) = mpsc::channel(REQUEST_QUEUE);
+        let (reader, checkpointer) = (Shared::new(open()?), Shared::new(open()?));
         writer::spawn(writer, queue, ends_sender, Metrics::register(registry));
-        Ok(Self { partitions, appends, ends, reader, committer, trouble: Trouble::default() })
+        Ok(Self { partitions, requests, ends, reader, checkpointer, trouble: Trouble::default() })
     }
 
     /// Partitions of the log; fixed when it was made.
@@ -145,9 +165,8 @@ impl Log {
     /// # Errors
     /// [`LogError::Storage`]: none of them is in the log (the disk may be full; try again).
     pub async fn append(&self, records: Vec<NewRecord>) -> Result<Vec<u64>, LogError> {
-        let (reply, done) = oneshot::channel();
-        self.appends.send(Append { records, reply }).await.map_err(|_| LogError::Closed)?;
-        self.trouble.note(done.await.map_err(|_| LogError::Closed)?)
+        let done = self.request(Work { records, ..Work::default() }).await;
+        self.trouble.note(done).map(|done| done.offsets)
     }
 
     /// Why the last append failed, if it did.
@@ -209,11 +228,13 @@ impl Log {
     ///
     /// # Errors
     /// [`LogError::Storage`].
-    pub async fn commit(&self, offsets: Vec<(u32, u64)>) -> Result<(), LogError> {
-        self.committer
-            .run(move |connection| schema::commit(connection, &offsets))
+    pub async fn commit(&self, commits: Vec<(u32, u64)>) -> Result<(), LogError> {
+        self.request(Work { commits, ..Work::default() }).await?;
+        // Beside the writer: folding its log into the file takes longer than a danmaku should wait.
+        self.checkpointer
+            .run(|connection| schema::checkpoint(connection))
             .await
-            .map_err(|error| storage("committed", &error))
+            .map_err(|error| storage("folded", &error))
     }
 
     /// Deletes records that are committed and older than `before_ms`, some at a time; returns how many.
@@ -221,10 +242,14 @@ impl Log {
     /// # Errors
     /// [`LogError::Storage`].
     pub async fn trim(&self, before_ms: i64) -> Result<usize, LogError> {
-        self.committer
-            .run(move |connection| schema::trim(connection, before_ms))
-            .await
-            .map_err(|error| storage("trimmed", &error))
+        let done = self.request(Work { trim_before_ms: Some(before_ms), ..Work::default() }).await?;
+        Ok(done.trimmed)
+    }
+
+    async fn request(&self, work: Work) -> Result<Done, LogError> {
+        let (reply, done) = oneshot::channel();
+        self.requests.send(Request { work, reply }).await.map_err(|_| LogError::Closed)?;
+        done.await.map_err(|_| LogError::Closed)?
     }
 }
 

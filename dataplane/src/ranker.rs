@@ -12,10 +12,9 @@ mod select;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use thiserror::Error;
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +22,7 @@ use crate::{
     clock::unix_ms,
     link::{Candidates, Frame, FromConsumer},
     room::{RoomId, Rooms},
-    store::{Ranking, Store, StoreError},
+    store::{Ranking, Store},
 };
 use room::RankedRoom;
 use saver::Saver;
@@ -36,23 +35,12 @@ const TICK: Duration = Duration::from_millis(10);
 const REST: Duration = Duration::from_millis(100);
 /// How often books of rooms that moved are saved.
 const SAVE_EVERY: Duration = Duration::from_millis(250);
+/// How long to wait before a read of the store that failed is tried again.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
 /// Candidates taken at once.
 const RECEIVE_MAX: usize = 1_024;
 /// Scores read in the background, not yet taken.
 const REFRESHED_QUEUE: usize = 64;
-
-/// The ranker cannot go on.
-#[derive(Debug, Error)]
-pub enum RankerError {
-    /// A room's books cannot be read.
-    #[error("cannot take over room {room}: {source}")]
-    Books {
-        /// The room.
-        room: RoomId,
-        /// Why.
-        source: StoreError,
-    },
-}
 
 /// What a ranker works with.
 pub struct Deps {
@@ -69,10 +57,7 @@ pub struct Deps {
 }
 
 /// Runs until `shutdown` or until no consumer is left; then the last frames go out and the books are saved.
-///
-/// # Errors
-/// [`RankerError`].
-pub async fn run(deps: Deps, shutdown: CancellationToken) -> Result<(), RankerError> {
+pub async fn run(deps: Deps, shutdown: CancellationToken) {
     let Deps { store, rooms, consumer, gateway, metrics } = deps;
     let (refreshed, refreshes) = mpsc::channel(REFRESHED_QUEUE);
     let ranker = Ranker {
@@ -106,7 +91,7 @@ impl Ranker {
         mut candidates: mpsc::Receiver<Candidates>,
         mut refreshes: mpsc::Receiver<(RoomId, Option<Ranking>)>,
         shutdown: CancellationToken,
-    ) -> Result<(), RankerError> {
+    ) {
         let mut received = Vec::with_capacity(RECEIVE_MAX);
         let (mut last_tick, mut next_tick, mut next_save) = (Instant::now(), Instant::now(), Instant::now());
         loop {
@@ -128,7 +113,7 @@ impl Ranker {
                     // The first candidate after a rest does not wait for a beat, later ones for the next.
                     next_tick = next_tick.min(last_tick + TICK);
                     for batch in received.drain(..) {
-                        self.offer(batch).await?;
+                        self.offer(batch).await;
                     }
                 }
                 Some((room, ranking)) = refreshes.recv() => {
@@ -142,30 +127,35 @@ impl Ranker {
         }
         self.tick();
         self.saver.finish(&mut self.rooms).await;
-        Ok(())
     }
 
-    async fn offer(&mut self, candidates: Candidates) -> Result<(), RankerError> {
+    async fn offer(&mut self, candidates: Candidates) {
         let id = candidates.room.clone();
         if !self.rooms.contains_key(&id) {
-            let room = self.take_over(&id).await?;
+            let room = self.take_over(&id).await;
             self.rooms.insert(id.clone(), room);
         }
-        let Some(room) = self.rooms.get_mut(&id) else { return Ok(()) };
+        let Some(room) = self.rooms.get_mut(&id) else { return };
         if !room.awake {
             room.awake = true;
             self.awake.push(id);
         }
         let outcome = room.offer(candidates, unix_ms());
         self.metrics.offered(outcome);
-        Ok(())
     }
 
-    async fn take_over(&self, id: &RoomId) -> Result<RankedRoom, RankerError> {
-        let books = self.store.books(id).await.map_err(|source| RankerError::Books { room: id.clone(), source })?.0;
+    async fn take_over(&self, id: &RoomId) -> RankedRoom {
+        // Without its books a room would count and show again what it has; its candidates wait.
+        let books = loop {
+            match self.store.books(id).await {
+                Ok((books, _)) => break books,
+                Err(error) => tracing::warn!(room = %id, %error, "taking the room over is tried again"),
+            }
+            sleep(RETRY_AFTER).await;
+        };
         let budget = self.configured.find(id.as_str()).map_or(0, |room| room.budget_per_second);
         tracing::debug!(room = %id, epoch = books.epoch + 1, "room taken over");
-        Ok(RankedRoom::new(books, budget, unix_ms()))
+        RankedRoom::new(books, budget, unix_ms())
     }
 
     /// Users that a room ranks.
@@ -186,6 +176,7 @@ impl Ranker {
                 self.metrics.emitted(&frame);
                 if self.gateway.try_send((id.clone(), Arc::new(frame))).is_err() {
                     self.metrics.dropped_frames.inc();
+                    room.frame_was_lost();
                 }
             }
         }

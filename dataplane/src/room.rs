@@ -117,9 +117,9 @@ pub fn shard_of(user: u64) -> u32 {
 #[must_use]
 pub fn partition_of(room: &str, partitions: u32) -> u32 {
     // FNV-1a, 64 bit (http://www.isthe.com/chongo/tech/comp/fnv/), then mixed so that the low bits depend on all.
-    let hash = room.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = room
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     u32::try_from(mix(hash) % u64::from(partitions.max(1))).unwrap_or_default()
 }
 

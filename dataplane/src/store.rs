@@ -30,7 +30,9 @@ const READERS: usize = 2;
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The file cannot be opened or its content is damaged.
-    #[error("cannot open the store {path}: {source}. If the file is damaged, move it away: it is filled again from what the log still holds")]
+    #[error(
+        "cannot open the store {path}: {source}. If the file is damaged, move it away: it is filled again from what the log still holds"
+    )]
     Open {
         /// The file.
         path: String,
@@ -64,10 +66,17 @@ impl Store {
     /// [`StoreError::Open`].
     pub fn open(dir: &Path, registry: &mut Registry) -> Result<Self, StoreError> {
         let path = dir.join("store.db");
-        let open = || schema::open(&path).map_err(|source| StoreError::Open { path: path.display().to_string(), source });
+        let open =
+            || schema::open(&path).map_err(|source| StoreError::Open { path: path.display().to_string(), source });
         let writer = Shared::new(open()?);
         let readers = Arc::new([Shared::new(open()?), Shared::new(open()?)]);
-        Ok(Self { writer, readers, next_reader: Arc::default(), metrics: Metrics::register(registry), trouble: Trouble::default() })
+        Ok(Self {
+            writer,
+            readers,
+            next_reader: Arc::default(),
+            metrics: Metrics::register(registry),
+            trouble: Trouble::default(),
+        })
     }
 
     /// Applies records to their slices, all in one transaction: scores, history, what was logged, applied offsets.
@@ -88,12 +97,21 @@ impl Store {
         self.write("confirmed", schema::confirm).await
     }
 
-    /// For each partition, the offset after the last one applied to any slice in it.
+    /// For each partition, the offset after the last one that is applied or in the books of any room.
     ///
     /// # Errors
     /// [`StoreError::Storage`].
     pub async fn applied_ends(&self, partitions: u32) -> Result<Vec<u64>, StoreError> {
-        self.read(move |connection| apply::applied_ends(connection, partitions)).await
+        self.read(move |connection| {
+            let mut ends = apply::applied_ends(connection, partitions)?;
+            for (_, record) in books::watermarks(connection)? {
+                if let Some(end) = ends.get_mut(record.partition as usize) {
+                    *end = (record.offset + 1).max(*end);
+                }
+            }
+            Ok(ends)
+        })
+        .await
     }
 
     /// A page of a room's history, oldest first.

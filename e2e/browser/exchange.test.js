@@ -76,7 +76,10 @@ test('two viewers exchange danmaku', async (t) => {
       );
     }
     await a.send('领先');
-    await b.until((user) => document.querySelector('.rank')?.dataset.user === user, userA);
+    await b.until((first) => {
+      const rank = document.querySelector('.rank');
+      return `${rank?.dataset.user}:${rank?.querySelector('.rank-score').textContent}` === first;
+    }, `${userA}:3`);
     assert.deepEqual(await b.ranking(), [`${userA}:3`, `${userB}:2`]);
     const { ranking } = await server.json('v1/rooms/demo/ranking');
     assert.deepEqual(

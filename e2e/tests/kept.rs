@@ -42,8 +42,8 @@ fn load(server: &Server, arguments: &[&str]) -> Child {
 /// The report of a run that kept every promise.
 fn kept(load: Child) -> Value {
     let output = load.wait_with_output().unwrap();
-    let report: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("no report ({error}), {}", output.status));
+    let report: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("no report ({error}), {}", output.status));
     for promise in ["lost", "doubled", "outOfOrder", "findings", "unanswered"] {
         assert_eq!(report[promise], 0, "{promise}: {report:#}");
     }
@@ -78,10 +78,8 @@ fn a_replay_of_generated_danmaku_is_kept_whole() {
 
 #[test]
 fn a_replay_of_recorded_danmaku_is_kept_whole() {
-    let data = std::env::var_os("BARRAGE_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
-        PathBuf::from,
-    );
+    let data = std::env::var_os("BARRAGE_RECORDINGS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
     let recording = data.join("danmaku-bilibili.jsonl");
     if !recording.is_file() {
         eprintln!("no recording at {}; the generated one stands for it", recording.display());

@@ -242,12 +242,7 @@ mod tests {
     use super::*;
 
     fn hello() -> Frame<'static> {
-        Frame {
-            frame_type: FrameType::Danmaku,
-            timestamp_ms: 1_696_118_400_000,
-            user_id: 123_456,
-            content: "Hello",
-        }
+        Frame { frame_type: FrameType::Danmaku, timestamp_ms: 1_696_118_400_000, user_id: 123_456, content: "Hello" }
     }
 
     fn bytes_of(frame: &Frame<'_>) -> Vec<u8> {

@@ -84,9 +84,6 @@ impl Position {
 
 impl From<Marker> for Position {
     fn from(marker: Marker) -> Self {
-        Self {
-            line: marker.line(),
-            column: marker.col() + 1,
-        }
+        Self { line: marker.line(), column: marker.col() + 1 }
     }
 }

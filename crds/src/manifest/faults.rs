@@ -62,11 +62,7 @@ impl Display for Fault {
 }
 
 fn list(faults: &[Fault]) -> String {
-    let mut lines: Vec<_> = faults
-        .iter()
-        .take(LISTED_MAX)
-        .map(Fault::to_string)
-        .collect();
+    let mut lines: Vec<_> = faults.iter().take(LISTED_MAX).map(Fault::to_string).collect();
     if faults.len() > LISTED_MAX {
         lines.push(format!("and {} more", faults.len() - LISTED_MAX));
     }
@@ -83,11 +79,7 @@ pub(super) struct Faults {
 
 impl Faults {
     pub(super) fn new(source_name: &str, text: &str) -> Self {
-        Self {
-            source_name: source_name.to_owned(),
-            end: Position::end_of(text),
-            found: Vec::new(),
-        }
+        Self { source_name: source_name.to_owned(), end: Position::end_of(text), found: Vec::new() }
     }
 
     pub(super) fn add(&mut self, at: Position, field: &str, what: String) {

@@ -41,9 +41,7 @@ const NAMESPACE_CHARS_MAX: i64 = 63;
 /// The schema of a whole manifest: the CRD's own, and what every Kubernetes object has.
 pub(super) fn schema() -> JSONSchemaProps {
     let mut versions = LiveRoom::crd().spec.versions.into_iter();
-    let mut schema = versions
-        .find_map(|version| version.schema?.open_api_v3_schema)
-        .unwrap_or_default();
+    let mut schema = versions.find_map(|version| version.schema?.open_api_v3_schema).unwrap_or_default();
     schema.properties.get_or_insert_default().extend(named([
         ("apiVersion", exactly(&LiveRoom::api_version(&()))),
         ("kind", exactly(&LiveRoom::kind(&()))),
@@ -60,17 +58,9 @@ fn metadata() -> JSONSchemaProps {
         additional_properties: Some(JSONSchemaPropsOrBool::Schema(Box::new(string(None)))),
         ..JSONSchemaProps::default()
     });
-    let name = JSONSchemaProps {
-        max_length: Some(NAME_CHARS_MAX),
-        ..string(Some(NAME_PATTERN))
-    };
-    let namespace = JSONSchemaProps {
-        max_length: Some(NAMESPACE_CHARS_MAX),
-        ..string(Some(NAMESPACE_PATTERN))
-    };
-    let by_author = AUTHOR_METADATA
-        .into_iter()
-        .zip([strings.clone(), strings, name, namespace]);
+    let name = JSONSchemaProps { max_length: Some(NAME_CHARS_MAX), ..string(Some(NAME_PATTERN)) };
+    let namespace = JSONSchemaProps { max_length: Some(NAMESPACE_CHARS_MAX), ..string(Some(NAMESPACE_PATTERN)) };
+    let by_author = AUTHOR_METADATA.into_iter().zip([strings.clone(), strings, name, namespace]);
     let by_cluster = CLUSTER_METADATA.map(|name| (name, JSONSchemaProps::default()));
     object(JSONSchemaProps {
         properties: Some(named(by_author.chain(by_cluster)).collect()),
@@ -80,10 +70,7 @@ fn metadata() -> JSONSchemaProps {
 }
 
 fn exactly(value: &str) -> JSONSchemaProps {
-    JSONSchemaProps {
-        enum_: Some(vec![JSON(value.into())]),
-        ..string(None)
-    }
+    JSONSchemaProps { enum_: Some(vec![JSON(value.into())]), ..string(None) }
 }
 
 fn string(pattern: Option<&str>) -> JSONSchemaProps {
@@ -95,10 +82,7 @@ fn string(pattern: Option<&str>) -> JSONSchemaProps {
 }
 
 fn object(with: JSONSchemaProps) -> JSONSchemaProps {
-    JSONSchemaProps {
-        type_: Some("object".to_owned()),
-        ..with
-    }
+    JSONSchemaProps { type_: Some("object".to_owned()), ..with }
 }
 
 fn named<'n>(
@@ -130,9 +114,7 @@ pub(super) fn room(document: &Node, value: Value, faults: &mut Faults) -> Option
     };
     // The same rule stands in the CRD as CEL, which is not evaluated here.
     let id = room.room_id();
-    if room.spec.room_id.is_none()
-        && schema::text_fault(&id, &string(Some(ROOM_ID_PATTERN))).is_some()
-    {
+    if room.spec.room_id.is_none() && schema::text_fault(&id, &string(Some(ROOM_ID_PATTERN))).is_some() {
         let what = format!(
             "{} is also the room ID, as spec.roomId is not set, and cannot be one \
              (allowed: spec.roomId set, or a name that matches {ROOM_ID_PATTERN})",
@@ -163,14 +145,8 @@ pub(super) fn refuse_doubles(rooms: &[(&Node, LiveRoom)], faults: &mut Faults) {
         let id = room.room_id();
         if let Some(line) = line_of.get(&id) {
             let declared = room.spec.room_id.is_some();
-            let field = if declared {
-                "spec.roomId"
-            } else {
-                "metadata.name"
-            };
-            let what = format!(
-                "the room ID {id:?} is taken in line {line} (allowed: one LiveRoom for one room ID)"
-            );
+            let field = if declared { "spec.roomId" } else { "metadata.name" };
+            let what = format!("the room ID {id:?} is taken in line {line} (allowed: one LiveRoom for one room ID)");
             faults.add(at, field, what);
         } else {
             line_of.insert(id, at.line);
@@ -181,7 +157,5 @@ pub(super) fn refuse_doubles(rooms: &[(&Node, LiveRoom)], faults: &mut Faults) {
 /// Where the document says what its room ID is.
 fn room_id_position(document: &Node) -> Position {
     let field = |object: &str, name: &str| document.field(object)?.value.field(name);
-    field("spec", "roomId")
-        .or_else(|| field("metadata", "name"))
-        .map_or(document.at, |field| field.value.at)
+    field("spec", "roomId").or_else(|| field("metadata", "name")).map_or(document.at, |field| field.value.at)
 }

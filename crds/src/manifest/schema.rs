@@ -50,13 +50,7 @@ impl Walk {
         }
     }
 
-    fn object(
-        &mut self,
-        node: &Node,
-        fields: &[Field],
-        schema: &JSONSchemaProps,
-        path: &str,
-    ) -> Value {
+    fn object(&mut self, node: &Node, fields: &[Field], schema: &JSONSchemaProps, path: &str) -> Value {
         let mut object = Map::new();
         for field in fields {
             let path = join(path, &field.name);
@@ -91,11 +85,7 @@ impl Walk {
 
     /// Returns what stands for the faulty value in a document that will not be used.
     fn add(&mut self, at: Position, path: &str, what: String) -> Value {
-        self.findings.push(Finding {
-            at,
-            field: path.to_owned(),
-            what,
-        });
+        self.findings.push(Finding { at, field: path.to_owned(), what });
         Value::Null
     }
 }
@@ -109,9 +99,7 @@ fn scalar_fault(value: &Value, schema: &JSONSchemaProps) -> Option<String> {
     match (schema.type_.as_deref(), value) {
         (Some("boolean"), Value::Bool(_)) => None,
         (Some("string"), Value::String(text)) => text_fault(text, schema),
-        (Some("integer" | "number"), Value::Number(number)) => {
-            number_fault(number.as_f64()?, schema)
-        }
+        (Some("integer" | "number"), Value::Number(number)) => number_fault(number.as_f64()?, schema),
         (_, Value::Null) => Some("is no value".to_owned()),
         (Some("string"), _) => Some("is no string: put it in quotes".to_owned()),
         (_, Value::Bool(_)) => Some("is a boolean".to_owned()),
@@ -182,9 +170,9 @@ fn field_names(schema: &JSONSchemaProps) -> String {
 /// An API server reads `10.0` as the integer 10, and so do we.
 fn whole(value: &Value) -> Value {
     match value.as_f64().filter(|_| value.is_f64()) {
-        Some(number) if number.fract() == 0.0 => format!("{number:.0}")
-            .parse::<i64>()
-            .map_or_else(|_| value.clone(), Value::from),
+        Some(number) if number.fract() == 0.0 => {
+            format!("{number:.0}").parse::<i64>().map_or_else(|_| value.clone(), Value::from)
+        }
         _ => value.clone(),
     }
 }
@@ -194,12 +182,7 @@ fn plain(node: &Node) -> Value {
     match &node.content {
         Content::Scalar(value) => value.clone(),
         Content::Sequence(items) => Value::Array(items.iter().map(plain).collect()),
-        Content::Mapping(fields) => Value::Object(
-            fields
-                .iter()
-                .map(|f| (f.name.clone(), plain(&f.value)))
-                .collect(),
-        ),
+        Content::Mapping(fields) => Value::Object(fields.iter().map(|f| (f.name.clone(), plain(&f.value))).collect()),
     }
 }
 

@@ -8,8 +8,7 @@ use crate::{LiveRoom, LiveRoomSpec, RateLimitSpec};
 /// Four lines; what a test adds to it begins in line 5.
 const HEAD: &str = "apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata:\n  name: demo\n";
 
-const SPEC_FIELDS: &str =
-    "anonymousViewing, history, priority, ranking, rateLimit, roomId, viewerBudget";
+const SPEC_FIELDS: &str = "anonymousViewing, history, priority, ranking, rateLimit, roomId, viewerBudget";
 
 const ROOM_ID: &str = "string that matches ^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
 
@@ -37,15 +36,11 @@ fn a_room_with_all_defaults() {
 
 #[test]
 fn a_room_with_fields_set() {
-    let rooms = read(&format!(
-        "{HEAD}spec:\n  roomId: show-1\n  rateLimit: {{burst: 20}}\n  history: null\n  priority: 5.0\n"
-    ));
+    let rooms =
+        read(&format!("{HEAD}spec:\n  roomId: show-1\n  rateLimit: {{burst: 20}}\n  history: null\n  priority: 5.0\n"));
     let spec = LiveRoomSpec {
         room_id: Some("show-1".to_owned()),
-        rate_limit: RateLimitSpec {
-            burst: 20,
-            ..RateLimitSpec::default()
-        },
+        rate_limit: RateLimitSpec { burst: 20, ..RateLimitSpec::default() },
         priority: 5,
         ..LiveRoomSpec::default()
     };
@@ -60,7 +55,8 @@ fn several_rooms_json_byte_order_mark_and_aliases() {
     );
     let ids: Vec<_> = read(&text).iter().map(LiveRoom::room_id).collect();
     assert_eq!(ids, ["a", "b"]);
-    let text = "apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {name: &n show, labels: {team: *n}}\nspec: {}\n";
+    let text =
+        "apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {name: &n show, labels: {team: *n}}\nspec: {}\n";
     let labels = read(text)[0].metadata.labels.clone().unwrap();
     assert_eq!(labels["team"], "show");
 }
@@ -75,34 +71,19 @@ fn what_a_cluster_wrote_is_let_through_and_dropped() {
 
 #[test]
 fn text_that_is_not_yaml() {
-    refused(
-        "a: b: c",
-        "room.yaml:1:5: not YAML: mapping values are not allowed in this context",
-    );
+    refused("a: b: c", "room.yaml:1:5: not YAML: mapping values are not allowed in this context");
     refused_after_head(
         "spec:\n  roomId: \"open\n",
         "room.yaml:6:11: not YAML: while scanning a quoted scalar, found unexpected end of stream",
     );
-    refused_after_head(
-        "spec: {",
-        "room.yaml:5:8: not YAML: while parsing a node, did not find expected node content",
-    );
+    refused_after_head("spec: {", "room.yaml:5:8: not YAML: while parsing a node, did not find expected node content");
     refused_after_head(
         "spec: {}\nspec: {}\n",
         "room.yaml:6:1: the field \"spec\" is here a second time, first in line 5",
     );
-    refused(
-        "? [a]\n: b",
-        "room.yaml:1:3: a field's name must be plain text",
-    );
-    refused_after_head(
-        "spec: {roomId: !secret x}\n",
-        "room.yaml:5:16: the tag does not fit the value: remove it",
-    );
-    refused(
-        "a: *b",
-        "room.yaml:1:4: not YAML: while parsing node, found unknown anchor",
-    );
+    refused("? [a]\n: b", "room.yaml:1:3: a field's name must be plain text");
+    refused_after_head("spec: {roomId: !secret x}\n", "room.yaml:5:16: the tag does not fit the value: remove it");
+    refused("a: *b", "room.yaml:1:4: not YAML: while parsing node, found unknown anchor");
 }
 
 #[test]
@@ -125,22 +106,13 @@ fn a_document_of_another_kind() {
         "room.yaml:1:1: apiVersion: missing (allowed: \"barrage.live/v1alpha1\")\n\
          room.yaml:1:1: kind: missing (allowed: \"LiveRoom\")",
     );
-    refused(
-        "- a\n",
-        "room.yaml:1:1: cannot be a list (allowed: object with apiVersion, kind, metadata, spec, status)",
-    );
+    refused("- a\n", "room.yaml:1:1: cannot be a list (allowed: object with apiVersion, kind, metadata, spec, status)");
 }
 
 #[test]
 fn missing_and_empty_fields() {
-    refused_after_head(
-        "",
-        &format!("room.yaml:1:1: spec: missing (allowed: object with {SPEC_FIELDS})"),
-    );
-    refused_after_head(
-        "spec:\n",
-        &format!("room.yaml:5:1: spec: has no value (allowed: object with {SPEC_FIELDS})"),
-    );
+    refused_after_head("", &format!("room.yaml:1:1: spec: missing (allowed: object with {SPEC_FIELDS})"));
+    refused_after_head("spec:\n", &format!("room.yaml:5:1: spec: has no value (allowed: object with {SPEC_FIELDS})"));
     refused(
         &HEAD.replace("  name: demo\n", "  labels: {}\nspec: {}\n"),
         "room.yaml:4:3: metadata.name: missing (allowed: string, at most 253 characters that matches \
@@ -160,50 +132,24 @@ fn unknown_fields_name_the_known_ones() {
     );
     refused_after_head(
         "spec: {\"\\e[31mred\": 1}\n",
-        &format!(
-            "room.yaml:5:8: spec[\"\\u{{1b}}[31mred\"]: unknown field (allowed here: {SPEC_FIELDS})"
-        ),
+        &format!("room.yaml:5:8: spec[\"\\u{{1b}}[31mred\"]: unknown field (allowed here: {SPEC_FIELDS})"),
     );
 }
 
 #[test]
 fn values_of_another_type() {
     let cases = [
-        (
-            "spec: 5",
-            "5:7: spec: 5 is a number",
-            format!("object with {SPEC_FIELDS}"),
-        ),
-        (
-            "spec: []",
-            "5:7: spec: cannot be a list",
-            format!("object with {SPEC_FIELDS}"),
-        ),
-        (
-            "spec: {priority: high}",
-            "5:18: spec.priority: \"high\" is a string",
-            "integer, -1000 to 1000".to_owned(),
-        ),
-        (
-            "spec: {priority: {}}",
-            "5:18: spec.priority: cannot be an object",
-            "integer, -1000 to 1000".to_owned(),
-        ),
-        (
-            "spec: {priority: true}",
-            "5:18: spec.priority: true is a boolean",
-            "integer, -1000 to 1000".to_owned(),
-        ),
+        ("spec: 5", "5:7: spec: 5 is a number", format!("object with {SPEC_FIELDS}")),
+        ("spec: []", "5:7: spec: cannot be a list", format!("object with {SPEC_FIELDS}")),
+        ("spec: {priority: high}", "5:18: spec.priority: \"high\" is a string", "integer, -1000 to 1000".to_owned()),
+        ("spec: {priority: {}}", "5:18: spec.priority: cannot be an object", "integer, -1000 to 1000".to_owned()),
+        ("spec: {priority: true}", "5:18: spec.priority: true is a boolean", "integer, -1000 to 1000".to_owned()),
         (
             "spec: {anonymousViewing: yes}",
             "5:26: spec.anonymousViewing: \"yes\" is a string",
             "true or false".to_owned(),
         ),
-        (
-            "spec: {roomId: 5}",
-            "5:16: spec.roomId: 5 is no string: put it in quotes",
-            ROOM_ID.to_owned(),
-        ),
+        ("spec: {roomId: 5}", "5:16: spec.roomId: 5 is no string: put it in quotes", ROOM_ID.to_owned()),
     ];
     for (spec, fault, allowed) in cases {
         refused_after_head(spec, &format!("room.yaml:{fault} (allowed: {allowed})"));
@@ -254,14 +200,9 @@ fn values_out_of_range() {
 #[test]
 fn values_at_the_edges_of_their_range() {
     for (top, length, priority) in [(1, 0, -1000), (10_000, 10_000_000, 1000)] {
-        let spec = format!(
-            "spec: {{ranking: {{top: {top}}}, history: {{length: {length}}}, priority: {priority}}}"
-        );
+        let spec = format!("spec: {{ranking: {{top: {top}}}, history: {{length: {length}}}, priority: {priority}}}");
         let spec = read(&format!("{HEAD}{spec}"))[0].spec.clone();
-        assert_eq!(
-            (spec.ranking.top, spec.history.length, spec.priority),
-            (top, length, priority)
-        );
+        assert_eq!((spec.ranking.top, spec.history.length, spec.priority), (top, length, priority));
     }
 }
 
@@ -269,16 +210,10 @@ fn values_at_the_edges_of_their_range() {
 fn room_ids_and_names() {
     for id in ["-a", "a-", "A", "a.b", "''", "a_b", &"a".repeat(64)] {
         let bare = id.trim_matches('\'');
-        let shown = if id.len() > 60 {
-            format!("{:?}…", &id[..60])
-        } else {
-            format!("{bare:?}")
-        };
+        let shown = if id.len() > 60 { format!("{:?}…", &id[..60]) } else { format!("{bare:?}") };
         refused_after_head(
             &format!("spec: {{roomId: {id}}}"),
-            &format!(
-                "room.yaml:5:16: spec.roomId: {shown} does not match the pattern (allowed: {ROOM_ID})"
-            ),
+            &format!("room.yaml:5:16: spec.roomId: {shown} does not match the pattern (allowed: {ROOM_ID})"),
         );
     }
     let longest = "a".repeat(63);
@@ -291,10 +226,7 @@ fn room_ids_and_names() {
         "room.yaml:4:9: metadata.name: \"show.eu\" is also the room ID, as spec.roomId is not set, and cannot be one \
          (allowed: spec.roomId set, or a name that matches ^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$)",
     );
-    assert_eq!(
-        read(&format!("{dotted}spec: {{roomId: show}}\n"))[0].room_id(),
-        "show"
-    );
+    assert_eq!(read(&format!("{dotted}spec: {{roomId: show}}\n"))[0].room_id(), "show");
 }
 
 #[test]

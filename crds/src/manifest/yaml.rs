@@ -27,10 +27,7 @@ pub(super) struct SyntaxError {
 
 impl SyntaxError {
     fn new(at: impl Into<Position>, what: impl Into<String>) -> Self {
-        Self {
-            at: at.into(),
-            what: what.into(),
-        }
+        Self { at: at.into(), what: what.into() }
     }
 }
 
@@ -42,11 +39,7 @@ impl From<ScanError> for SyntaxError {
 
 /// The documents of `text` that hold anything.
 pub(super) fn read(text: &str) -> Result<Vec<Node>, SyntaxError> {
-    let mut reader = Reader {
-        parser: Parser::new_from_str(text),
-        anchors: HashMap::new(),
-        cost_left: COST_MAX,
-    };
+    let mut reader = Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), cost_left: COST_MAX };
     let mut documents = Vec::new();
     loop {
         let (event, marker) = reader.next()?;
@@ -62,10 +55,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Node>, SyntaxError> {
             }
             Event::StreamStart | Event::DocumentEnd | Event::Nothing => {}
             _ => {
-                return Err(SyntaxError::new(
-                    marker,
-                    "not YAML: content outside a document",
-                ));
+                return Err(SyntaxError::new(marker, "not YAML: content outside a document"));
             }
         }
     }
@@ -104,10 +94,7 @@ impl<'t> Reader<'t> {
             }
             _ => return Err(SyntaxError::new(at, "not YAML: a value is missing here")),
         };
-        let node = Node {
-            at: at.into(),
-            content,
-        };
+        let node = Node { at: at.into(), content };
         // The parser's anchors count from 1; 0 is none.
         if anchor > 0 {
             self.pay(node.measure().0, at)?;
@@ -142,11 +129,7 @@ impl<'t> Reader<'t> {
                 return Err(SyntaxError::new(at, what));
             }
             let (event, value_at) = self.next()?;
-            fields.push(Field {
-                name,
-                at: at.into(),
-                value: self.node(event, value_at, depth + 1)?,
-            });
+            fields.push(Field { name, at: at.into(), value: self.node(event, value_at, depth + 1)? });
         }
     }
 
@@ -193,14 +176,12 @@ fn scalar<'t>(
         Some(Scalar::Boolean(value)) => Value::Bool(value),
         Some(Scalar::Integer(value)) => Value::Number(value.into()),
         // JSON has no word for infinity and NaN: they stay text, which fits no number's field.
-        Some(Scalar::FloatingPoint(value)) => Number::from_f64(value.into_inner())
-            .map_or_else(|| Value::String(value.to_string()), Value::Number),
+        Some(Scalar::FloatingPoint(value)) => {
+            Number::from_f64(value.into_inner()).map_or_else(|| Value::String(value.to_string()), Value::Number)
+        }
         Some(Scalar::String(value)) => Value::String(value.into_owned()),
         None => {
-            return Err(SyntaxError::new(
-                at,
-                "the tag does not fit the value: remove it",
-            ));
+            return Err(SyntaxError::new(at, "the tag does not fit the value: remove it"));
         }
     };
     Ok(Content::Scalar(value))

@@ -6,8 +6,9 @@ use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
+use tokio_util::sync::CancellationToken;
 
-use super::{metrics::Metrics, outstanding::Outstanding, poll::Poll};
+use super::{RETRY_AFTER, metrics::Metrics, outstanding::Outstanding, poll::Poll};
 use crate::{
     link::Accounted,
     log::Log,
@@ -17,8 +18,8 @@ use crate::{
 
 /// How often what was applied is made durable and committed.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
-/// How long to wait before a write that failed is tried again.
-const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// Danmaku that the history of a room keeps which nobody serves now: the default of a room's manifest.
+const UNSERVED_HISTORY_LENGTH: u64 = 10_000;
 /// Records in one transaction at the most, so that no transaction grows with the lag.
 const TRANSACTION_RECORDS_MAX: usize = 4_000;
 /// How long records that took full effect stay in the log.
@@ -44,14 +45,25 @@ impl Applier {
     }
 
     /// Runs until the relay has gone and all it read is applied.
-    pub(super) async fn run(mut self, mut polls: Queue, mut accounted: mpsc::Receiver<Accounted>) {
+    ///
+    /// After `shutdown` a write that fails is given up: the log keeps what it would have done.
+    pub(super) async fn run(
+        mut self,
+        mut polls: Queue,
+        mut accounted: mpsc::Receiver<Accounted>,
+        shutdown: CancellationToken,
+    ) {
         let mut commit = interval(COMMIT_EVERY);
         commit.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut trimmed = Instant::now();
         loop {
             tokio::select! {
                 poll = polls.recv() => match poll {
-                    Some(first) => self.apply(first, &mut polls).await,
+                    Some(first) => {
+                        if !self.apply(first, &mut polls, &shutdown).await {
+                            return;
+                        }
+                    }
                     None => break,
                 },
                 Some(done) = accounted.recv() => self.account(&done),
@@ -70,7 +82,13 @@ impl Applier {
         self.commit().await;
     }
 
-    async fn apply(&mut self, (first, taken): (Poll, OwnedSemaphorePermit), queue: &mut Queue) {
+    /// Applies what is at hand; false when it was given up.
+    async fn apply(
+        &mut self,
+        (first, taken): (Poll, OwnedSemaphorePermit),
+        queue: &mut Queue,
+        shutdown: &CancellationToken,
+    ) -> bool {
         let mut polls = vec![first];
         // Given back when all is applied.
         let mut taken = vec![taken];
@@ -88,6 +106,10 @@ impl Applier {
         let batches: Arc<[SliceBatch]> = polls.into_iter().flat_map(|poll| self.batches(poll)).collect();
         while let Err(error) = self.store.apply(Arc::clone(&batches)).await {
             self.metrics.apply_failures.inc();
+            if shutdown.is_cancelled() {
+                tracing::error!(%error, "applying is given up; it is done at the next start");
+                return false;
+            }
             tracing::warn!(%error, "applying is tried again; the log keeps what waits");
             sleep(RETRY_AFTER).await;
         }
@@ -97,12 +119,13 @@ impl Applier {
         }
         self.metrics.lag.set(0);
         drop(taken);
+        true
     }
 
     fn expect_accounts(&mut self, polls: &[Poll]) {
         for poll in polls {
             let outstanding = &mut self.partitions[poll.partition as usize].1;
-            for (slice, records) in &poll.slices {
+            for (slice, records) in poll.served(&self.rooms) {
                 for record in records {
                     outstanding.insert(slice, record.offset);
                 }
@@ -113,7 +136,8 @@ impl Applier {
     fn batches(&self, poll: Poll) -> Vec<SliceBatch> {
         let partition = poll.partition;
         let batch = |((room, shard), records)| {
-            let history_length = self.rooms.find(RoomId::as_str(&room)).map_or(0, |room| room.history_length);
+            let history_length =
+                self.rooms.find(RoomId::as_str(&room)).map_or(UNSERVED_HISTORY_LENGTH, |room| room.history_length);
             SliceBatch { room, shard, partition, history_length, records }
         };
         poll.slices.into_iter().map(batch).collect()
@@ -127,7 +151,8 @@ impl Applier {
 
     /// What is taken down first is durable after the confirmation, so it may be committed.
     async fn commit(&mut self) {
-        let done = |(applied, outstanding): &(u64, Outstanding)| outstanding.first().map_or(*applied, |o| o.min(*applied));
+        let done =
+            |(applied, outstanding): &(u64, Outstanding)| outstanding.first().map_or(*applied, |o| o.min(*applied));
         let offsets: Vec<u64> = self.partitions.iter().map(done).collect();
         if offsets == self.committed {
             return;
@@ -153,7 +178,6 @@ impl Applier {
         }
     }
 }
-
 
 fn records_of(poll: &Poll) -> usize {
     poll.slices.values().map(Vec::len).sum()

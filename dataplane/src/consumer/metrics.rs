@@ -12,7 +12,6 @@ pub struct Metrics {
     pub(super) danmaku: Counter,
     pub(super) repeats: Counter,
     pub(super) unreadable: Counter,
-    pub(super) foreign: Counter,
     pub(super) apply_failures: Counter,
     pub(super) lag: Gauge,
 }
@@ -26,8 +25,11 @@ impl Metrics {
         registry.register("danmaku", "Danmaku read that count", metrics.danmaku.clone());
         registry.register("repeats", "Retries whose original stands in the log already", metrics.repeats.clone());
         registry.register("unreadable_records", "Records that are none", metrics.unreadable.clone());
-        registry.register("foreign_records", "Records of rooms that are not served", metrics.foreign.clone());
-        registry.register("apply_failures", "Writes to the store that were tried again", metrics.apply_failures.clone());
+        registry.register(
+            "apply_failures",
+            "Writes to the store that were tried again",
+            metrics.apply_failures.clone(),
+        );
         registry.register("lag_records", "Records read but not yet applied", metrics.lag.clone());
         metrics
     }

@@ -22,17 +22,14 @@ pub(super) struct Poll {
     pub(super) partition: u32,
     /// Offset after the last record read, those that hold nothing included.
     pub(super) end: u64,
-    pub(super) slices: BTreeMap<(RoomId, u32), Vec<SliceRecord>>,
+    pub(super) slices: BTreeMap<Slice, Vec<SliceRecord>>,
 }
 
+/// Room and shard.
+pub(super) type Slice = (RoomId, u32);
+
 impl Poll {
-    pub(super) fn read(
-        partition: u32,
-        records: Vec<LogRecord>,
-        rooms: &Rooms,
-        dedupe: &mut Dedupe,
-        metrics: &Metrics,
-    ) -> Self {
+    pub(super) fn read(partition: u32, records: Vec<LogRecord>, dedupe: &mut Dedupe, metrics: &Metrics) -> Self {
         metrics.records.inc_by(records.len() as u64);
         let end = records.last().map_or(0, |record| record.offset + 1);
         let mut slices: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -42,14 +39,18 @@ impl Poll {
                 tracing::warn!(partition, offset, "a record of the log is none; passed over");
                 continue;
             };
-            let Some(room) = rooms.find(&record.room) else {
-                metrics.foreign.inc();
-                continue;
-            };
             blank_repeats(&mut record, append_ms, dedupe, metrics);
-            slices.entry((room.id.clone(), record.shard)).or_default().push(SliceRecord { offset, record });
+            slices
+                .entry((RoomId::from(record.room.as_str()), record.shard))
+                .or_default()
+                .push(SliceRecord { offset, record });
         }
         Self { partition, end, slices }
+    }
+
+    /// The slices of rooms that are served.
+    pub(super) fn served<'a>(&'a self, rooms: &'a Rooms) -> impl Iterator<Item = (&'a Slice, &'a Vec<SliceRecord>)> {
+        self.slices.iter().filter(|((room, _), _)| rooms.find(room.as_str()).is_some())
     }
 
     /// Danmaku in it, repeats included.
@@ -58,8 +59,10 @@ impl Poll {
     }
 
     /// What the ranker gets: one for each record, so that its watermark passes those of repeats, too.
-    pub(super) fn candidates(&self) -> impl Iterator<Item = Candidates> + '_ {
-        self.slices.iter().flat_map(|((room, shard), records)| {
+    ///
+    /// A room that is not served now has no viewers and no ranker; what was acknowledged in it is kept all the same.
+    pub(super) fn candidates<'a>(&'a self, rooms: &'a Rooms) -> impl Iterator<Item = Candidates> + 'a {
+        self.served(rooms).flat_map(|((room, shard), records)| {
             records.iter().map(|SliceRecord { offset, record }| {
                 let place = Position { partition: self.partition, offset: *offset, index: 0 };
                 let counting = (0..).zip(&record.entries).filter(|(_, entry)| entry.user != 0);

@@ -75,7 +75,8 @@ fn record(entries: &[(u64, bool, &str)]) -> Vec<u8> {
         content: Bytes::copy_from_slice(text.as_bytes()),
         ..Entry::default()
     };
-    Record { room: "demo".into(), shard: 2, received_ms: 5, entries: entries.iter().map(entry).collect() }.encode_to_vec()
+    Record { room: "demo".into(), shard: 2, received_ms: 5, entries: entries.iter().map(entry).collect() }
+        .encode_to_vec()
 }
 
 fn texts(candidates: &Candidates) -> Vec<&str> {
@@ -122,15 +123,18 @@ async fn what_is_accounted_for_and_applied_is_committed() {
 }
 
 #[tokio::test]
-async fn records_that_are_none_or_of_other_rooms_stop_nothing() {
+async fn records_that_are_none_stop_nothing_and_those_of_unserved_rooms_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let mut running = start(dir.path()).await;
     running.append(&[0xff_u8; 30][..]).await;
-    running.append(Record { room: "gone".into(), ..Record::default() }.encode_to_vec()).await;
+    let entries = vec![Entry { user: 1, content: Bytes::from_static(b"kept"), ..Entry::default() }];
+    running.append(Record { room: "gone".into(), entries, ..Record::default() }.encode_to_vec()).await;
     running.append(record(&[(1, false, "after")])).await;
     assert_eq!(texts(&running.candidates().await), ["after"]);
+    let store = running.store.clone();
     running.stop().await;
     assert_eq!(start(dir.path()).await.history().await, ["after"]);
+    assert_eq!(store.ranked_users(&RoomId::from("gone"), 10).await.unwrap(), 1);
 }
 
 #[tokio::test]

@@ -126,7 +126,7 @@ const fn hundred() -> u32 {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Ranked {
-    rank: u32,
+    rank: u64,
     user_id: String,
     score: String,
 }
@@ -142,7 +142,7 @@ async fn ranking(
     let limit = page.limit.min(top.saturating_sub(page.offset));
     let scores = served.store.ranking(room.id(), limit, page.offset).await?.scores;
     let total = served.store.ranked_users(room.id(), top).await?;
-    let ranked = (page.offset + 1..).zip(scores).map(|(rank, scored)| Ranked {
+    let ranked = (u64::from(page.offset) + 1..).zip(scores).map(|(rank, scored)| Ranked {
         rank,
         user_id: scored.user.to_string(),
         score: scored.score.to_string(),

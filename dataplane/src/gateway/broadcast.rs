@@ -15,7 +15,7 @@ use super::{
     Metrics,
     connection::{Version, Viewer},
     echo::Echoes,
-    encode::Flush,
+    encode::{Flush, standing},
     join::Pages,
     served::ServedRoom,
 };
@@ -166,9 +166,21 @@ impl RoomHere {
         for (_, flush) in kept.range(kept.len() - caught..) {
             viewer.socket.send(flush.message(viewer.version));
         }
+        if caught < missed && viewer.version == Version::V2 {
+            // What changed in the skipped flushes, as it stands now.
+            viewer.socket.send(&standing(&self.served, &mut viewer.shard.encoder.borrow_mut()));
+        }
         self.metrics.delivered.inc_by(caught as u64);
         self.metrics.skipped.inc_by((missed - caught) as u64);
-        caught > 0
+        true
+    }
+
+    /// Lets go of what nobody needs any more: a silent room costs nothing.
+    pub(super) fn tidy(&self, now: Instant) {
+        for channel in [&self.v1, &self.v2] {
+            channel.forget_old(now);
+        }
+        self.pages.forget_old();
     }
 }
 
@@ -191,11 +203,13 @@ impl Channel {
     }
 
     fn keep(&self, flush: &Arc<Flush>, now: Instant) {
+        self.kept.borrow_mut().push_back((now, Arc::clone(flush)));
+        self.forget_old(now);
+    }
+
+    fn forget_old(&self, now: Instant) {
         let mut kept = self.kept.borrow_mut();
-        kept.push_back((now, Arc::clone(flush)));
-        while kept.len() > KEPT_FLUSHES_MAX
-            || kept.front().is_some_and(|(then, _)| now.duration_since(*then) > KEPT)
-        {
+        while kept.len() > KEPT_FLUSHES_MAX || kept.front().is_some_and(|(then, _)| now.duration_since(*then) > KEPT) {
             kept.pop_front();
         }
     }

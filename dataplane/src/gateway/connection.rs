@@ -23,6 +23,10 @@ use crate::token::Identity;
 /// refused by the gateway's own limit but must not end the connection.
 const MESSAGE_BYTES_MAX: usize = 68 * 1024;
 
+/// Heartbeats and refused frames that are answered in a second: a hundred times the highest rate that rooms usually
+/// allow, and little enough work that nobody else notices.
+const ANSWERS_PER_SECOND_MAX: u32 = 2_000;
+
 /// Which wire format a viewer speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
@@ -46,6 +50,8 @@ pub(super) struct Viewer {
     /// Made at the first send: most viewers only watch.
     pub(super) sends: RefCell<Option<Box<SendState>>>,
     pub(super) pinged: Cell<bool>,
+    /// Answers in this second.
+    answers: Cell<u32>,
     _admitted: Admitted,
 }
 
@@ -73,6 +79,7 @@ impl Viewer {
             slot: Cell::new(0),
             sends: RefCell::new(None),
             pinged: Cell::new(false),
+            answers: Cell::new(0),
             _admitted: admitted,
         })
     }
@@ -91,8 +98,18 @@ impl Viewer {
         }
     }
 
+    /// Answers a frame of this viewer; who wants too many answers is ended.
+    pub(super) fn answer(&self, message: &Bytes) {
+        self.answers.set(self.answers.get() + 1);
+        if self.answers.get() > ANSWERS_PER_SECOND_MAX {
+            return self.socket.end(Disconnect::Flood);
+        }
+        self.send(message);
+    }
+
     /// Looked at once a second: pings who is silent, ends who is gone or takes nothing.
     pub(super) fn check(&self, now_s: u32) {
+        self.answers.set(0);
         let config = &self.shard.served.config;
         let since = |then_s: u32| u64::from(now_s.saturating_sub(then_s));
         let silent_s = since(self.socket.heard_s.get());

@@ -66,9 +66,9 @@ impl Echoes {
             self.waiting.remove(&identity(shown));
         }
         let accounted = |own: &Own| own.acknowledged && watermark.covers(own.shard, own.danmaku.position);
-        for (_, own) in self.waiting.extract_if(|_, own| accounted(own)) {
-            own.echo();
-        }
+        let mut left_out: Vec<Own> = self.waiting.extract_if(|_, own| accounted(own)).map(|(_, own)| own).collect();
+        left_out.sort_unstable_by_key(|own| own.danmaku.position);
+        left_out.into_iter().for_each(Own::echo);
     }
 }
 

@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
     coding::{Data, OpCode},
 };
 
+use super::served::ServedRoom;
 use crate::{
     link::{BoardChange, Danmaku, LeftOut},
     room::RoomId,
@@ -150,6 +151,14 @@ fn encode_board(change: &BoardChange, encoder: &mut Encoder, frames: &mut Vec<u8
     } else {
         encoder.encode(&pb::RankingDelta { user, score, removed: change.removed.clone() }, frames);
     }
+}
+
+/// A room as it stands: leaderboard and state.
+pub(super) fn standing(room: &ServedRoom, encoder: &mut Encoder) -> Bytes {
+    let mut frames = Vec::new();
+    encoder.encode(&ranking_snapshot(&room.board().unwrap_or_default()), &mut frames);
+    encoder.encode(&room.state(), &mut frames);
+    message(&frames)
 }
 
 /// A leaderboard, best first.

@@ -21,7 +21,7 @@ use super::{
     served::Served,
 };
 use crate::{
-    link::{Frame, RoomFrame},
+    link::{BoardChange, Frame, RoomFrame},
     room::RoomId,
 };
 
@@ -60,6 +60,8 @@ struct Followed {
     /// Danmaku of the last seconds, the current one first.
     rate: VecDeque<u32>,
     state: (u32, u32),
+    /// Something was lost on the way: the next flush carries the leaderboard and the state whole.
+    resync: bool,
 }
 
 impl Hub {
@@ -103,6 +105,7 @@ impl Hub {
         }
         if frame.epoch == followed.epoch && frame.number > followed.number + 1 {
             self.served.metrics.missed_frames.inc_by(frame.number - followed.number - 1);
+            followed.resync = true;
         }
         (followed.epoch, followed.number) = (frame.epoch, frame.number);
         followed.watermark.merge(&frame.watermark);
@@ -126,7 +129,15 @@ impl Hub {
     }
 
     fn flush(&mut self) {
-        let pending = std::mem::take(&mut self.pending);
+        let mut pending = std::mem::take(&mut self.pending);
+        for (room, content) in &mut pending {
+            let resync = self.rooms.get_mut(room).is_some_and(|followed| std::mem::take(&mut followed.resync));
+            if resync && let Some(served) = self.served.room(room.as_str()) {
+                let scores = served.board().unwrap_or_default();
+                content.board = vec![BoardChange { reset: true, scores, removed: Vec::new() }];
+                content.state = Some(served.state());
+            }
+        }
         let flushes: Flushes =
             pending.into_iter().map(|(room, content)| Arc::new(content.encode(room, &mut self.encoder))).collect();
         if flushes.is_empty() {
@@ -136,6 +147,11 @@ impl Hub {
         for shard in &self.shards {
             if shard.try_send(Arc::clone(&flushes)).is_err() {
                 self.served.metrics.shard_overruns.inc();
+                for flush in flushes.iter() {
+                    if let Some(followed) = self.rooms.get_mut(&flush.room) {
+                        followed.resync = true;
+                    }
+                }
             }
         }
     }

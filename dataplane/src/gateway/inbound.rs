@@ -60,8 +60,7 @@ fn message_v1(viewer: &Rc<Viewer>, bytes: &Bytes) {
             Ok(frame) if frame.frame_type == v1::FrameType::Heartbeat => heartbeat_v1(viewer),
             Ok(frame) if frame.user_id != viewer.identity.user => refuse_v1(viewer, Refusal::WrongUser),
             Ok(frame) => {
-                // The content is a view into the message: no copy until it is in the log's record.
-                let content = bytes.slice_ref(frame.content.as_bytes());
+                let content = content_of(bytes, frame.content);
                 let sent_ms = frame.timestamp_ms;
                 let wish = Wish { seq: 0, oldest_pending: 0, retry_age_ms: 0, sent_ms, content };
                 if let Err((reason, _)) = accept(viewer, wish) {
@@ -70,6 +69,14 @@ fn message_v1(viewer: &Rc<Viewer>, bytes: &Bytes) {
             }
         }
     }
+}
+
+/// The content as a view into its message, without a copy, unless it would keep much more than itself alive.
+fn content_of(message: &Bytes, content: &str) -> Bytes {
+    if message.len() > content.len() * 4 + v1::HEADER_BYTES {
+        return Bytes::copy_from_slice(content.as_bytes());
+    }
+    message.slice_ref(content.as_bytes())
 }
 
 fn message_v2(viewer: &Rc<Viewer>, bytes: &[u8]) {
@@ -101,7 +108,7 @@ fn frame_v2(viewer: &Rc<Viewer>, frame: &v2::RawFrame<'_>) {
         Some(FrameType::Heartbeat) => match decoder.decode::<pb::Heartbeat>(frame) {
             Ok(beat) => {
                 let answer = pb::Heartbeat { client_ms: beat.client_ms, server_ms: unix_ms() };
-                viewer.send(&encode::message_of(&answer, &mut viewer.shard.encoder.borrow_mut()));
+                viewer.answer(&encode::message_of(&answer, &mut viewer.shard.encoder.borrow_mut()));
             }
             Err(error) => refuse_frame(viewer, (&error).into(), &error.to_string()),
         },
@@ -121,7 +128,7 @@ fn heartbeat_v1(viewer: &Viewer) {
     let mut bytes = Vec::with_capacity(v1::HEADER_BYTES);
     // Without content it always fits.
     let _ = frame.encode(&mut bytes);
-    viewer.send(&encode::message(&bytes));
+    viewer.answer(&encode::message(&bytes));
 }
 
 /// Checks a danmaku and puts it on its way to the log.

@@ -6,7 +6,6 @@
 
 use std::{
     rc::Rc,
-    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
@@ -48,7 +47,22 @@ pub(super) struct Pages {
     resume: Mutex<Option<Rc<Page>>>,
 }
 
+impl Pages {
+    /// Lets go of pages that nobody shares any more.
+    pub(super) fn forget_old(&self) {
+        for shared in [&self.join, &self.resume] {
+            if let Ok(mut page) = shared.try_lock()
+                && page.as_ref().is_some_and(|page| page.read_at.elapsed() >= SHARED_FOR)
+            {
+                *page = None;
+            }
+        }
+    }
+}
+
 struct Page {
+    /// Whether the store could be read.
+    whole: bool,
     read_at: Instant,
     history: HistoryPage,
     board: Vec<Scored>,
@@ -65,7 +79,8 @@ pub(super) async fn join(viewer: Rc<Viewer>, wanted: Wanted) {
             tracing::warn!(%error, room = %viewer.room.served.id(), "a viewer joins without history");
             let history = HistoryPage { applied: viewer.room.watermark.borrow().clone(), ..HistoryPage::default() };
             let board = viewer.room.served.board().unwrap_or_default();
-            Rc::new(Page { read_at: Instant::now(), history, board, board_at: viewer.room.flush_number() })
+            let (read_at, board_at) = (Instant::now(), viewer.room.flush_number());
+            Rc::new(Page { whole: false, read_at, history, board, board_at })
         }
     };
     if viewer.socket.ended().is_some() {
@@ -96,21 +111,16 @@ async fn page(viewer: &Viewer, wanted: &Wanted) -> Result<Rc<Page>, StoreError> 
         None => store.ranking(room.served.id(), BOARD_USERS, 0).await?.scores,
     };
     let history = store.history(room.served.id(), Direction::Before, Cursor::default(), limit).await?;
-    let page = Rc::new(Page { read_at: Instant::now(), history, board, board_at });
+    let page = Rc::new(Page { whole: true, read_at: Instant::now(), history, board, board_at });
     *shared = Some(Rc::clone(&page));
     Ok(page)
 }
 
 /// The first message: three frames.
 fn beginning(viewer: &Viewer, page: &Page, wanted: &Wanted) -> bytes::Bytes {
-    let served = &viewer.room.served;
-    let state = pb::RoomState {
-        viewers: served.viewers(),
-        messages_per_second: served.messages_per_second.load(Ordering::Relaxed),
-    };
     let mut encoder = viewer.shard.encoder.borrow_mut();
     let mut frames = Vec::new();
-    encoder.encode(&state, &mut frames);
+    encoder.encode(&viewer.room.served.state(), &mut frames);
     encoder.encode(&ranking_snapshot(&page.board), &mut frames);
     encode_history(page, wanted, &mut encoder, &mut frames);
     encode::message(&frames)
@@ -119,13 +129,11 @@ fn beginning(viewer: &Viewer, page: &Page, wanted: &Wanted) -> bytes::Bytes {
 fn encode_history(page: &Page, wanted: &Wanted, encoder: &mut Encoder, frames: &mut Vec<u8>) {
     let items = &page.history.items;
     let (danmaku, truncated): (Vec<Danmaku>, bool) = match wanted {
-        Wanted::Newest(count) => {
-            (items[items.len().saturating_sub(*count)..].iter().map(danmaku).collect(), false)
-        }
+        Wanted::Newest(count) => (items[items.len().saturating_sub(*count)..].iter().map(danmaku).collect(), false),
         Wanted::Since(cursor) => {
             let missed: Vec<_> =
                 items.iter().filter(|item| !cursor.covers(item.shard, item.position)).map(danmaku).collect();
-            let truncated = page.history.more && missed.len() == items.len();
+            let truncated = !page.whole || page.history.more && missed.len() == items.len();
             (missed, truncated)
         }
     };
@@ -134,7 +142,10 @@ fn encode_history(page: &Page, wanted: &Wanted, encoder: &mut Encoder, frames: &
         batches.push(pb::Batch::default());
     }
     let last = batches.len() - 1;
-    batches[last].cursor = page.history.applied.encode();
+    if page.whole {
+        // A cursor says that all before it was served.
+        batches[last].cursor = page.history.applied.encode();
+    }
     for batch in batches {
         encoder.encode(&pb::History { batch: Some(batch), truncated }, frames);
     }

@@ -24,6 +24,8 @@ pub(super) enum Disconnect {
     ProtocolError,
     /// A message longer than any frame.
     MessageTooLarge,
+    /// Wanted more answers than any client needs.
+    Flood,
     /// The gateway stops.
     Shutdown,
 }
@@ -96,7 +98,11 @@ impl Metrics {
         registry.register("connections", "Open WebSocket connections", m.connections.clone());
         registry.register("disconnects", "Connections that ended, by reason", m.disconnects.clone());
         registry.register("refusals", "Frames and danmaku of clients that were refused, by reason", m.refusals.clone());
-        registry.register("upgrades_refused", "WebSocket upgrades that were refused, by reason", m.upgrades_refused.clone());
+        registry.register(
+            "upgrades_refused",
+            "WebSocket upgrades that were refused, by reason",
+            m.upgrades_refused.clone(),
+        );
         registry.register("accepted", "Danmaku accepted on their way to the log", m.accepted.clone());
         registry.register("acknowledged", "Danmaku that the log has", m.acknowledged.clone());
         registry.register("flushes", "Flushes of a room", m.flushes.clone());
@@ -107,7 +113,11 @@ impl Metrics {
         registry.register("echoes", "Danmaku sent singly to their sender", m.echoes.clone());
         registry.register("stale_frames", "Rankers' frames that were seen before", m.stale_frames.clone());
         registry.register("missed_frames", "Holes in rankers' frame numbers", m.missed_frames.clone());
-        registry.register("shard_overruns", "Flushes that a shard was too far behind to take", m.shard_overruns.clone());
+        registry.register(
+            "shard_overruns",
+            "Flushes that a shard was too far behind to take",
+            m.shard_overruns.clone(),
+        );
         m
     }
 

@@ -29,7 +29,9 @@ pub(super) struct Draft {
 #[derive(Default)]
 pub(super) struct Outbox {
     drafts: HashMap<(RoomId, u32), Draft>,
+    /// What waits here and what is on its way to the log.
     bytes: usize,
+    taken: usize,
     last_received_ms: i64,
 }
 
@@ -58,9 +60,14 @@ impl Outbox {
         draft.sent.push(sent);
     }
 
+    /// What was taken before has its answer.
+    pub(super) fn settle(&mut self) {
+        self.bytes -= std::mem::take(&mut self.taken);
+    }
+
     /// Takes everything.
     pub(super) fn take(&mut self) -> Vec<Draft> {
-        self.bytes = 0;
+        self.taken = self.bytes;
         self.drafts.drain().map(|(_, draft)| draft).collect()
     }
 }

@@ -39,7 +39,9 @@ pub(super) async fn publish(shard: &Shard) {
             return;
         }
         let records = drafts.iter().map(record).collect();
-        match shard.served.log.append(records).await {
+        let appended = shard.served.log.append(records).await;
+        shard.outbox.borrow_mut().settle();
+        match appended {
             Ok(offsets) => {
                 for (draft, offset) in drafts.into_iter().zip(offsets) {
                     acknowledge(shard, &draft, offset);
@@ -48,6 +50,7 @@ pub(super) async fn publish(shard: &Shard) {
             Err(error) => {
                 tracing::warn!(%error, "what was sent is not in the log; its senders are told to retry");
                 let behind = shard.outbox.borrow_mut().take();
+                shard.outbox.borrow_mut().settle();
                 drafts.into_iter().chain(behind).for_each(refuse);
             }
         }

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use barrage_proto::v2::pb;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
 
 use super::{Config, Metrics, admission::Admission};
@@ -35,7 +36,14 @@ pub(super) struct Served {
 }
 
 impl Served {
-    pub(super) fn new(config: Config, log: Log, store: Store, rooms: &Rooms, keys: Arc<Keys>, metrics: Metrics) -> Self {
+    pub(super) fn new(
+        config: Config,
+        log: Log,
+        store: Store,
+        rooms: &Rooms,
+        keys: Arc<Keys>,
+        metrics: Metrics,
+    ) -> Self {
         let rooms = rooms.all().into_iter().map(|room| (room.id.clone(), Arc::new(ServedRoom::new(room))));
         Self {
             admission: Admission::new(config.connections_max, config.connections_per_address_max),
@@ -89,6 +97,11 @@ impl ServedRoom {
 
     pub(super) fn viewers(&self) -> u32 {
         self.viewers.load(Ordering::Relaxed)
+    }
+
+    /// Who watches and how much is said.
+    pub(super) fn state(&self) -> pb::RoomState {
+        pb::RoomState { viewers: self.viewers(), messages_per_second: self.messages_per_second.load(Ordering::Relaxed) }
     }
 
     /// Takes one of the user's sends from the room's limit.

@@ -38,6 +38,8 @@ use super::{
 
 /// Longest head of a request; tokens are a few hundred bytes.
 const REQUEST_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// How long a connection may stay that is no WebSocket; a browser opens another when it wants more.
+const PLAIN_HTTP_MAX: Duration = Duration::from_secs(60);
 /// After the kernel refused a connection (out of descriptors), how long until the next try.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// At shutdown, how long what was sent may take to the log, and then goodbyes to the viewers.
@@ -130,16 +132,19 @@ impl Shard {
 
     async fn serve(self: Rc<Self>, stream: TcpStream, peer: std::net::IpAddr) {
         let shard = Rc::clone(&self);
-        let service = service_fn(move |request| upgrade::route(Rc::clone(&shard), peer, request));
+        // An upgrade takes this with it; a plain connection gives it back when it ends.
+        let admitted = Rc::new(RefCell::new(Some(self.served.admission.admit(peer))));
+        let service = service_fn(move |request| upgrade::route(Rc::clone(&shard), Rc::clone(&admitted), request));
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.served.config.handshake_timeout)
             .max_buf_size(REQUEST_HEAD_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades()
-            .await;
-        if let Err(error) = served {
-            tracing::debug!(%peer, %error, "request given up");
+            .with_upgrades();
+        match timeout(PLAIN_HTTP_MAX, served).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "request given up"),
+            Err(_) => tracing::debug!(%peer, "a plain connection has lasted long enough"),
         }
     }
 
@@ -170,7 +175,11 @@ impl Shard {
             self.now_s.set(self.now_s.get() + 1);
             self.log_lines.set(0);
             let now_s = self.now_s.get();
-            self.for_each_room(|room| room.for_each(|viewer| viewer.check(now_s)));
+            let now = Instant::now();
+            self.for_each_room(|room| {
+                room.for_each(|viewer| viewer.check(now_s));
+                room.tidy(now);
+            });
         }
     }
 

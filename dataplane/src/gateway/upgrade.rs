@@ -1,6 +1,6 @@
 //! The door: tells WebSocket upgrades from other requests, and checks them before they are granted.
 
-use std::{convert::Infallible, net::IpAddr, rc::Rc};
+use std::{cell::RefCell, convert::Infallible, rc::Rc};
 
 use axum::{
     body::Body,
@@ -17,12 +17,12 @@ use http::{
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
-use tokio::{net::TcpStream, task::spawn_local};
+use tokio::{net::TcpStream, task::spawn_local, time::timeout};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tower::ServiceExt;
 
 use super::{
-    admission::Full,
+    admission::{Admitted, Full},
     connection::{Arrival, Version, Viewer},
     join::{self, JOIN_DANMAKU_MAX, Wanted},
     metrics::UpgradeRefusal,
@@ -51,7 +51,7 @@ struct Parameters {
 /// Answers a request: an upgrade here, anything else by the router.
 pub(super) async fn route(
     shard: Rc<Shard>,
-    peer: IpAddr,
+    admission: Rc<Admission>,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
     #[cfg(feature = "conformance")]
@@ -61,7 +61,7 @@ pub(super) async fn route(
     let room = request.uri().path().strip_prefix("/v1/rooms/").and_then(|path| path.strip_suffix("/ws"));
     match room.map(ToOwned::to_owned) {
         Some(room) => {
-            let (response, refusal) = match upgrade(&shard, peer, &room, request) {
+            let (response, refusal) = match upgrade(&shard, &admission, &room, request) {
                 Ok(response) => (response, None),
                 Err((refusal, problem)) => (problem.into_response(), Some(refusal)),
             };
@@ -70,13 +70,43 @@ pub(super) async fn route(
             }
             Ok(response)
         }
-        None => shard.router().oneshot(request.map(Body::new)).await,
+        None => match full(&admission) {
+            Some((_, problem)) => Ok(problem.into_response()),
+            None => plain(&shard, request).await,
+        },
     }
 }
 
+/// A connection's place among those that there may be, until an upgrade takes it along.
+type Admission = RefCell<Option<Result<Admitted, Full>>>;
+
 type Refused = (UpgradeRefusal, Problem);
 
-fn upgrade(shard: &Rc<Shard>, peer: IpAddr, room: &str, request: Request<Incoming>) -> Result<Response, Refused> {
+/// Anything but an upgrade; a body that does not come in time is not waited for.
+async fn plain(shard: &Shard, request: Request<Incoming>) -> Result<Response, Infallible> {
+    let answer = shard.router().oneshot(request.map(Body::new));
+    match timeout(shard.served.config.handshake_timeout, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Ok(Problem::new(StatusCode::REQUEST_TIMEOUT, "the request took too long").into_response()),
+    }
+}
+
+/// Why the connection has no place, if it has none.
+fn full(admission: &Admission) -> Option<Refused> {
+    let (status, why) = match &*admission.borrow() {
+        Some(Err(Full::Gateway)) => (StatusCode::SERVICE_UNAVAILABLE, "this server is full; try again"),
+        Some(Err(Full::Address)) => (StatusCode::TOO_MANY_REQUESTS, "too many connections from this address"),
+        Some(Ok(_)) | None => return None,
+    };
+    Some(refused(UpgradeRefusal::Full, status, why))
+}
+
+fn upgrade(
+    shard: &Rc<Shard>,
+    admission: &Admission,
+    room: &str,
+    request: Request<Incoming>,
+) -> Result<Response, Refused> {
     let served = &shard.served;
     let room = served.room(room).ok_or_else(|| refused(UpgradeRefusal::Room, StatusCode::NOT_FOUND, "no such room"))?;
     check_origin(served, request.headers())?;
@@ -87,18 +117,18 @@ fn upgrade(shard: &Rc<Shard>, peer: IpAddr, room: &str, request: Request<Incomin
     let (version, subprotocol) = choose(&offered)?;
     let identity = identify(served, room, request.headers(), &parameters, &offered)?;
     let wanted = wanted(&parameters).map_err(|why| malformed(&why))?;
-    let mut response = create_response_with_body(&request, Body::empty).map_err(|error| malformed(&error.to_string()))?;
-    let admitted = served.admission.admit(peer).map_err(|full| match full {
-        Full::Gateway => refused(UpgradeRefusal::Full, StatusCode::SERVICE_UNAVAILABLE, "this server is full; try again"),
-        Full::Address => {
-            refused(UpgradeRefusal::Full, StatusCode::TOO_MANY_REQUESTS, "too many connections from this address")
-        }
-    })?;
+    let mut response =
+        create_response_with_body(&request, Body::empty).map_err(|error| malformed(&error.to_string()))?;
+    if let Some(refused) = full(admission) {
+        return Err(refused);
+    }
+    let Some(Ok(admitted)) = admission.take() else { return Err(malformed("this connection is upgraded already")) };
     if let Some(subprotocol) = subprotocol {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
     }
     let (shard, room) = (Rc::clone(shard), shard.room(room));
-    let session = parameters.session.unwrap_or_else(rand::random);
+    // Version 1 counts its danmaku anew on each connection: its sessions must never meet.
+    let session = parameters.session.filter(|_| version == Version::V2).unwrap_or_else(rand::random);
     spawn_local(async move {
         let Some((stream, first)) = stream(request).await else { return };
         let socket = Socket::new(stream, shard.now_s.get());

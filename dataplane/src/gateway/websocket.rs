@@ -8,14 +8,15 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     future::poll_fn,
-    io::{self, ErrorKind, Read, Write},
+    io::{self, ErrorKind, IoSlice, Read, Write},
+    pin::pin,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use bytes::{Buf, Bytes};
 use socket2::SockRef;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{net::TcpStream, task::yield_now, time::timeout};
 use tokio_tungstenite::tungstenite::{
     Error, Message,
     error::CapacityError,
@@ -26,8 +27,10 @@ use super::metrics::Disconnect;
 
 /// A connection's own read buffer: bytes arrive in a buffer that all share, this one holds half a message at most.
 const READ_BUFFER_BYTES: usize = 64;
-/// The shared read buffer of a shard.
-const SCRATCH_BYTES: usize = 64 * 1024;
+/// The shared read buffer of a shard: what one connection may say before it is another's turn.
+const SCRATCH_BYTES: usize = 8 * 1024;
+/// Frames that one call writes at the most.
+const GATHERED_MAX: usize = 64;
 /// With this much to write, nothing more is read: who does not take answers gets no further questions in.
 const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 /// A goodbye may take this long to be written and answered.
@@ -44,12 +47,29 @@ struct Output {
     bytes: usize,
 }
 
+impl Output {
+    /// So many bytes are out.
+    fn advance(&mut self, mut written: usize) {
+        self.bytes -= written;
+        while let Some(frame) = self.frames.front_mut() {
+            if frame.len() > written {
+                frame.advance(written);
+                return;
+            }
+            written -= frame.len();
+            self.frames.pop_front();
+        }
+    }
+}
+
 /// A socket and its one writer.
 pub(super) struct Socket {
     stream: TcpStream,
     output: RefCell<Option<Box<Output>>>,
     waker: RefCell<Option<Waker>>,
     ended: Cell<Option<Disconnect>>,
+    /// While a read is taken apart its answers gather here.
+    gathering: Cell<bool>,
     /// Clock of the shard, s: when the peer last gave a sign of life, and since when output waits.
     pub(super) heard_s: Cell<u32>,
     pub(super) waiting_since_s: Cell<Option<u32>>,
@@ -62,6 +82,7 @@ impl Socket {
             output: RefCell::new(None),
             waker: RefCell::new(None),
             ended: Cell::new(None),
+            gathering: Cell::new(false),
             heard_s: Cell::new(now_s),
             waiting_since_s: Cell::new(None),
         }
@@ -77,6 +98,7 @@ impl Socket {
         let mut output = self.output.borrow_mut();
         let written = match &*output {
             Some(_) => 0,
+            None if self.gathering.get() => 0,
             // Past the runtime: its readiness flag would be one more cache line for each viewer. What the socket does
             // not take is left to the connection's own task, which asks the runtime.
             None => match SockRef::from(&self.stream).send(message) {
@@ -131,15 +153,12 @@ impl Socket {
     fn flush(&self) -> io::Result<()> {
         let mut output = self.output.borrow_mut();
         let Some(waiting) = output.as_mut() else { return Ok(()) };
-        while let Some(frame) = waiting.frames.front_mut() {
-            match self.stream.try_write(frame) {
+        while !waiting.frames.is_empty() {
+            let frames: Vec<_> = waiting.frames.iter().take(GATHERED_MAX).map(|frame| IoSlice::new(frame)).collect();
+            match self.stream.try_write_vectored(&frames) {
                 Ok(written) => {
-                    waiting.bytes -= written;
                     self.waiting_since_s.set(None);
-                    frame.advance(written);
-                    if frame.is_empty() {
-                        waiting.frames.pop_front();
-                    }
+                    waiting.advance(written);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
@@ -168,7 +187,11 @@ pub(super) trait Handler: Clone {
 ///
 /// `first` are bytes that came behind the handshake; `message_bytes_max` bounds a message of the peer. What is used
 /// only at the beginning or the end stays out of the future: it lives as long as an idle connection does.
-pub(super) fn serve<H: Handler>(handler: H, first: &[u8], message_bytes_max: usize) -> impl Future<Output = ()> + use<H> {
+pub(super) fn serve<H: Handler>(
+    handler: H,
+    first: &[u8],
+    message_bytes_max: usize,
+) -> impl Future<Output = ()> + use<H> {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
@@ -204,6 +227,10 @@ impl<H: Handler> Connection<H> {
             if let Some(reason) = socket.ended() {
                 return Poll::Ready(reason);
             }
+            let read = socket.output_bytes() < OUTPUT_BYTES_MAX && socket.stream.poll_read_ready(cx).is_ready();
+            if read && let Some(reason) = self.read() {
+                return Poll::Ready(reason);
+            }
             let mut progress = false;
             if !socket.is_drained() && socket.stream.poll_write_ready(cx).is_ready() {
                 if socket.flush().is_err() {
@@ -211,17 +238,11 @@ impl<H: Handler> Connection<H> {
                 }
                 progress = !socket.is_drained() || self.handler.drained();
             }
-            if socket.output_bytes() < OUTPUT_BYTES_MAX && socket.stream.poll_read_ready(cx).is_ready() {
-                if let Some(reason) = self.read() {
-                    return Poll::Ready(reason);
-                }
-                progress = true;
+            if read {
+                // One read a turn: who talks without a pause must not keep the others, or the clock, from theirs.
+                return pin!(yield_now()).poll(cx).map(|()| Disconnect::Lost);
             }
             if !progress {
-                return Poll::Pending;
-            }
-            if !tokio::task::coop::has_budget_remaining() {
-                cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
         }
@@ -246,15 +267,19 @@ impl<H: Handler> Connection<H> {
     /// Hands bytes to the protocol and its messages to the handler.
     fn feed(&mut self, input: &[u8]) -> Option<Disconnect> {
         let handler = self.handler.clone();
-        let mut pipe = Pipe { input, socket: handler.socket() };
-        loop {
+        let socket = handler.socket();
+        socket.gathering.set(true);
+        let mut pipe = Pipe { input, socket };
+        let ended = loop {
             match self.context.read(&mut pipe) {
                 // The protocol answers pings and goodbyes by itself.
                 Ok(message) => handler.message(message),
-                Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return None,
-                Err(error) => return Some(self.fail(&error)),
+                Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => break None,
+                Err(error) => break Some(self.fail(&error)),
             }
-        }
+        };
+        socket.gathering.set(false);
+        ended
     }
 
     /// What an error of the protocol means; the peer is told the code that RFC 6455, section 7.4.1, has for it.
@@ -274,6 +299,7 @@ impl<H: Handler> Connection<H> {
         match reason {
             Disconnect::Idle | Disconnect::Shutdown => self.close(CloseCode::Away),
             Disconnect::Slow => self.close(CloseCode::Again),
+            Disconnect::Flood => self.close(CloseCode::Policy),
             Disconnect::ProtocolError | Disconnect::MessageTooLarge | Disconnect::ClosedByPeer | Disconnect::Lost => {}
         }
     }

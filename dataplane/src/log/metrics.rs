@@ -32,12 +32,7 @@ impl Metrics {
         registry.register("records", "Records appended", metrics.records.clone());
         registry.register("commits", "Group commits", metrics.commits.clone());
         registry.register("append_failures", "Group commits refused by the disk", metrics.failures.clone());
-        registry.register_with_unit(
-            "commit",
-            "Time of a group commit",
-            Unit::Seconds,
-            metrics.commit_seconds.clone(),
-        );
+        registry.register_with_unit("commit", "Time of a group commit", Unit::Seconds, metrics.commit_seconds.clone());
         metrics
     }
 

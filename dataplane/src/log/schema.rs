@@ -8,10 +8,14 @@ use super::{LogError, PartitionState};
 
 /// A record's key is `(partition << 40) + offset`, so that one B-tree appends in order within each partition.
 const OFFSET_BITS: u32 = 40;
-/// One past the highest offset of a partition.
-pub(super) const OFFSET_LIMIT: u64 = 1 << OFFSET_BITS;
+/// One past the highest offset that a partition can have.
+pub const OFFSET_LIMIT: u64 = 1 << OFFSET_BITS;
 /// Records deleted in one transaction: short enough that an append waits a few milliseconds for it at the most.
 const TRIM_RECORDS_MAX: usize = 2_000;
+
+/// The write-ahead log is folded into the file once a second beside the writer ([`checkpoint`]); grown to this many
+/// pages of 4 KiB all the same, the writer itself folds it.
+const WAL_PAGES_MAX: u32 = 64 * 1024 / 4;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS record (key INTEGER PRIMARY KEY, append_ms INTEGER NOT NULL, payload BLOB NOT NULL);
@@ -37,6 +41,7 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES_MAX)?;
     connection.execute_batch(SCHEMA)?;
     Ok(connection)
 }
@@ -120,18 +125,19 @@ pub(super) fn rewind(connection: &Connection, partition: u32, offset: u64, windo
     Ok(first)
 }
 
-pub(super) fn commit(connection: &mut Connection, offsets: &[(u32, u64)]) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
-    for (partition, offset) in offsets {
-        transaction
-            .prepare_cached("UPDATE partition SET committed = max(committed, ?2) WHERE id = ?1")?
-            .execute(params![partition, offset])?;
-    }
-    transaction.commit()
+pub(super) fn commit(transaction: &Transaction<'_>, partition: u32, offset: u64) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("UPDATE partition SET committed = max(committed, ?2) WHERE id = ?1")?
+        .execute(params![partition, offset])
+        .map(drop)
 }
 
-pub(super) fn trim(connection: &mut Connection, before_ms: i64) -> rusqlite::Result<usize> {
-    let transaction = connection.transaction()?;
+/// Folds what it can of the write-ahead log into the file, without making anybody wait.
+pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+}
+
+pub(super) fn trim(transaction: &Transaction<'_>, before_ms: i64) -> rusqlite::Result<usize> {
     let partitions: Vec<(u32, u64)> = transaction
         .prepare("SELECT id, committed FROM partition")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -153,6 +159,5 @@ pub(super) fn trim(connection: &mut Connection, before_ms: i64) -> rusqlite::Res
         transaction
             .execute("UPDATE partition SET start = ?2 WHERE id = ?1", params![partition, offset_of(last) + 1])?;
     }
-    transaction.commit()?;
     Ok(deleted)
 }

@@ -1,4 +1,4 @@
-//! The thread that appends: takes what has queued up, commits it as one, answers all.
+//! The thread that writes: takes what has queued up, commits it as one, answers all.
 
 use std::{
     sync::Arc,
@@ -6,13 +6,13 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, watch};
 
-use super::{Append, Metrics, schema};
+use super::{Done, Metrics, Request, Work, schema};
 
-/// Appends that share one commit; more wait for the next.
-const GROUP_APPENDS_MAX: usize = 128;
+/// Requests that share one commit; more wait for the next.
+const GROUP_MAX: usize = 128;
 
 struct Writer {
     connection: Connection,
@@ -26,7 +26,7 @@ struct Writer {
 /// Starts the thread; it ends when every handle of the log is gone.
 pub(super) fn spawn(
     connection: Connection,
-    mut queue: mpsc::Receiver<Append>,
+    mut queue: mpsc::Receiver<Request>,
     published: watch::Sender<Arc<[u64]>>,
     metrics: Metrics,
 ) {
@@ -34,10 +34,10 @@ pub(super) fn spawn(
     let last_append_ms = schema::last_append_ms(&connection).unwrap_or_default();
     let mut writer = Writer { connection, ends, last_append_ms, published, metrics };
     let run = move || {
-        let mut group = Vec::with_capacity(GROUP_APPENDS_MAX);
+        let mut group = Vec::with_capacity(GROUP_MAX);
         while let Some(first) = queue.blocking_recv() {
             group.push(first);
-            while group.len() < GROUP_APPENDS_MAX
+            while group.len() < GROUP_MAX
                 && let Ok(next) = queue.try_recv()
             {
                 group.push(next);
@@ -53,47 +53,38 @@ pub(super) fn spawn(
 }
 
 impl Writer {
-    fn commit(&mut self, group: &mut Vec<Append>) {
+    fn commit(&mut self, group: &mut Vec<Request>) {
         let began = Instant::now();
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let append_ms = i64::try_from(now_ms).unwrap_or(i64::MAX).max(self.last_append_ms);
         match self.write(group, append_ms) {
-            Ok((offsets, ends)) => {
+            Ok((done, ends)) => {
                 self.ends = ends;
                 self.last_append_ms = append_ms;
                 self.published.send_replace(self.ends.as_slice().into());
-                self.metrics.committed(offsets.iter().map(Vec::len).sum(), began.elapsed());
-                for (append, offsets) in group.drain(..).zip(offsets) {
-                    // A gateway that went away no longer wants to know.
-                    let _ = append.reply.send(Ok(offsets));
+                self.metrics.committed(done.iter().map(|done| done.offsets.len()).sum(), began.elapsed());
+                for (request, done) in group.drain(..).zip(done) {
+                    // Whoever asked went away and no longer wants to know.
+                    let _ = request.reply.send(Ok(done));
                 }
             }
             Err(error) => {
                 self.metrics.failed();
-                tracing::warn!(%error, "append refused; senders are told to retry");
-                for append in group.drain(..) {
-                    let _ = append.reply.send(Err(super::storage("written", &error)));
+                tracing::warn!(%error, "the log cannot be written; senders are told to retry");
+                for request in group.drain(..) {
+                    let _ = request.reply.send(Err(super::storage("written", &error)));
                 }
             }
         }
     }
 
-    /// One transaction; returns the offsets of each append and the new ends, which count only if it committed.
-    fn write(&mut self, group: &[Append], append_ms: i64) -> rusqlite::Result<(Vec<Vec<u64>>, Vec<u64>)> {
+    /// One transaction; returns what was done for each and the new ends, which count only if it committed.
+    fn write(&mut self, group: &[Request], append_ms: i64) -> rusqlite::Result<(Vec<Done>, Vec<u64>)> {
         let mut ends = self.ends.clone();
-        let transaction = self.connection.transaction()?;
-        let mut offsets = Vec::with_capacity(group.len());
-        for append in group {
-            let mut of_append = Vec::with_capacity(append.records.len());
-            for record in &append.records {
-                let Some(end) = usize::try_from(record.partition).ok().and_then(|p| ends.get_mut(p)) else {
-                    return Err(rusqlite::Error::InvalidParameterName(format!("no partition {}", record.partition)));
-                };
-                schema::insert(&transaction, record.partition, *end, append_ms, &record.payload)?;
-                of_append.push(*end);
-                *end += 1;
-            }
-            offsets.push(of_append);
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut done = Vec::with_capacity(group.len());
+        for request in group {
+            done.push(work(&transaction, &request.work, &mut ends, append_ms)?);
         }
         for (partition, (new, old)) in (0_u32..).zip(ends.iter().zip(&self.ends)) {
             if new != old {
@@ -101,6 +92,23 @@ impl Writer {
             }
         }
         transaction.commit()?;
-        Ok((offsets, ends))
+        Ok((done, ends))
     }
+}
+
+fn work(transaction: &Transaction<'_>, work: &Work, ends: &mut [u64], append_ms: i64) -> rusqlite::Result<Done> {
+    let mut offsets = Vec::with_capacity(work.records.len());
+    for record in &work.records {
+        let Some(end) = usize::try_from(record.partition).ok().and_then(|p| ends.get_mut(p)) else {
+            return Err(rusqlite::Error::InvalidParameterName(format!("no partition {}", record.partition)));
+        };
+        schema::insert(transaction, record.partition, *end, append_ms, &record.payload)?;
+        offsets.push(*end);
+        *end += 1;
+    }
+    for &(partition, offset) in &work.commits {
+        schema::commit(transaction, partition, offset)?;
+    }
+    let trimmed = work.trim_before_ms.map_or(Ok(0), |before_ms| schema::trim(transaction, before_ms))?;
+    Ok(Done { offsets, trimmed })
 }

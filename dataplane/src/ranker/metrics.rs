@@ -53,9 +53,18 @@ impl Metrics {
         };
         registry.register("danmaku", "Danmaku by what became of them", metrics.danmaku.clone());
         registry.register("frames", "Frames emitted", metrics.frames.clone());
-        registry.register("dropped_frames", "Frames that a gateway did not take in time", metrics.dropped_frames.clone());
+        registry.register(
+            "dropped_frames",
+            "Frames that a gateway did not take in time",
+            metrics.dropped_frames.clone(),
+        );
         registry.register("awake_rooms", "Rooms with something to do", metrics.awake.clone());
-        registry.register_with_unit("tick", "Time of a tick of all awake rooms", Unit::Seconds, metrics.tick_seconds.clone());
+        registry.register_with_unit(
+            "tick",
+            "Time of a tick of all awake rooms",
+            Unit::Seconds,
+            metrics.tick_seconds.clone(),
+        );
         metrics
     }
 

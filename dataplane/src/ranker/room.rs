@@ -58,6 +58,7 @@ pub(super) struct RankedRoom {
     board_due_ms: i64,
     refresh_due_ms: i64,
     refreshing: bool,
+    saving: bool,
     last_candidate_ms: i64,
 }
 
@@ -81,6 +82,7 @@ impl RankedRoom {
             board_due_ms: now_ms,
             refresh_due_ms: now_ms,
             refreshing: false,
+            saving: false,
             last_candidate_ms: now_ms,
         }
     }
@@ -126,7 +128,8 @@ impl RankedRoom {
         let mut pending = std::mem::take(&mut self.pending);
         pending.sort_by_key(|(shard, danmaku)| (danmaku.received_ms, *shard, danmaku.position));
         let candidates = pending.into_iter().map(|(_, danmaku)| danmaku).collect();
-        let selection = select(candidates, &mut self.allowance, &mut self.recent, |user| self.board.shows(user), now_ms);
+        let selection =
+            select(candidates, &mut self.allowance, &mut self.recent, |user| self.board.shows(user), now_ms);
         let left_out = LeftOut {
             merged: selection.merged,
             sampled_out: selection.sampled_out,
@@ -181,23 +184,29 @@ impl RankedRoom {
         if self.unsaved.is_empty() || !self.moved.is_empty() {
             return None;
         }
+        self.saving = true;
         let accounted = std::mem::take(&mut self.unsaved);
-        let accounted =
-            accounted.iter().map(|(shard, record)| Accounted { room: id.clone(), shard, record }).collect();
+        let accounted = accounted.iter().map(|(shard, record)| Accounted { room: id.clone(), shard, record }).collect();
         let books = Books { epoch: self.epoch, counts: self.counts, watermark: self.watermark.clone() };
         Some((books, accounted))
     }
 
-    /// The books could not be saved: they are due again.
-    pub(super) fn unsaved(&mut self, accounted: &[Accounted]) {
-        for slice in accounted {
+    /// The save of a slice's account is over; what could not be saved is due again.
+    pub(super) fn saved(&mut self, slice: &Accounted, done: bool) {
+        self.saving = false;
+        if !done {
             self.unsaved.advance(slice.shard, slice.record);
         }
     }
 
+    /// Viewers did not get the last frame: the leaderboard that they hold is no longer known.
+    pub(super) fn frame_was_lost(&mut self) {
+        self.board.forget_told();
+    }
+
     /// Whether the room has nothing left to do; then it forgets what can be read again.
     pub(super) fn falls_asleep(&mut self, now_ms: i64) -> bool {
-        let busy = !self.pending.is_empty() || !self.unsaved.is_empty() || self.refreshing;
+        let busy = !self.pending.is_empty() || !self.unsaved.is_empty() || self.refreshing || self.saving;
         if busy || now_ms - self.last_candidate_ms < ASLEEP_AFTER_MS {
             return false;
         }

@@ -54,11 +54,10 @@ impl Saver {
     /// Takes in how the last save ended: what it could not do is due again.
     async fn settle(&mut self, rooms: &mut HashMap<RoomId, RankedRoom>) {
         let Some(save) = self.under_way.take() else { return };
-        if let Ok((false, slices)) = save.await {
-            for slice in slices {
-                if let Some(room) = rooms.get_mut(&slice.room) {
-                    room.unsaved(std::slice::from_ref(&slice));
-                }
+        let Ok((done, slices)) = save.await else { return };
+        for slice in slices {
+            if let Some(room) = rooms.get_mut(&slice.room) {
+                room.saved(&slice, done);
             }
         }
     }
@@ -74,9 +73,9 @@ async fn save(
         tracing::warn!(%error, "books are saved later");
         return (false, slices);
     }
-    for slice in slices {
+    for slice in &slices {
         // A consumer that is gone reads these records again; they are below the watermark then.
-        let _ = accounted.send(slice).await;
+        let _ = accounted.send(slice.clone()).await;
     }
-    (true, Vec::new())
+    (true, slices)
 }

@@ -69,9 +69,9 @@ pub(super) fn apply(connection: &mut Connection, batches: &[SliceBatch], metrics
     for batch in batches {
         let room = room_row(&transaction, &batch.room)?;
         let mut slice = load(&transaction, room, batch.shard)?;
-        let fresh = batch.records.partition_point(|record| Some(record.offset) <= slice.applied);
-        skipped += fresh as u64;
-        let Some(records) = batch.records.get(fresh..).filter(|records| !records.is_empty()) else { continue };
+        let known = batch.records.partition_point(|record| Some(record.offset) <= slice.applied);
+        skipped += known as u64;
+        let Some(records) = batch.records.get(known..).filter(|records| !records.is_empty()) else { continue };
         add_scores(&transaction, room, records)?;
         let added = add_history(&transaction, room, batch.shard, records)?;
         danmaku += added;
@@ -131,12 +131,7 @@ fn add_scores(transaction: &Transaction<'_>, room: i64, records: &[SliceRecord])
 }
 
 /// One block a record; returns how many danmaku were added.
-fn add_history(
-    transaction: &Transaction<'_>,
-    room: i64,
-    shard: u32,
-    records: &[SliceRecord],
-) -> rusqlite::Result<u64> {
+fn add_history(transaction: &Transaction<'_>, room: i64, shard: u32, records: &[SliceRecord]) -> rusqlite::Result<u64> {
     let mut insert = transaction
         .prepare_cached("INSERT INTO history (room, shard, offset, rows, block) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     let mut added = 0;
@@ -168,7 +163,7 @@ fn block(record: &Record) -> Vec<u8> {
 /// Deletes the oldest blocks once a tenth more than the room's length is kept, so that most batches delete nothing.
 fn trim(transaction: &Transaction<'_>, room: i64, batch: &SliceBatch, slice: &mut Slice) -> rusqlite::Result<()> {
     let length = batch.history_length;
-    if slice.kept <= length + (length / 10).max(100) {
+    if slice.kept <= length + length / 10 {
         return Ok(());
     }
     let mut oldest = transaction

@@ -1,6 +1,6 @@
 //! A room's books: what became of every danmaku that was logged, up to a watermark.
 
-use barrage_proto::Cursor;
+use barrage_proto::{Cursor, Position};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +53,14 @@ pub(super) fn load(connection: &Connection, room: &RoomId) -> rusqlite::Result<(
         .query_row([room], |row| row.get(0))?;
     let books = row.map(|row| parse(&row)).transpose()?.unwrap_or_default();
     Ok((books, logged))
+}
+
+/// The last record of each slice of any room that its books count, by shard.
+pub(super) fn watermarks(connection: &Connection) -> rusqlite::Result<Vec<(u32, Position)>> {
+    let mut query = connection.prepare("SELECT books FROM books")?;
+    let rows: Vec<String> = query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let books = rows.iter().map(|row| parse(row)).collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(books.iter().flat_map(|books| books.watermark.iter().collect::<Vec<_>>()).collect())
 }
 
 pub(super) fn save(connection: &mut Connection, books: &[(RoomId, Books)]) -> rusqlite::Result<()> {

@@ -69,7 +69,8 @@ pub(super) fn page(
     let applied = applied(&snapshot, room)?;
     let mut items = Vec::new();
     for (shard, end) in applied.iter() {
-        let bound = from.position(shard);
+        // A position in another partition is none of this slice's: no client was given it.
+        let bound = from.position(shard).filter(|bound| bound.partition == end.partition);
         items.extend(match direction {
             Direction::After => after(&snapshot, room, shard, end, bound, limit)?,
             Direction::Before => before(&snapshot, room, shard, end, bound, limit)?,
@@ -193,9 +194,8 @@ fn items_of(
     row: &rusqlite::Row<'_>,
 ) -> rusqlite::Result<impl Iterator<Item = HistoryItem> + use<>> {
     let offset = row.get(0)?;
-    let record = decode(row.get_ref(1)?.as_blob()?).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Blob, Box::new(error))
-    })?;
+    let record = decode(row.get_ref(1)?.as_blob()?)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Blob, Box::new(error)))?;
     let received_ms = record.received_ms;
     Ok((0..).zip(record.entries).filter(|(_, entry)| entry.user != 0).map(move |(index, entry)| HistoryItem {
         shard,

@@ -30,9 +30,7 @@ pub(super) fn page(connection: &Connection, room: &RoomId, limit: u32, offset: u
     let Some(room) = find_room(&snapshot, room)? else { return Ok(Ranking::default()) };
     let scores = snapshot
         .prepare_cached("SELECT user, score FROM score WHERE room = ?1 ORDER BY score DESC, user LIMIT ?2 OFFSET ?3")?
-        .query_map(params![room, limit, offset], |row| {
-            Ok(Scored { user: user_of(row.get(0)?), score: row.get(1)? })
-        })?
+        .query_map(params![room, limit, offset], |row| Ok(Scored { user: user_of(row.get(0)?), score: row.get(1)? }))?
         .collect::<rusqlite::Result<_>>()?;
     Ok(Ranking { scores, applied: applied(&snapshot, room)? })
 }

@@ -41,7 +41,9 @@ pub enum KeyError {
         source: std::io::Error,
     },
     /// The file is no JWK set, or holds a key that tokens cannot be verified with.
-    #[error("the token keys {path} are no JWK set of HS256 (oct), ES256 (EC P-256) and EdDSA (OKP Ed25519) keys: {reason}")]
+    #[error(
+        "the token keys {path} are no JWK set of HS256 (oct), ES256 (EC P-256) and EdDSA (OKP Ed25519) keys: {reason}"
+    )]
     Malformed {
         /// The file.
         path: String,
@@ -116,7 +118,8 @@ impl Keys {
             // The position, not the text: it holds the secret.
             malformed(format!("line {}, column {}", error.line(), error.column()))
         })?;
-        let keys = (0..).zip(&set.keys).map(|(index, jwk)| key(jwk).map_err(|why| malformed(format!("key {index}: {why}"))));
+        let keys =
+            (0..).zip(&set.keys).map(|(index, jwk)| key(jwk).map_err(|why| malformed(format!("key {index}: {why}"))));
         keys.collect::<Result<_, _>>().map(Self)
     }
 

@@ -102,7 +102,9 @@ fn key_files_are_private_kept_and_checked() {
     assert!(verify(&Keys::load_or_make(dir.path()).unwrap(), &token, "demo").is_ok());
     let mode = std::fs::metadata(dir.path().join("keys.json")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    for bad in ["", "{}", r#"{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"}]}"#, r#"{"keys":[{"kty":"oct","k":"c2hvcnQ"}]}"#] {
+    for bad in
+        ["", "{}", r#"{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"}]}"#, r#"{"keys":[{"kty":"oct","k":"c2hvcnQ"}]}"#]
+    {
         assert!(matches!(Keys::parse("f", bad.as_bytes()), Err(KeyError::Malformed { .. })), "{bad}");
     }
 }

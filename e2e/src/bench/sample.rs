@@ -6,7 +6,7 @@ use super::BenchError;
 use crate::{replay, text::Texts};
 
 /// Names the folder of recorded danmaku.
-const FOLDER_VARIABLE: &str = "BARRAGE_DATA";
+const FOLDER_VARIABLE: &str = "BARRAGE_RECORDINGS";
 /// The recording in that folder.
 const FILE: &str = "danmaku-bilibili.jsonl";
 /// Danmaku that are made up where there is no recording; also the size of the recording.

@@ -4,11 +4,7 @@
 /// `text` with spaces for comments and for what is inside string and character literals. Quotes and line
 /// ends stay.
 pub(crate) fn code_only(text: &str) -> String {
-    let mut blanker = Blanker {
-        chars: text.chars().collect(),
-        at: 0,
-        out: String::with_capacity(text.len()),
-    };
+    let mut blanker = Blanker { chars: text.chars().collect(), at: 0, out: String::with_capacity(text.len()) };
     while blanker.at < blanker.chars.len() {
         blanker.step();
     }
@@ -23,13 +19,11 @@ pub(crate) fn line_of(text: &str, at: usize) -> usize {
 /// Places in `code` where the word `word` stands, and not as a part of a longer one.
 pub(crate) fn words<'c>(code: &'c str, word: &'c str) -> impl Iterator<Item = usize> + 'c {
     let part_of_word = |c: char| c.is_alphanumeric() || c == '_';
-    code.match_indices(word)
-        .map(|(at, _)| at)
-        .filter(move |at| {
-            let before = code[..*at].chars().next_back();
-            let after = code[at + word.len()..].chars().next();
-            !before.is_some_and(part_of_word) && !after.is_some_and(part_of_word)
-        })
+    code.match_indices(word).map(|(at, _)| at).filter(move |at| {
+        let before = code[..*at].chars().next_back();
+        let after = code[at + word.len()..].chars().next();
+        !before.is_some_and(part_of_word) && !after.is_some_and(part_of_word)
+    })
 }
 
 /// Where the item that starts at `from` ends: after its block, or after its semicolon if it has no block.
@@ -163,10 +157,7 @@ fn only_code_is_left() {
         ("r#\"a\"b\"# c", "r#\"   \"# c"),
         ("br\"\\\" c", "br\" \" c"),
         ("for\"a\"", "for\" \""),
-        (
-            "'{' '\\'' '\\u{7d}' <'a> 'b: {",
-            "' ' '  ' '      ' <'a> 'b: {",
-        ),
+        ("'{' '\\'' '\\u{7d}' <'a> 'b: {", "' ' '  ' '      ' <'a> 'b: {"),
         ("r#type \"é\"", "r#type \" \""),
     ];
     for (text, code) in cases {
@@ -176,10 +167,7 @@ fn only_code_is_left() {
 
 #[test]
 fn words_and_items() {
-    assert_eq!(
-        words("fn f(fnord: fn()) { afn }", "fn").collect::<Vec<_>>(),
-        [0, 12]
-    );
+    assert_eq!(words("fn f(fnord: fn()) { afn }", "fn").collect::<Vec<_>>(), [0, 12]);
     assert_eq!(end_of_item("fn f(a: [u8; 4]) { { } } x", 0), 24);
     assert_eq!(end_of_item("use a::{b, c}; x", 0), 13);
     assert_eq!(end_of_item("mod a; x", 0), 6);

@@ -7,18 +7,13 @@ const FILE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// Names that say nothing about what a file holds, and `mod.rs`, which makes every tab read the same.
-const EMPTY_NAMES: [&str; 8] = [
-    "common", "helper", "helpers", "misc", "mod", "types", "util", "utils",
-];
+const EMPTY_NAMES: [&str; 8] = ["common", "helper", "helpers", "misc", "mod", "types", "util", "utils"];
 
 /// The first line says what lives in the file, and why.
 pub(crate) fn header(source: &Source) -> Vec<Violation> {
     let first = source.text.lines().next().unwrap_or_default();
     if source.is_rust() && !first.starts_with("//! ") {
-        return vec![Violation::new(
-            1,
-            "begin the file with `//!` and what lives in it",
-        )];
+        return vec![Violation::new(1, "begin the file with `//!` and what lives in it")];
     }
     Vec::new()
 }
@@ -45,9 +40,7 @@ pub(crate) fn function_length(source: &Source) -> Vec<Violation> {
         let named = name.starts_with(|c: char| c.is_alphabetic() || c == '_');
         let first = line_of(&code, start);
         let lines = line_of(&code, end_of_item(&code, start)) - first + 1;
-        let name = name
-            .split(|c: char| !c.is_alphanumeric() && c != '_')
-            .next()?;
+        let name = name.split(|c: char| !c.is_alphanumeric() && c != '_').next()?;
         (named && lines > FUNCTION_LINES_MAX).then(|| {
             let what = format!("`{name}` has {lines} lines, at most {FUNCTION_LINES_MAX}");
             Violation::new(first, what)
@@ -86,18 +79,10 @@ fn a_long_file_is_refused() {
 #[test]
 fn a_long_function_is_refused() {
     // `fn long(…) {`, the lines of the body, `}`; the bracket in the string does not end it.
-    let function = |body| {
-        format!(
-            "\n  fn long(a: [u8; 4]) {{ \"}}\";\n{}}}\n",
-            "\n".repeat(body)
-        )
-    };
+    let function = |body| format!("\n  fn long(a: [u8; 4]) {{ \"}}\";\n{}}}\n", "\n".repeat(body));
     let violations = |body| function_length(&Source::new("a.rs", function(body)));
     assert_eq!(violations(FUNCTION_LINES_MAX - 2), []);
-    assert_eq!(
-        violations(FUNCTION_LINES_MAX - 1),
-        [Violation::new(2, "`long` has 71 lines, at most 70")],
-    );
+    assert_eq!(violations(FUNCTION_LINES_MAX - 1), [Violation::new(2, "`long` has 71 lines, at most 70")],);
     let pointer = format!("type F = fn(u8);\nmod m {{{}}}", "\n".repeat(100));
     assert_eq!(function_length(&Source::new("a.rs", pointer)), []);
     let declared = format!("trait T {{ fn a(&self);{} }}", "\n".repeat(100));

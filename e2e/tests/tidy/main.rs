@@ -12,28 +12,17 @@ mod tree;
 use tree::{Source, Violation};
 
 fn enforce(rule: impl Fn(&Source) -> Vec<Violation>) {
-    report(
-        tree::sources()
-            .iter()
-            .flat_map(|source| in_file(source, rule(source))),
-    );
+    report(tree::sources().iter().flat_map(|source| in_file(source, rule(source))));
 }
 
 fn in_file(source: &Source, violations: Vec<Violation>) -> impl Iterator<Item = String> {
     let path = source.path.clone();
-    violations
-        .into_iter()
-        .map(move |v| format!("{path}:{}: {}", v.line, v.what))
+    violations.into_iter().map(move |v| format!("{path}:{}: {}", v.line, v.what))
 }
 
 fn report(violations: impl Iterator<Item = String>) {
     let lines: Vec<_> = violations.collect();
-    assert!(
-        lines.is_empty(),
-        "violations: {}\n{}",
-        lines.len(),
-        lines.join("\n")
-    );
+    assert!(lines.is_empty(), "violations: {}\n{}", lines.len(), lines.join("\n"));
 }
 
 #[test]
@@ -65,11 +54,7 @@ fn no_stage_imports_another() {
 fn nothing_unwraps_outside_tests() {
     let sources = tree::sources();
     let program = panics::without_test_modules(&sources);
-    report(
-        program
-            .iter()
-            .flat_map(|source| in_file(source, panics::unwraps(source))),
-    );
+    report(program.iter().flat_map(|source| in_file(source, panics::unwraps(source))));
 }
 
 #[test]

@@ -13,40 +13,24 @@ const TEST_FOLDERS: [&str; 3] = ["benches", "fuzz_targets", "tests"];
 /// The Rust files that end up in a program: without folders of tests, and without the modules that a
 /// `#[cfg(test)] mod x;` elsewhere makes part of the tests.
 pub(crate) fn without_test_modules(sources: &[Source]) -> Vec<&Source> {
-    let tests: Vec<_> = sources
-        .iter()
-        .filter(|s| s.is_rust())
-        .flat_map(test_modules)
-        .collect();
+    let tests: Vec<_> = sources.iter().filter(|s| s.is_rust()).flat_map(test_modules).collect();
     let is_test = |path: &str| {
         let module = path.trim_end_matches(".rs");
         let below = |test: &String| {
-            module
-                .strip_prefix(test.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            module.strip_prefix(test.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         path.split('/').any(|part| TEST_FOLDERS.contains(&part)) || tests.iter().any(below)
     };
-    sources
-        .iter()
-        .filter(|source| source.is_rust() && !is_test(&source.path))
-        .collect()
+    sources.iter().filter(|source| source.is_rust() && !is_test(&source.path)).collect()
 }
 
 /// `.unwrap()` in a program, and `.expect("")`, which says as little.
 pub(crate) fn unwraps(source: &Source) -> Vec<Violation> {
     let code = without_tests(&source.text);
-    let calls = [
-        ".unwrap()",
-        ".unwrap_err()",
-        ".expect(\"\")",
-        ".expect_err(\"\")",
-    ];
+    let calls = [".unwrap()", ".unwrap_err()", ".expect(\"\")", ".expect_err(\"\")"];
     let found = calls.iter().flat_map(|call| code.match_indices(call));
     let what = "return an error, or `expect` with the invariant that holds";
-    found
-        .map(|(at, _)| Violation::new(line_of(&code, at), what))
-        .collect()
+    found.map(|(at, _)| Violation::new(line_of(&code, at), what)).collect()
 }
 
 /// All `expect`s with their places, if there are more than the budget allows.
@@ -64,9 +48,7 @@ pub(crate) fn over_budget(program: &[&Source]) -> Vec<String> {
         return Vec::new();
     }
     let total = expects.len();
-    expects.push(format!(
-        "{total} expects in {lines} lines: at most {EXPECTS_MAX} in 1000"
-    ));
+    expects.push(format!("{total} expects in {lines} lines: at most {EXPECTS_MAX} in 1000"));
     expects
 }
 
@@ -107,17 +89,12 @@ fn test_modules(source: &Source) -> Vec<String> {
     let code = code_only(&source.text);
     let folder = source.path.trim_end_matches(".rs");
     let root = |stem| folder.strip_suffix(stem).filter(|rest| rest.ends_with('/'));
-    let folder = ["lib", "main"]
-        .into_iter()
-        .find_map(root)
-        .map_or_else(|| format!("{folder}/"), str::to_owned);
+    let folder = ["lib", "main"].into_iter().find_map(root).map_or_else(|| format!("{folder}/"), str::to_owned);
     let mut modules = Vec::new();
     let mut from = 0;
     while let Some((_, item)) = next_test_item(&code, from) {
         from = end_of_item(&code, item);
-        let declaration = code[item..from]
-            .strip_suffix(';')
-            .and_then(|d| d.rsplit_once("mod "));
+        let declaration = code[item..from].strip_suffix(';').and_then(|d| d.rsplit_once("mod "));
         modules.extend(declaration.map(|(_, name)| format!("{folder}{}", name.trim())));
     }
     modules
@@ -128,26 +105,17 @@ fn an_unwrap_is_refused_and_one_in_a_test_is_not() {
     let text = "fn f() {\n    a().unwrap();\n    b().expect(\"\");\n    c().expect(\"c is set\");\n}\n\
         // d().unwrap()\n\n#[cfg(test)]\n#[allow(missing_docs)]\nmod tests {\n    fn g() { a().unwrap() }\n}\n\
         fn h() { e().unwrap() }\n";
-    let lines: Vec<_> = unwraps(&Source::new("a.rs", text))
-        .iter()
-        .map(|v| v.line)
-        .collect();
+    let lines: Vec<_> = unwraps(&Source::new("a.rs", text)).iter().map(|v| v.line).collect();
     assert_eq!(lines, [2, 13, 3]);
 }
 
 #[test]
 fn modules_that_are_tests_are_left_out() {
     let sources = [
-        Source::new(
-            "a/src/lib.rs",
-            "mod b;\n#[cfg(test)]\npub(crate) mod testing;\n",
-        ),
+        Source::new("a/src/lib.rs", "mod b;\n#[cfg(test)]\npub(crate) mod testing;\n"),
         Source::new("a/src/testing.rs", ""),
         Source::new("a/src/testing/log.rs", ""),
-        Source::new(
-            "a/src/b.rs",
-            "#[cfg(test)]\nmod cases;\n#[cfg(test)]\nuse c::d;\n",
-        ),
+        Source::new("a/src/b.rs", "#[cfg(test)]\nmod cases;\n#[cfg(test)]\nuse c::d;\n"),
         Source::new("a/src/b/cases.rs", ""),
         Source::new("a/src/cases.rs", ""),
         Source::new("a/tests/c.rs", ""),
@@ -162,21 +130,12 @@ fn modules_that_are_tests_are_left_out() {
 fn too_many_expects_are_refused() {
     let expects = |count: usize, lines: usize| {
         let tests = "#[cfg(test)]\nmod tests {\n    a.expect(\"b\");\n}";
-        let code = format!(
-            "{}{}{tests}",
-            "a.expect(\"b\");\n".repeat(count),
-            "\n".repeat(lines - count)
-        );
+        let code = format!("{}{}{tests}", "a.expect(\"b\");\n".repeat(count), "\n".repeat(lines - count));
         over_budget(&[&Source::new("a.rs", code)])
     };
     assert_eq!(expects(3, 1000), [""; 0]);
     assert_eq!(
         expects(3, 999),
-        [
-            "a.rs:1: expect",
-            "a.rs:2: expect",
-            "a.rs:3: expect",
-            "3 expects in 999 lines: at most 3 in 1000",
-        ],
+        ["a.rs:1: expect", "a.rs:2: expect", "a.rs:3: expect", "3 expects in 999 lines: at most 3 in 1000",],
     );
 }

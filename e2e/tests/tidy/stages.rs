@@ -22,13 +22,9 @@ pub(crate) fn imports(source: &Source) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (at, depth) in from_root.chain(from_here) {
         for name in names_at_root(&code[at..], depth) {
-            let other = STAGES
-                .iter()
-                .find(|other| **other != stage && belongs(&name, other));
+            let other = STAGES.iter().find(|other| **other != stage && belongs(&name, other));
             if let Some(other) = other {
-                let what = format!(
-                    "the {stage} names the {other}: stages meet in the log, the store and links"
-                );
+                let what = format!("the {stage} names the {other}: stages meet in the log, the store and links");
                 violations.push(Violation::new(line_of(&code, at), what));
             }
         }
@@ -99,57 +95,20 @@ fn first_name(path: &str) -> String {
 
 #[test]
 fn a_stage_that_names_another_is_refused() {
-    let lines = |path: &str, text: &str| -> Vec<usize> {
-        imports(&Source::new(path, text))
-            .iter()
-            .map(|v| v.line)
-            .collect()
-    };
+    let lines =
+        |path: &str, text: &str| -> Vec<usize> { imports(&Source::new(path, text)).iter().map(|v| v.line).collect() };
     let gateway = "dataplane/src/gateway.rs";
     let shard = "dataplane/src/gateway/shard.rs";
-    assert_eq!(
-        lines(gateway, "use crate::log;\nuse crate::ranker::Frame;\n"),
-        [2]
-    );
-    assert_eq!(
-        lines(gateway, "use crate::{log, consumer::{Config, Poll}};\n"),
-        [1]
-    );
-    assert_eq!(
-        lines(
-            gateway,
-            "use crate::{\n    log::{self, ranker},\n    ranker as r,\n};\n"
-        ),
-        [1]
-    );
-    assert_eq!(
-        lines(gateway, "fn f() {\n    super::consumer::run();\n}\n"),
-        [2]
-    );
+    assert_eq!(lines(gateway, "use crate::log;\nuse crate::ranker::Frame;\n"), [2]);
+    assert_eq!(lines(gateway, "use crate::{log, consumer::{Config, Poll}};\n"), [1]);
+    assert_eq!(lines(gateway, "use crate::{\n    log::{self, ranker},\n    ranker as r,\n};\n"), [1]);
+    assert_eq!(lines(gateway, "fn f() {\n    super::consumer::run();\n}\n"), [2]);
     assert_eq!(lines(shard, "use super::super::ranker;\n"), [1]);
     assert_eq!(lines(shard, "use crate::consumer_offsets;\n"), [1]);
     // Its own parts, a part that is called like a stage, a comment, a string; and who is no stage may.
-    assert_eq!(
-        lines(shard, "use crate::gateway::room;\nuse super::ranker;\n"),
-        []
-    );
-    assert_eq!(
-        lines(
-            shard,
-            "use super::super::log;\nuse super::{ranker, room};\n"
-        ),
-        []
-    );
-    assert_eq!(
-        lines(shard, "// crate::ranker\nlet a = \"crate::ranker\";\n"),
-        []
-    );
-    assert_eq!(
-        lines("dataplane/src/dev.rs", "use crate::{gateway, ranker};\n"),
-        []
-    );
-    assert_eq!(
-        lines("dataplane/src/log/gateways.rs", "use crate::gateway;\n"),
-        []
-    );
+    assert_eq!(lines(shard, "use crate::gateway::room;\nuse super::ranker;\n"), []);
+    assert_eq!(lines(shard, "use super::super::log;\nuse super::{ranker, room};\n"), []);
+    assert_eq!(lines(shard, "// crate::ranker\nlet a = \"crate::ranker\";\n"), []);
+    assert_eq!(lines("dataplane/src/dev.rs", "use crate::{gateway, ranker};\n"), []);
+    assert_eq!(lines("dataplane/src/log/gateways.rs", "use crate::gateway;\n"), []);
 }

@@ -4,19 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders that hold no sources of ours: what is built, fetched, or kept by a run.
-const SKIPPED_FOLDERS: [&str; 6] = [
-    ".git",
-    "artifacts",
-    "barrage-data",
-    "dist",
-    "node_modules",
-    "target",
-];
+const SKIPPED_FOLDERS: [&str; 6] = [".git", "artifacts", "barrage-data", "dist", "node_modules", "target"];
 
 /// Files that people write. Lock files are not among them.
-const EXTENSIONS: [&str; 14] = [
-    "css", "html", "js", "md", "mjs", "proto", "py", "rs", "sh", "svg", "toml", "ts", "yaml", "yml",
-];
+const EXTENSIONS: [&str; 14] =
+    ["css", "html", "js", "md", "mjs", "proto", "py", "rs", "sh", "svg", "toml", "ts", "yaml", "yml"];
 
 /// One file.
 pub(crate) struct Source {
@@ -46,10 +38,7 @@ pub(crate) struct Violation {
 
 impl Violation {
     pub(crate) fn new(line: usize, what: impl Into<String>) -> Self {
-        Self {
-            line,
-            what: what.into(),
-        }
+        Self { line, what: what.into() }
     }
 }
 
@@ -60,11 +49,7 @@ pub(crate) fn sources() -> Vec<Source> {
     collect(&root, &mut files);
     files.sort();
     let sources: Vec<_> = files.iter().filter_map(|file| read(&root, file)).collect();
-    assert!(
-        sources.iter().any(Source::is_rust),
-        "no sources found in {}",
-        root.display()
-    );
+    assert!(sources.iter().any(Source::is_rust), "no sources found in {}", root.display());
     sources
 }
 
@@ -94,11 +79,7 @@ fn read(root: &Path, file: &Path) -> Option<Source> {
     if !script || first_line.contains("@generated") {
         return None;
     }
-    let path = file
-        .strip_prefix(root)
-        .ok()?
-        .iter()
-        .map(|part| part.to_string_lossy());
+    let path = file.strip_prefix(root).ok()?.iter().map(|part| part.to_string_lossy());
     let path = path.collect::<Vec<_>>().join("/");
     Some(Source { path, text })
 }
@@ -106,20 +87,8 @@ fn read(root: &Path, file: &Path) -> Option<Source> {
 #[test]
 fn the_tree_holds_this_file_and_nothing_built() {
     let sources = sources();
-    assert!(
-        sources
-            .iter()
-            .any(|source| source.path == "e2e/tests/tidy/tree.rs")
-    );
+    assert!(sources.iter().any(|source| source.path == "e2e/tests/tidy/tree.rs"));
     assert!(sources.iter().any(|source| source.path == "Cargo.toml"));
-    assert!(
-        !sources
-            .iter()
-            .any(|source| source.path.starts_with("target/"))
-    );
-    assert!(
-        !sources
-            .iter()
-            .any(|source| source.path.ends_with("liverooms.barrage.live.yaml"))
-    );
+    assert!(!sources.iter().any(|source| source.path.starts_with("target/")));
+    assert!(!sources.iter().any(|source| source.path.ends_with("liverooms.barrage.live.yaml")));
 }

@@ -13,10 +13,7 @@ use crate::LiveRoom;
 
 #[test]
 fn bombs_are_refused_for_what_they_would_cost() {
-    refused(
-        &"- ".repeat(100_000),
-        "room.yaml:1:65: nested more than 32 levels deep",
-    );
+    refused(&"- ".repeat(100_000), "room.yaml:1:65: nested more than 32 levels deep");
     let mut laughs = String::from("a0: &a0 [ha, ha]\n");
     for i in 1..40 {
         laughs += &format!("a{i}: &a{i} [*a{0}, *a{0}]\n", i - 1);
@@ -24,11 +21,7 @@ fn bombs_are_refused_for_what_they_would_cost() {
     let error = parse("room.yaml", &laughs).unwrap_err().to_string();
     let budget = "anchors and aliases make more than 8388608 bytes of this file";
     assert!(error.ends_with(budget), "{error}");
-    let long = format!(
-        "a: &a {}\nb: [{}]",
-        "x".repeat(100_000),
-        "*a, ".repeat(100_000)
-    );
+    let long = format!("a: &a {}\nb: [{}]", "x".repeat(100_000), "*a, ".repeat(100_000));
     let error = parse("room.yaml", &long).unwrap_err().to_string();
     assert!(error.ends_with(budget), "{error}");
     // Each alias adds levels to what it stands in, too.
@@ -37,10 +30,7 @@ fn bombs_are_refused_for_what_they_would_cost() {
         tower += &format!("a{i}: &a{i} [*a{}]\n", i - 1);
     }
     let error = parse("room.yaml", &tower).unwrap_err().to_string();
-    assert!(
-        error.ends_with("nested more than 32 levels deep"),
-        "{error}"
-    );
+    assert!(error.ends_with("nested more than 32 levels deep"), "{error}");
 }
 
 #[test]
@@ -52,15 +42,10 @@ fn files_that_cannot_be_read() {
 
     assert_eq!(
         message(&path),
-        format!(
-            "cannot read {shown}: No such file or directory (os error 2); give the path of a LiveRoom manifest"
-        ),
+        format!("cannot read {shown}: No such file or directory (os error 2); give the path of a LiveRoom manifest"),
     );
     std::fs::write(&path, b"# caf\xc3\xa9\n#\xff\xfe\n").unwrap();
-    assert_eq!(
-        message(&path),
-        format!("{shown}:2:2: the byte 0xff is not UTF-8: save the file as UTF-8"),
-    );
+    assert_eq!(message(&path), format!("{shown}:2:2: the byte 0xff is not UTF-8: save the file as UTF-8"),);
     std::fs::write(&path, vec![b'#'; FILE_BYTES_MAX + 1]).unwrap();
     let too_long = format!("{shown}: longer than 1048576 bytes; split it");
     assert_eq!(message(&path), too_long);
@@ -73,8 +58,7 @@ fn files_that_cannot_be_read() {
 /// A schema that came to use a keyword which the walk ignores would let faults through.
 #[test]
 fn the_walk_knows_every_keyword_of_the_schema() {
-    const CHECKED: &str =
-        "additionalProperties enum maxLength maximum minimum pattern properties required type";
+    const CHECKED: &str = "additionalProperties enum maxLength maximum minimum pattern properties required type";
     const WITHOUT_EFFECT_HERE: &str = "default description format title";
     // The two CEL rules: a room ID may not change, and a name has to be fit for one. A file has no past for
     // the first; the second is checked by hand.
@@ -84,21 +68,14 @@ fn the_walk_knows_every_keyword_of_the_schema() {
     let schema = serde_json::to_value(room::schema()).unwrap();
     keywords(&schema, &mut used);
     assert_eq!(used, known.split(' ').collect());
-    assert_eq!(
-        schema["x-kubernetes-validations"].as_array().unwrap().len(),
-        2
-    );
+    assert_eq!(schema["x-kubernetes-validations"].as_array().unwrap().len(), 2);
 }
 
 fn keywords<'v>(schema: &'v Value, used: &mut BTreeSet<&'v str>) {
     for (keyword, value) in schema.as_object().unwrap() {
         used.insert(keyword);
         match keyword.as_str() {
-            "properties" => value
-                .as_object()
-                .unwrap()
-                .values()
-                .for_each(|s| keywords(s, used)),
+            "properties" => value.as_object().unwrap().values().for_each(|s| keywords(s, used)),
             "additionalProperties" => keywords(value, used),
             _ => {}
         }
@@ -126,10 +103,6 @@ proptest! {
 /// What YAML and our schema are made of, so that random text gets somewhere.
 fn piece() -> impl Strategy<Value = String> {
     let words = "\n,\n  ,- ,: ,{,},[,],&a ,*a,!!int ,|\n,>\n,\",',# ,---\n,...\n,? ,~,5,-3,1.5,true,spec,roomId,rateLimit,burst,metadata,name,kind,é,\u{feff},\t,\r\n,%YAML 1.2\n";
-    let words: Vec<_> = words
-        .split(',')
-        .map(str::to_owned)
-        .chain([",".to_owned()])
-        .collect();
+    let words: Vec<_> = words.split(',').map(str::to_owned).chain([",".to_owned()]).collect();
     prop_oneof![9 => prop::sample::select(words), 1 => any::<String>()]
 }

@@ -10,7 +10,10 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::{Api, Problem, Readable, check_limit};
-use crate::store::{Direction, HistoryItem};
+use crate::{
+    log::OFFSET_LIMIT,
+    store::{Direction, HistoryItem},
+};
 
 #[derive(Deserialize)]
 pub(super) struct Page {
@@ -71,6 +74,7 @@ fn parse(cursor: &str) -> Result<Cursor, Problem> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
     bytes
         .and_then(|bytes| Cursor::decode(&bytes).ok())
+        .filter(|cursor| cursor.iter().all(|(_, position)| position.offset < OFFSET_LIMIT))
         .ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "the cursor is none that this API gave out"))
 }
 

@@ -57,7 +57,7 @@ fn tell(viewer: &Viewer, seq: u64, reason: Refusal, retry_after_ms: u32, detail:
         _ => Vec::new(),
     };
     let error = pb::Error { reason: wire(reason).into(), seq, message: detail.to_owned(), retry_after_ms, versions };
-    viewer.send(&message_of(&error, &mut viewer.shard.encoder.borrow_mut()));
+    viewer.answer(&message_of(&error, &mut viewer.shard.encoder.borrow_mut()));
 }
 
 const fn wire(reason: Refusal) -> pb::Reason {

@@ -10,9 +10,19 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::task::spawn_local;
-use tokio_tungstenite::tungstenite::{Message, handshake::server::create_response_with_body, protocol::frame::{Frame, coding::{Data, OpCode}}};
+use tokio_tungstenite::tungstenite::{
+    Message,
+    handshake::server::create_response_with_body,
+    protocol::frame::{
+        Frame,
+        coding::{Data, OpCode},
+    },
+};
 
-use super::{super::{metrics::Disconnect, websocket}, Problem, Socket, stream};
+use super::{
+    super::{metrics::Disconnect, websocket},
+    Problem, Socket, stream,
+};
 
 /// The suites send messages of 16 MiB.
 const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;

@@ -90,7 +90,12 @@ fn a_room_sleeps_once_everything_is_said_and_saved() {
     room.offer(candidates(0, 0, NOW_MS, &["a"]), NOW_MS);
     room.tick(NOW_MS);
     assert!(!room.falls_asleep(NOW_MS + ASLEEP_AFTER_MS));
-    room.books(&RoomId::from("demo"));
+    let (_, accounted) = room.books(&RoomId::from("demo")).unwrap();
+    assert!(!room.falls_asleep(NOW_MS + ASLEEP_AFTER_MS), "the save is under way");
+    room.saved(&accounted[0], false);
+    assert!(!room.falls_asleep(NOW_MS + ASLEEP_AFTER_MS), "the save failed");
+    let (_, accounted) = room.books(&RoomId::from("demo")).unwrap();
+    room.saved(&accounted[0], true);
     assert!(!room.falls_asleep(NOW_MS + ASLEEP_AFTER_MS - 1));
     assert!(room.falls_asleep(NOW_MS + ASLEEP_AFTER_MS));
 }
