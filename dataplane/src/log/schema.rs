@@ -14,8 +14,9 @@ pub const OFFSET_LIMIT: u64 = 1 << OFFSET_BITS;
 const TRIM_RECORDS_MAX: usize = 2_000;
 
 /// The write-ahead log is folded into the file once a second beside the writer ([`checkpoint`]); grown to this many
-/// pages of 4 KiB all the same, the writer itself folds it.
-const WAL_PAGES_MAX: u32 = 64 * 1024 / 4;
+/// pages of 4 KiB all the same, the writer itself folds the rest and begins at its start again: a file that no longer
+/// grows is synced without the file system's journal, which other files keep busy.
+const WAL_PAGES_MAX: u32 = 16 * 1024 / 4;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS record (key INTEGER PRIMARY KEY, append_ms INTEGER NOT NULL, payload BLOB NOT NULL);
