@@ -117,7 +117,7 @@ impl Ranker {
                     }
                 }
                 Some((room, ranking)) = refreshes.recv() => {
-                    let top = self.top(&room);
+                    let top = users_ranked(&self.configured, &room);
                     if let Some(room) = self.rooms.get_mut(&room) {
                         room.refreshed(ranking, top);
                     }
@@ -158,18 +158,13 @@ impl Ranker {
         RankedRoom::new(books, budget, unix_ms())
     }
 
-    /// Users that a room ranks.
-    fn top(&self, id: &RoomId) -> u32 {
-        self.configured.find(id.as_str()).map_or(0, |room| room.ranking_top)
-    }
-
     fn tick(&mut self) {
         let began = Instant::now();
         let now_ms = unix_ms();
         for id in &self.awake {
             let Some(room) = self.rooms.get_mut(id) else { continue };
             if room.wants_scores(now_ms) {
-                let top = self.configured.find(id.as_str()).map_or(0, |room| room.ranking_top);
+                let top = users_ranked(&self.configured, id);
                 refresh(self.store.clone(), id.clone(), top, self.refreshed.clone());
             }
             if let Some(frame) = room.tick(now_ms) {
@@ -184,6 +179,11 @@ impl Ranker {
         self.awake.retain(|id| rooms.get_mut(id).is_some_and(|room| !room.falls_asleep(now_ms)));
         self.metrics.ticked(self.awake.len(), began.elapsed());
     }
+}
+
+/// Users that a room ranks.
+fn users_ranked(rooms: &Rooms, id: &RoomId) -> u32 {
+    rooms.find(id.as_str()).map_or(0, |room| room.ranking_top)
 }
 
 /// Reads a room's scores beside the beat.

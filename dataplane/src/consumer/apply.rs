@@ -68,6 +68,7 @@ impl Applier {
                 },
                 Some(done) = accounted.recv() => self.account(&done),
                 _ = commit.tick() => {
+                    self.measure_lag();
                     self.commit().await;
                     if trimmed.elapsed() >= LOG_KEPT / 60 {
                         trimmed = Instant::now();
@@ -100,7 +101,6 @@ impl Applier {
             records += records_of(&next);
             polls.push(next);
         }
-        self.metrics.lag.set(i64::try_from(records).unwrap_or(i64::MAX));
         self.expect_accounts(&polls);
         let ends: Vec<_> = polls.iter().map(|poll| (poll.partition, poll.end)).collect();
         let batches: Arc<[SliceBatch]> = polls.into_iter().flat_map(|poll| self.batches(poll)).collect();
@@ -117,9 +117,15 @@ impl Applier {
             let applied = &mut self.partitions[partition as usize].0;
             *applied = end.max(*applied);
         }
-        self.metrics.lag.set(0);
         drop(taken);
         true
+    }
+
+    fn measure_lag(&self) {
+        let ends = self.log.ends();
+        let behind = |(end, (applied, _)): (&u64, &(u64, Outstanding))| end.saturating_sub(*applied);
+        let lag: u64 = ends.borrow().iter().zip(&self.partitions).map(behind).sum();
+        self.metrics.lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
     }
 
     fn expect_accounts(&mut self, polls: &[Poll]) {

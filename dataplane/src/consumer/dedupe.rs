@@ -2,7 +2,8 @@
 //!
 //! A sender that got no acknowledgement sends again under the same (user, session, sequence number). Whichever comes
 //! first in the log counts; the others within the window do not. The window is cut by the log's append times, so what
-//! counts is a function of the log alone and every owner of a partition decides alike.
+//! counts does not depend on a clock. A new owner reads the window before its start again and so decides alike about
+//! every retry that a gateway lets through, since those are far younger than the window.
 
 use std::collections::{HashSet, VecDeque};
 

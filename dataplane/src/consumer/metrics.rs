@@ -30,7 +30,7 @@ impl Metrics {
             "Writes to the store that were tried again",
             metrics.apply_failures.clone(),
         );
-        registry.register("lag_records", "Records read but not yet applied", metrics.lag.clone());
+        registry.register("lag_records", "Records in the log that are not applied yet", metrics.lag.clone());
         metrics
     }
 }

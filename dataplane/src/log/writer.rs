@@ -1,15 +1,12 @@
 //! The thread that writes: takes what has queued up, commits it as one, answers all.
 
-use std::{
-    sync::Arc,
-    thread,
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, thread, time::Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, watch};
 
 use super::{Done, Metrics, Request, Work, schema};
+use crate::clock::unix_ms;
 
 /// Requests that share one commit; more wait for the next.
 const GROUP_MAX: usize = 128;
@@ -55,8 +52,7 @@ pub(super) fn spawn(
 impl Writer {
     fn commit(&mut self, group: &mut Vec<Request>) {
         let began = Instant::now();
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-        let append_ms = i64::try_from(now_ms).unwrap_or(i64::MAX).max(self.last_append_ms);
+        let append_ms = unix_ms().max(self.last_append_ms);
         match self.write(group, append_ms) {
             Ok((done, ends)) => {
                 self.ends = ends;
