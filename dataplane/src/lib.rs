@@ -10,6 +10,7 @@ pub mod link;
 pub mod log;
 pub mod ranker;
 pub mod room;
+pub mod routes;
 pub mod store;
 pub mod token;
 mod trouble;

@@ -1,9 +1,10 @@
-//! What the stages hand to each other, and the bounded channels that carry it inside one process.
+//! What the stages hand to each other, and the bounded channels that carry it.
 //!
 //! No stage knows another: a consumer hands candidates to whoever ranks the room, a ranker hands frames to whoever
-//! serves it, and says what it has accounted for.
+//! serves it, and says what it has accounted for. Everybody dials rankers. What a dial gives is a *session*: it ends for
+//! good when the other side or the way to it is gone, and another one begins.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use barrage_proto::{Cursor, Position, v2::pb::Role};
 use bytes::Bytes;
@@ -12,11 +13,16 @@ use tokio::sync::mpsc;
 use crate::{room::RoomId, store::Scored};
 
 /// Candidates between consumer and ranker: a few hundred polls' worth of records.
-const CANDIDATES_QUEUE: usize = 4_096;
-/// Frames between ranker and gateway: 5 s of ticks for ten awake rooms.
-const FRAMES_QUEUE: usize = 10 * 500;
+pub const CANDIDATES_QUEUE: usize = 4_096;
 /// Accounted watermarks between ranker and consumer.
-const ACCOUNTED_QUEUE: usize = 1_024;
+pub const ACCOUNTED_QUEUE: usize = 1_024;
+/// Updates between ranker and gateway: a second of ticks for ten awake rooms.
+pub const UPDATES_QUEUE: usize = 10 * 100;
+/// Requests between gateway and ranker.
+pub const REQUESTS_QUEUE: usize = 1_024;
+
+/// The identity of a process in its role, like `ranker-0`; the same after a restart.
+pub type Peer = Arc<str>;
 
 /// The danmaku of one record, on their way to viewers.
 #[derive(Debug, Clone)]
@@ -27,6 +33,10 @@ pub struct Candidates {
     pub shard: u32,
     /// Where the record stands; `index` means nothing.
     pub record: Position,
+    /// Epoch under which the consumer owns the partition.
+    pub owner_epoch: u64,
+    /// The slice's last record in this partition: it has moved, and the next come from elsewhere.
+    pub closed: bool,
     /// The danmaku that count, by index.
     pub danmaku: Vec<Danmaku>,
 }
@@ -53,7 +63,7 @@ pub struct Danmaku {
 }
 
 /// What a ranker decided for a room in one tick.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RoomFrame {
     /// Rises whenever a ranker takes the room over.
     pub epoch: u64,
@@ -94,7 +104,7 @@ pub struct BoardChange {
 }
 
 /// A slice's danmaku up to a position are in the room's durable books.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accounted {
     /// The slice's room.
     pub room: RoomId,
@@ -104,35 +114,175 @@ pub struct Accounted {
     pub record: Position,
 }
 
-/// A consumer's end.
+/// A gateway asks a ranker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// It has viewers in a room, and frames up to a number of an epoch; 0 and 0 for none.
+    Follow {
+        /// The room.
+        room: RoomId,
+        /// Of the last frame that it has.
+        epoch: u64,
+        /// Of the last frame that it has.
+        number: u64,
+    },
+    /// Its last viewer in a room has gone.
+    Unfollow {
+        /// The room.
+        room: RoomId,
+    },
+    /// Frames up to a number have reached it.
+    Seen {
+        /// The room.
+        room: RoomId,
+        /// Of the last frame that it has.
+        epoch: u64,
+        /// Of the last frame that it has.
+        number: u64,
+    },
+}
+
+/// A ranker tells a gateway that follows a room.
+#[derive(Debug, Clone)]
+pub enum Update {
+    /// What it goes on from, having nothing or too old a frame.
+    Snapshot(RoomId, Snapshot),
+    /// The next frame, without a hole behind what the gateway has.
+    Frame(RoomId, Arc<Emitted>),
+}
+
+/// A room as a gateway goes on from it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Of the ranker's last frame.
+    pub epoch: u64,
+    /// Of the ranker's last frame.
+    pub number: u64,
+    /// What frames up to that accounted for; it is not sent again.
+    pub watermark: Cursor,
+    /// The leaderboard that viewers hold, best first.
+    pub board: Vec<Scored>,
+}
+
+/// A frame on its way to every gateway that follows its room.
+#[derive(Debug, Default)]
+pub struct Emitted {
+    /// The frame.
+    pub frame: RoomFrame,
+    /// Its bytes on a link, made once for all gateways.
+    pub encoded: OnceLock<Bytes>,
+}
+
+impl From<RoomFrame> for Emitted {
+    fn from(frame: RoomFrame) -> Self {
+        Self { frame, encoded: OnceLock::new() }
+    }
+}
+
+/// A consumer's end of a session.
 pub struct ToRanker {
+    /// Who ranks.
+    pub ranker: Peer,
     /// Candidates, in log order within a slice. Full: wait, the ranker is briefly behind.
     pub candidates: mpsc::Sender<Candidates>,
     /// What the ranker has accounted for.
     pub accounted: mpsc::Receiver<Accounted>,
 }
 
-/// A ranker's end toward consumers.
+/// A ranker's end of a session with a consumer.
 pub struct FromConsumer {
+    /// Who consumes.
+    pub consumer: Peer,
     /// Candidates, in log order within a slice.
     pub candidates: mpsc::Receiver<Candidates>,
     /// What is accounted for. Full: the save waits, beside the beat.
     pub accounted: mpsc::Sender<Accounted>,
 }
 
-/// Links a consumer to a ranker.
-#[must_use]
-pub fn candidates() -> (ToRanker, FromConsumer) {
-    let (candidates, from_consumer) = mpsc::channel(CANDIDATES_QUEUE);
-    let (accounted, to_consumer) = mpsc::channel(ACCOUNTED_QUEUE);
-    (ToRanker { candidates, accounted: to_consumer }, FromConsumer { candidates: from_consumer, accounted })
+/// A gateway's end of a session.
+pub struct Following {
+    /// Who ranks.
+    pub ranker: Peer,
+    /// Which rooms it wants.
+    pub requests: mpsc::Sender<Request>,
+    /// What the ranker says of them, in order for each room.
+    pub updates: mpsc::Receiver<Update>,
 }
 
-/// Frames of a room.
-pub type Frame = (RoomId, Arc<RoomFrame>);
+/// A ranker's end of a session with a gateway.
+pub struct FromGateway {
+    /// Who serves.
+    pub gateway: Peer,
+    /// Which rooms it wants.
+    pub requests: mpsc::Receiver<Request>,
+    /// Ways to it.
+    pub streams: Streams,
+}
 
-/// Links a ranker to a gateway. Full: the frame is dropped and counted; the gateway sees the hole in the numbers.
+/// Whoever calls a ranker.
+pub enum Caller {
+    /// A consumer.
+    Consumer(FromConsumer),
+    /// A gateway.
+    Gateway(FromGateway),
+}
+
+/// Ways to a gateway: what is slow on one holds up no other.
+#[derive(Clone)]
+pub enum Streams {
+    /// In this process, where there is one way for all.
+    Local(mpsc::Sender<Update>),
+}
+
+/// The session is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the link is closed")]
+pub struct Closed;
+
+impl Streams {
+    /// Opens another way.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub async fn open(&self) -> Result<Stream, Closed> {
+        match self {
+            Self::Local(updates) => Ok(Stream::Local(updates.clone())),
+        }
+    }
+}
+
+/// One way to a gateway; dropping it ends it.
+pub enum Stream {
+    /// In this process.
+    Local(mpsc::Sender<Update>),
+}
+
+impl Stream {
+    /// Sends an update; waits while the gateway is behind.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub async fn send(&mut self, update: Update) -> Result<(), Closed> {
+        match self {
+            Self::Local(updates) => updates.send(update).await.map_err(|_| Closed),
+        }
+    }
+}
+
+/// Links a consumer to a ranker in the same process.
 #[must_use]
-pub fn frames() -> (mpsc::Sender<Frame>, mpsc::Receiver<Frame>) {
-    mpsc::channel(FRAMES_QUEUE)
+pub fn candidates(consumer: Peer, ranker: Peer) -> (ToRanker, FromConsumer) {
+    let (candidates, from_consumer) = mpsc::channel(CANDIDATES_QUEUE);
+    let (accounted, to_consumer) = mpsc::channel(ACCOUNTED_QUEUE);
+    let to_ranker = ToRanker { ranker, candidates, accounted: to_consumer };
+    (to_ranker, FromConsumer { consumer, candidates: from_consumer, accounted })
+}
+
+/// Links a gateway to a ranker in the same process.
+#[must_use]
+pub fn following(gateway: Peer, ranker: Peer) -> (Following, FromGateway) {
+    let (requests, from_gateway) = mpsc::channel(REQUESTS_QUEUE);
+    let (updates, to_gateway) = mpsc::channel(UPDATES_QUEUE);
+    let following = Following { ranker, requests, updates: to_gateway };
+    (following, FromGateway { gateway, requests: from_gateway, streams: Streams::Local(updates) })
 }

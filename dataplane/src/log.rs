@@ -1,29 +1,14 @@
-//! The log, embedded: partitions of records in one SQLite file, durable once acknowledged.
+//! The log: partitions of records, durable once acknowledged. The log is the truth; the store holds what follows from a
+//! prefix of it.
 //!
-//! The log is the truth; the store holds what follows from a prefix of it. One thread does all writing and commits
-//! whatever has queued up as one transaction with one `fsync` (group commit), so durability costs the latency of one
-//! commit, whatever the load, and no writer ever waits for another.
+//! In a cluster it is a topic of Kafka, in dev mode one file. The stages see only what the two have in common.
 
-mod metrics;
-mod schema;
-mod writer;
-
-use std::{path::Path, sync::Arc};
+pub mod embedded;
 
 use bytes::Bytes;
-use prometheus_client::registry::Registry;
-use rusqlite::{Connection, params};
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{blocking::Shared, trouble::Trouble};
-use schema::{key, offset_of};
-
-pub use metrics::Metrics;
-pub use schema::OFFSET_LIMIT;
-
-/// Requests waiting for the writer; each gateway shard has at most one under way.
-const REQUEST_QUEUE: usize = 256;
+use embedded::EmbeddedLog;
 
 /// A record to append.
 #[derive(Debug, Clone)]
@@ -45,15 +30,50 @@ pub struct LogRecord {
     pub payload: Bytes,
 }
 
-/// What is known of a partition at start.
+/// What is known of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionState {
     /// Offset of the oldest record kept.
     pub start: u64,
     /// Offset that the next record will get.
     pub end: u64,
-    /// Where the consumer starts.
+    /// Where its consumer starts.
     pub committed: u64,
+    /// Epoch of the route table by which an owner gave the partition up when it committed; 0 when it has not.
+    pub released: u64,
+}
+
+/// Where a partition's next owner starts: everything below took full effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Commit {
+    /// The partition.
+    pub partition: u32,
+    /// The first offset that may not have taken full effect.
+    pub offset: u64,
+    /// Epoch of the route table by which the owner gives the partition up with this; 0 when it stays.
+    pub released: u64,
+}
+
+/// A record that could not be applied, set aside so that its partition goes on.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// Where it stands.
+    pub partition: u32,
+    /// Where it stands.
+    pub offset: u64,
+    /// Why it could not be applied.
+    pub reason: String,
+    /// The record as it is.
+    pub payload: Bytes,
+}
+
+/// Which of a partition's two readers: each has its own place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// At the end of the log, for viewers.
+    Live,
+    /// Behind it: what somebody missed.
+    CatchUp,
 }
 
 /// The log cannot do what was asked.
@@ -77,129 +97,64 @@ pub enum LogError {
         /// Partitions asked for.
         asked: u32,
     },
-    /// A read or write failed; nothing of it took effect.
+    /// A topic is not as it has to be for what is acknowledged to be kept.
+    #[error("topic {topic}: {setting} is {found}, it has to be {wanted}. Alter the topic, then start again")]
+    Topic {
+        /// The topic.
+        topic: String,
+        /// The setting.
+        setting: String,
+        /// What it is.
+        found: String,
+        /// What it has to be.
+        wanted: String,
+    },
+    /// A read or write failed; nothing of it took effect, or nothing is known of it.
     #[error("the log cannot be {doing}: {reason}")]
     Storage {
         /// `"written"`, `"read"`, …
         doing: &'static str,
-        /// What SQLite says.
+        /// Why.
         reason: String,
     },
-    /// The writer has stopped: the process is going down.
+    /// What writes the log has stopped: the process is going down.
     #[error("the log is closed")]
     Closed,
 }
 
-/// What the writer is asked; one transaction takes many.
-#[derive(Default)]
-struct Work {
-    records: Vec<NewRecord>,
-    /// (partition, offset): where the consumer would start again.
-    commits: Vec<(u32, u64)>,
-    /// Committed records appended before this time are deleted, some at a time.
-    trim_before_ms: Option<i64>,
-}
-
-/// What the writer did.
-struct Done {
-    offsets: Vec<u64>,
-    trimmed: usize,
-}
-
-struct Request {
-    work: Work,
-    reply: oneshot::Sender<Result<Done, LogError>>,
-}
-
 /// A handle; clones share one log.
 #[derive(Clone)]
-pub struct Log {
-    partitions: u32,
-    requests: mpsc::Sender<Request>,
-    ends: watch::Receiver<Arc<[u64]>>,
-    reader: Shared<Connection>,
-    checkpointer: Shared<Connection>,
-    trouble: Trouble,
+pub enum Log {
+    /// One file, in dev mode.
+    Embedded(EmbeddedLog),
 }
 
 impl Log {
-    /// Opens or makes `log.db` in `dir`, with one partition for each of `floors`.
-    ///
-    /// A partition goes on at its floor if it ends below: the store has applied up to there, so the log lost its
-    /// tail, and an offset must never be given twice.
-    ///
-    /// # Errors
-    /// [`LogError::Open`], [`LogError::Partitions`].
-    pub fn open(dir: &Path, floors: &[u64], registry: &mut Registry) -> Result<Self, LogError> {
-        let path = dir.join("log.db");
-        let partitions = u32::try_from(floors.len()).unwrap_or(u32::MAX);
-        let open = || {
-            let connection =
-                schema::open(&path).map_err(|source| LogError::Open { path: path.display().to_string(), source });
-            connection.and_then(|connection| schema::prepare(&connection, partitions).map(|()| connection))
-        };
-        let writer = open()?;
-        let lost = schema::raise_ends(&writer, floors).map_err(|error| storage("read", &error))?;
-        if lost > 0 {
-            tracing::error!(
-                records = lost,
-                "the log lost its tail (a damaged file?); the store had these records already, nothing else is known of later ones"
-            );
-        }
-        let ends = schema::ends(&writer).map_err(|error| storage("read", &error))?;
-        let (ends_sender, ends) = watch::channel(ends.into());
-        let (requests, queue) = mpsc::channel(REQUEST_QUEUE);
-        let (reader, checkpointer) = (Shared::new(open()?), Shared::new(open()?));
-        writer::spawn(writer, queue, ends_sender, Metrics::register(registry));
-        Ok(Self { partitions, requests, ends, reader, checkpointer, trouble: Trouble::default() })
-    }
-
     /// Partitions of the log; fixed when it was made.
     #[must_use]
     pub const fn partitions(&self) -> u32 {
-        self.partitions
+        match self {
+            Self::Embedded(log) => log.partitions(),
+        }
     }
 
     /// Appends records; returns their offsets, in order, once they are durable.
     ///
     /// # Errors
-    /// [`LogError::Storage`]: none of them is in the log (the disk may be full; try again).
+    /// [`LogError::Storage`]: tell the senders to send again, marked as a retry; a record may be in the log all the
+    /// same.
     pub async fn append(&self, records: Vec<NewRecord>) -> Result<Vec<u64>, LogError> {
-        let done = self.request(Work { records, ..Work::default() }).await;
-        self.trouble.note(done).map(|done| done.offsets)
+        match self {
+            Self::Embedded(log) => log.append(records).await,
+        }
     }
 
     /// Why the last append failed, if it did.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
-        self.trouble.current()
-    }
-
-    /// The next offset of each partition, changing with every commit.
-    #[must_use]
-    pub fn ends(&self) -> watch::Receiver<Arc<[u64]>> {
-        self.ends.clone()
-    }
-
-    /// Reads on from an offset: whole records, at most `records_max`, at least one if there is one.
-    ///
-    /// # Errors
-    /// [`LogError::Storage`].
-    pub async fn read(&self, partition: u32, from: u64, records_max: u32) -> Result<Vec<LogRecord>, LogError> {
-        self.reader
-            .run(move |connection| {
-                let mut query = connection.prepare_cached(
-                    "SELECT key, append_ms, payload FROM record WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3",
-                )?;
-                let end = key(partition, OFFSET_LIMIT);
-                let rows = query.query_map(params![key(partition, from), end, records_max], |row| {
-                    let payload: Vec<u8> = row.get(2)?;
-                    Ok(LogRecord { offset: offset_of(row.get(0)?), append_ms: row.get(1)?, payload: payload.into() })
-                })?;
-                rows.collect::<rusqlite::Result<_>>()
-            })
-            .await
-            .map_err(|error| storage("read", &error))
+        match self {
+            Self::Embedded(log) => log.trouble(),
+        }
     }
 
     /// What is known of a partition.
@@ -207,10 +162,20 @@ impl Log {
     /// # Errors
     /// [`LogError::Storage`].
     pub async fn state(&self, partition: u32) -> Result<PartitionState, LogError> {
-        self.reader
-            .run(move |connection| schema::state(connection, partition))
-            .await
-            .map_err(|error| storage("read", &error))
+        match self {
+            Self::Embedded(log) => log.state(partition).await,
+        }
+    }
+
+    /// Reads a partition on from an offset, or from its oldest record if that is later. One [`Reading`] of a partition
+    /// at a time; dropping the reader ends it.
+    ///
+    /// # Errors
+    /// [`LogError::Storage`].
+    pub fn reader(&self, partition: u32, from: u64, reading: Reading) -> Result<Reader, LogError> {
+        match self {
+            Self::Embedded(log) => Ok(Reader::Embedded(log.reader(partition, from, reading))),
+        }
     }
 
     /// Offset of the first record below `offset` that was appended within `window_ms` before the record there.
@@ -218,44 +183,46 @@ impl Log {
     /// # Errors
     /// [`LogError::Storage`].
     pub async fn rewind(&self, partition: u32, offset: u64, window_ms: i64) -> Result<u64, LogError> {
-        self.reader
-            .run(move |connection| schema::rewind(connection, partition, offset, window_ms))
-            .await
-            .map_err(|error| storage("read", &error))
+        match self {
+            Self::Embedded(log) => log.rewind(partition, offset, window_ms).await,
+        }
     }
 
-    /// Remembers where the consumer would start again: everything below took full effect.
+    /// Remembers where partitions' next owners start.
     ///
     /// # Errors
     /// [`LogError::Storage`].
-    pub async fn commit(&self, commits: Vec<(u32, u64)>) -> Result<(), LogError> {
-        self.request(Work { commits, ..Work::default() }).await?;
-        // Beside the writer: folding its log into the file takes longer than a danmaku should wait.
-        self.checkpointer
-            .run(|connection| schema::checkpoint(connection))
-            .await
-            .map_err(|error| storage("folded", &error))
+    pub async fn commit(&self, commits: Vec<Commit>) -> Result<(), LogError> {
+        match self {
+            Self::Embedded(log) => log.commit(commits).await,
+        }
     }
 
-    /// Deletes records that are committed and older than `before_ms`, some at a time; returns how many.
+    /// Sets a record aside, durably.
     ///
     /// # Errors
     /// [`LogError::Storage`].
-    pub async fn trim(&self, before_ms: i64) -> Result<usize, LogError> {
-        let done = self.request(Work { trim_before_ms: Some(before_ms), ..Work::default() }).await?;
-        Ok(done.trimmed)
-    }
-
-    async fn request(&self, work: Work) -> Result<Done, LogError> {
-        let (reply, done) = oneshot::channel();
-        self.requests.send(Request { work, reply }).await.map_err(|_| LogError::Closed)?;
-        done.await.map_err(|_| LogError::Closed)?
+    pub async fn set_aside(&self, letter: DeadLetter) -> Result<(), LogError> {
+        match self {
+            Self::Embedded(log) => log.set_aside(letter).await,
+        }
     }
 }
 
-fn storage(doing: &'static str, error: &rusqlite::Error) -> LogError {
-    LogError::Storage { doing, reason: error.to_string() }
+/// Reads one partition in order.
+pub enum Reader {
+    /// Of the file.
+    Embedded(embedded::EmbeddedReader),
 }
 
-#[cfg(test)]
-mod tests;
+impl Reader {
+    /// The next records, at most `records_max`; waits until there is one. Nothing is lost when this is dropped.
+    ///
+    /// # Errors
+    /// [`LogError::Storage`]: try again.
+    pub async fn next(&mut self, records_max: u32) -> Result<Vec<LogRecord>, LogError> {
+        match self {
+            Self::Embedded(reader) => reader.next(records_max).await,
+        }
+    }
+}

@@ -42,8 +42,6 @@ impl std::fmt::Display for RoomId {
 pub struct Room {
     /// Its ID.
     pub id: RoomId,
-    /// Its partition: every slice of the room lives there.
-    pub partition: u32,
     /// Danmaku/s that one user may send, sustained.
     pub rate_per_second: u32,
     /// Danmaku that one user may send at once.
@@ -52,6 +50,8 @@ pub struct Room {
     pub budget_per_second: u32,
     /// Danmaku that the history keeps.
     pub history_length: u64,
+    /// How long the history keeps a danmaku, ms.
+    pub history_age_ms: i64,
     /// Users that the ranking answers for.
     pub ranking_top: u32,
     /// Whether it can be watched without a token.
@@ -59,18 +59,18 @@ pub struct Room {
 }
 
 impl Room {
-    /// What a manifest says, in a log of `partitions`.
+    /// What a manifest says.
     #[must_use]
-    pub fn new(manifest: &LiveRoom, partitions: u32) -> Self {
+    pub fn new(manifest: &LiveRoom) -> Self {
         let id = manifest.room_id();
         let spec = &manifest.spec;
         Self {
-            partition: partition_of(&id, partitions),
             id: RoomId::from(id.as_str()),
             rate_per_second: spec.rate_limit.messages_per_second,
             burst: spec.rate_limit.burst,
             budget_per_second: spec.viewer_budget.danmaku_per_second,
             history_length: spec.history.length.into(),
+            history_age_ms: i64::MAX,
             ranking_top: spec.ranking.top,
             anonymous_viewing: spec.anonymous_viewing,
         }
@@ -78,18 +78,14 @@ impl Room {
 }
 
 /// The rooms that are served.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rooms(Arc<HashMap<RoomId, Arc<Room>>>);
 
 impl Rooms {
-    /// The rooms of these manifests, in a log of `partitions`.
+    /// The rooms of these manifests.
     #[must_use]
-    pub fn new(manifests: &[LiveRoom], partitions: u32) -> Self {
-        let rooms = manifests.iter().map(|manifest| {
-            let room = Room::new(manifest, partitions);
-            (room.id.clone(), Arc::new(room))
-        });
-        Self(Arc::new(rooms.collect()))
+    pub fn new(manifests: &[LiveRoom]) -> Self {
+        manifests.iter().map(Room::new).collect()
     }
 
     /// A room by its ID.
@@ -107,6 +103,13 @@ impl Rooms {
     }
 }
 
+impl FromIterator<Room> for Rooms {
+    fn from_iter<I: IntoIterator<Item = Room>>(rooms: I) -> Self {
+        let rooms = rooms.into_iter().map(|room| (room.id.clone(), Arc::new(room)));
+        Self(Arc::new(rooms.collect()))
+    }
+}
+
 /// The shard of a user; the same for ever, so that a slice's users are disjoint from every other's.
 #[must_use]
 pub fn shard_of(user: u64) -> u32 {
@@ -116,11 +119,14 @@ pub fn shard_of(user: u64) -> u32 {
 /// The partition of a room; the same for ever for a number of partitions.
 #[must_use]
 pub fn partition_of(room: &str, partitions: u32) -> u32 {
-    // FNV-1a, 64 bit (http://www.isthe.com/chongo/tech/comp/fnv/), then mixed so that the low bits depend on all.
-    let hash = room
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    u32::try_from(mix(hash) % u64::from(partitions.max(1))).unwrap_or_default()
+    u32::try_from(hash(&[room.as_bytes()]) % u64::from(partitions.max(1))).unwrap_or_default()
+}
+
+/// A hash that is the same for ever: FNV-1a, 64 bit (<http://www.isthe.com/chongo/tech/comp/fnv/>), then mixed so that
+/// the low bits depend on all.
+pub(crate) fn hash(parts: &[&[u8]]) -> u64 {
+    let bytes = parts.iter().copied().flatten();
+    mix(bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)))
 }
 
 /// The finalizer of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).

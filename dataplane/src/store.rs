@@ -1,30 +1,86 @@
-//! The store, embedded: rankings, history, applied offsets and books in one SQLite file.
+//! The store: what follows from a prefix of the log. Rankings, history, applied positions and books.
 //!
-//! Everything here follows from a prefix of the log, so a transaction need not be durable at once: a crash takes the
-//! store back to an earlier prefix, and the consumer reads on from there. [`Store::confirm`] says up to when it is.
+//! In a cluster it is a Redis Cluster, in dev mode one file. Nothing here has to be durable at once: what is lost is
+//! found again in the log, from the commit, which trails what [`Store::confirm`] said.
 
-mod apply;
+pub mod block;
 mod books;
+pub mod embedded;
 mod history;
 mod ranking;
-mod schema;
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
-use barrage_proto::Cursor;
-use prometheus_client::registry::Registry;
-use rusqlite::Connection;
+use barrage_proto::{Cursor, Position, log::Record};
 use thiserror::Error;
 
-use crate::{blocking::Shared, room::RoomId, trouble::Trouble};
+use crate::room::RoomId;
+use embedded::EmbeddedStore;
 
-pub use apply::{Metrics, SliceBatch, SliceRecord};
 pub use books::{Books, Counts};
 pub use history::{Direction, HistoryItem, HistoryPage};
 pub use ranking::{Ranking, Scored};
 
-/// Connections that answer reads at the same time.
-const READERS: usize = 2;
+/// Records of one slice, in log order.
+#[derive(Debug, Clone)]
+pub struct SliceBatch {
+    /// The slice's room.
+    pub room: RoomId,
+    /// The slice's shard.
+    pub shard: u32,
+    /// Epoch under which the caller owns the slice; a store that has seen a higher one refuses.
+    pub owner_epoch: u64,
+    /// Number of the slice's last move, and the partition that the records stand in.
+    pub moved: u32,
+    /// See `moved`.
+    pub partition: u32,
+    /// The last record of the slice that the caller applied itself; `None` when it has not applied any yet.
+    pub expected: Option<Position>,
+    /// The slice is being filled again from the log's start: a missing slice is no loss.
+    pub rebuilding: bool,
+    /// Danmaku that the slice's history keeps, at least.
+    pub history_length: u64,
+    /// How long the history keeps a danmaku, ms.
+    pub history_age_ms: i64,
+    /// The records, by offset.
+    pub records: Vec<SliceRecord>,
+    /// The last of the records closes the slice's move out of this partition: what stands in the log behind it does not
+    /// count, and the next come under this move, from this partition.
+    pub closes: Option<(u32, u32)>,
+}
+
+/// A record after repeated danmaku were blanked.
+#[derive(Debug, Clone)]
+pub struct SliceRecord {
+    /// Where it stands.
+    pub offset: u64,
+    /// The record; an entry of user 0 is one that does not count (its original stands before).
+    pub record: Record,
+}
+
+/// What became of a [`SliceBatch`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// The slice includes it, now or since before.
+    Whole,
+    /// The store is behind what the caller had applied (a failover took writes back): apply again from the commit.
+    Behind,
+    /// The slice's earlier move is not applied to its end; try again.
+    NotYet,
+    /// Another owner has written under this higher epoch: nothing was written.
+    Fenced(u64),
+    /// The slice, or the marker of its hash slot, is gone: it has to be filled again from the log's start.
+    Lost,
+}
+
+/// Whether what was written before is safe from the loss of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirmed {
+    /// It is.
+    Yes,
+    /// A node was replaced or restarted meanwhile, what it had may be lost: apply again from the commit.
+    Void,
+}
 
 /// The store cannot do what was asked.
 #[derive(Debug, Error)]
@@ -39,79 +95,76 @@ pub enum StoreError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
-    /// A read or write failed; nothing of it took effect.
+    /// A node is not set as it has to be for what is written to be kept.
+    #[error("{node}: {setting} is {found}, it has to be {wanted}. Set it, then start again")]
+    Setting {
+        /// The node's address.
+        node: String,
+        /// The setting.
+        setting: &'static str,
+        /// What it is.
+        found: String,
+        /// What it has to be.
+        wanted: &'static str,
+    },
+    /// A read or write failed; nothing of it took effect, or nothing is known of it.
     #[error("the store cannot be {doing}: {reason}")]
     Storage {
         /// `"written"`, `"read"`, …
         doing: &'static str,
-        /// What SQLite says.
+        /// Why.
         reason: String,
     },
 }
 
 /// A handle; clones share one store.
 #[derive(Clone)]
-pub struct Store {
-    writer: Shared<Connection>,
-    readers: Arc<[Shared<Connection>; READERS]>,
-    next_reader: Arc<std::sync::atomic::AtomicUsize>,
-    metrics: Metrics,
-    trouble: Trouble,
+pub enum Store {
+    /// One file, in dev mode.
+    Embedded(EmbeddedStore),
 }
 
 impl Store {
-    /// Opens or makes `store.db` in `dir`.
+    /// Applies records to their slices, each slice at once or not at all: scores, history, what was logged, the applied
+    /// position. A record at or below its slice's applied position changes nothing. One outcome a batch, in order.
     ///
-    /// # Errors
-    /// [`StoreError::Open`].
-    pub fn open(dir: &Path, registry: &mut Registry) -> Result<Self, StoreError> {
-        let path = dir.join("store.db");
-        let open =
-            || schema::open(&path).map_err(|source| StoreError::Open { path: path.display().to_string(), source });
-        let writer = Shared::new(open()?);
-        let readers = Arc::new([Shared::new(open()?), Shared::new(open()?)]);
-        Ok(Self {
-            writer,
-            readers,
-            next_reader: Arc::default(),
-            metrics: Metrics::register(registry),
-            trouble: Trouble::default(),
-        })
+    /// Safe to repeat, whatever the outcome.
+    pub async fn apply(&self, batches: Arc<[SliceBatch]>) -> Vec<Result<Applied, StoreError>> {
+        match self {
+            Self::Embedded(store) => store.apply(batches).await,
+        }
     }
 
-    /// Applies records to their slices, all in one transaction: scores, history, what was logged, applied offsets.
-    /// A record at or below its slice's applied offset changes nothing.
+    /// Makes everything written so far safe from the loss of a node. `applied` are the partitions and the offsets up to
+    /// which the caller has applied them.
     ///
     /// # Errors
-    /// [`StoreError::Storage`]: nothing was applied; safe to repeat.
-    pub async fn apply(&self, batches: Arc<[SliceBatch]>) -> Result<(), StoreError> {
-        let metrics = self.metrics.clone();
-        self.write("written", move |connection| apply::apply(connection, &batches, &metrics)).await
+    /// [`StoreError::Storage`]: not confirmed; try again.
+    pub async fn confirm(&self, applied: &[(u32, u64)]) -> Result<Confirmed, StoreError> {
+        match self {
+            Self::Embedded(store) => store.confirm(applied).await,
+        }
     }
 
-    /// Makes everything applied and saved so far durable.
+    /// Where to read a partition from so that the store misses nothing: `committed`, or lower if the store has lost
+    /// what it had confirmed.
     ///
     /// # Errors
     /// [`StoreError::Storage`].
-    pub async fn confirm(&self) -> Result<(), StoreError> {
-        self.write("confirmed", schema::confirm).await
+    pub async fn start(&self, partition: u32, committed: u64) -> Result<u64, StoreError> {
+        match self {
+            Self::Embedded(store) => store.start(partition, committed).await,
+        }
     }
 
-    /// For each partition, the offset after the last one that is applied or in the books of any room.
+    /// Everything that a partition's log holds has been applied again since [`Applied::Lost`].
     ///
     /// # Errors
     /// [`StoreError::Storage`].
-    pub async fn applied_ends(&self, partitions: u32) -> Result<Vec<u64>, StoreError> {
-        self.read(move |connection| {
-            let mut ends = apply::applied_ends(connection, partitions)?;
-            for (_, record) in books::watermarks(connection)? {
-                if let Some(end) = ends.get_mut(record.partition as usize) {
-                    *end = (record.offset + 1).max(*end);
-                }
-            }
-            Ok(ends)
-        })
-        .await
+    pub async fn rebuilt(&self, partition: u32) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.rebuilt(partition),
+        }
     }
 
     /// A page of a room's history, oldest first.
@@ -125,17 +178,19 @@ impl Store {
         from: Cursor,
         limit: usize,
     ) -> Result<HistoryPage, StoreError> {
-        let room = room.clone();
-        self.read(move |connection| history::page(connection, &room, direction, &from, limit)).await
+        match self {
+            Self::Embedded(store) => store.history(room, direction, from, limit).await,
+        }
     }
 
-    /// Part of a room's ranking, best first, with the offsets that it includes.
+    /// Part of a room's ranking, best first, with the positions that it includes.
     ///
     /// # Errors
     /// [`StoreError::Storage`].
     pub async fn ranking(&self, room: &RoomId, limit: u32, offset: u32) -> Result<Ranking, StoreError> {
-        let room = room.clone();
-        self.read(move |connection| ranking::page(connection, &room, limit, offset)).await
+        match self {
+            Self::Embedded(store) => store.ranking(room, limit, offset).await,
+        }
     }
 
     /// Users with a score in a room, counted up to `limit`.
@@ -143,8 +198,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Storage`].
     pub async fn ranked_users(&self, room: &RoomId, limit: u32) -> Result<u32, StoreError> {
-        let room = room.clone();
-        self.read(move |connection| ranking::count(connection, &room, limit)).await
+        match self {
+            Self::Embedded(store) => store.ranked_users(room, limit).await,
+        }
     }
 
     /// A room's books and what was logged in it.
@@ -152,45 +208,36 @@ impl Store {
     /// # Errors
     /// [`StoreError::Storage`].
     pub async fn books(&self, room: &RoomId) -> Result<(Books, u64), StoreError> {
-        let room = room.clone();
-        self.read(move |connection| books::load(connection, &room)).await
+        match self {
+            Self::Embedded(store) => store.books(room).await,
+        }
     }
 
-    /// Saves the books of rooms.
+    /// Takes a room's books over: raises their epoch, so that nobody who held them before can save them.
     ///
     /// # Errors
     /// [`StoreError::Storage`].
-    pub async fn save_books(&self, books: Vec<(RoomId, Books)>) -> Result<(), StoreError> {
-        self.write("written", move |connection| books::save(connection, &books)).await
+    pub async fn take_books(&self, room: &RoomId) -> Result<Books, StoreError> {
+        match self {
+            Self::Embedded(store) => store.take_books(room).await,
+        }
+    }
+
+    /// Saves the books of rooms; gives back the rooms whose books somebody else has taken over.
+    ///
+    /// # Errors
+    /// [`StoreError::Storage`]: some may be saved.
+    pub async fn save_books(&self, books: Vec<(RoomId, Books)>) -> Result<Vec<RoomId>, StoreError> {
+        match self {
+            Self::Embedded(store) => store.save_books(books).await,
+        }
     }
 
     /// Why the last write failed, if it did.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
-        self.trouble.current()
-    }
-
-    async fn write<R: Send + 'static>(
-        &self,
-        doing: &'static str,
-        work: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
-    ) -> Result<R, StoreError> {
-        self.trouble.note(self.writer.run(work).await.map_err(|error| storage(doing, &error)))
-    }
-
-    async fn read<R: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
-    ) -> Result<R, StoreError> {
-        let turn = self.next_reader.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let reader = &self.readers[turn % READERS];
-        reader.run(|connection| work(connection)).await.map_err(|error| storage("read", &error))
+        match self {
+            Self::Embedded(store) => store.trouble(),
+        }
     }
 }
-
-fn storage(doing: &'static str, error: &rusqlite::Error) -> StoreError {
-    StoreError::Storage { doing, reason: error.to_string() }
-}
-
-#[cfg(test)]
-mod tests;

@@ -104,7 +104,7 @@ pub fn rows(batch: &Batch) -> Result<impl Iterator<Item = Row<'_>>, UnevenColumn
         offset = offset.wrapping_add_signed(batch.offset_delta[i]);
         let index = batch.index.get(i).copied().unwrap_or_default();
         Row {
-            position: Position { partition: batch.partition, offset, index },
+            position: Position { moved: 0, partition: batch.partition, offset, index },
             user: batch.user[i],
             sent_ms,
             role: batch.role.get(i).and_then(|&role| Role::try_from(role).ok()).unwrap_or_default(),
@@ -123,7 +123,7 @@ mod tests {
     fn row(fields: &Fields) -> Row<'_> {
         let (offset, index, user, sent_ms, role, content) = fields;
         Row {
-            position: Position { partition: 5, offset: *offset, index: *index },
+            position: Position { moved: 0, partition: 5, offset: *offset, index: *index },
             user: *user,
             sent_ms: *sent_ms,
             role: Role::try_from(*role).unwrap(),

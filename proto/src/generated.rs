@@ -10,3 +10,18 @@ pub mod v2;
 #[allow(missing_docs, clippy::pedantic)]
 #[path = "generated/barrage.log.v1.rs"]
 pub mod log_v1;
+
+/// `barrage.link.v1`: what the roles say to each other.
+#[allow(missing_docs, clippy::pedantic)]
+#[path = "generated/barrage.link.v1.rs"]
+pub mod link_v1;
+
+/// `barrage.routes.v1`: the route table.
+#[allow(missing_docs, clippy::pedantic)]
+#[path = "generated/barrage.routes.v1.rs"]
+pub mod routes_v1;
+
+/// `barrage.heat.v1`: what every process says of its work.
+#[allow(missing_docs, clippy::pedantic)]
+#[path = "generated/barrage.heat.v1.rs"]
+pub mod heat_v1;

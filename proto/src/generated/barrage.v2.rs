@@ -178,6 +178,9 @@ pub struct SlicePosition {
     /// Rows of the record at `offset` that were covered; 0: the whole record.
     #[prost(uint32, tag = "4")]
     pub rows: u32,
+    /// How often the slice had moved to another partition.
+    #[prost(uint32, tag = "5")]
+    pub moved: u32,
 }
 /// Who wrote a danmaku.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

@@ -21,7 +21,7 @@ pub(crate) fn cursor(vector: &Vector) -> Checked {
     if vector.field("decodeOnly") == true { Ok(()) } else { same(&cursor.encode(), &bytes) }
 }
 
-fn slice_json(shard: u32, Position { partition, offset, index }: Position) -> Value {
+fn slice_json(shard: u32, Position { partition, offset, index, .. }: Position) -> Value {
     let index = Some(index).filter(|&index| index != u32::MAX);
     json!({ "shard": shard, "partition": partition, "offset": offset.to_string(), "index": index })
 }

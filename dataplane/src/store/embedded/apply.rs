@@ -2,43 +2,13 @@
 
 use std::collections::HashMap;
 
-use barrage_proto::log::Record;
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
-use prost::Message;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::schema::{room_row, user_key};
-use crate::room::RoomId;
-
-/// Smaller blocks do not gain enough from zstd to pay for it.
-const COMPRESS_BYTES_MIN: usize = 256;
-/// First byte of a block that is zstd; a plain one begins with [`PLAIN`].
-pub(super) const ZSTD: u8 = 1;
-pub(super) const PLAIN: u8 = 0;
-
-/// Records of one slice, in log order.
-#[derive(Debug, Clone)]
-pub struct SliceBatch {
-    /// The slice's room.
-    pub room: RoomId,
-    /// The slice's shard.
-    pub shard: u32,
-    /// Where the records stand.
-    pub partition: u32,
-    /// Danmaku that the slice's history keeps, at least.
-    pub history_length: u64,
-    /// The records, by offset.
-    pub records: Vec<SliceRecord>,
-}
-
-/// A record after repeated danmaku were blanked.
-#[derive(Debug, Clone)]
-pub struct SliceRecord {
-    /// Where it stands.
-    pub offset: u64,
-    /// The record; an entry of user 0 is one that does not count (its original stands before).
-    pub record: Record,
-}
+use super::{
+    super::{SliceBatch, SliceRecord, block},
+    schema::{room_row, user_key},
+};
 
 /// Counters of the writing side.
 #[derive(Clone, Default)]
@@ -136,28 +106,13 @@ fn add_history(transaction: &Transaction<'_>, room: i64, shard: u32, records: &[
         .prepare_cached("INSERT INTO history (room, shard, offset, rows, block) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     let mut added = 0;
     for SliceRecord { offset, record } in records {
-        let rows = record.entries.iter().filter(|entry| entry.user != 0).count() as u64;
+        let rows = block::rows(record);
         if rows > 0 {
-            insert.execute(params![room, shard, offset, rows, block(record)])?;
+            insert.execute(params![room, shard, offset, rows, block::encode(record)])?;
             added += rows;
         }
     }
     Ok(added)
-}
-
-fn block(record: &Record) -> Vec<u8> {
-    let mut plain = vec![PLAIN];
-    plain.reserve(record.encoded_len());
-    record.encode_raw(&mut plain);
-    if plain.len() >= COMPRESS_BYTES_MIN
-        && let Ok(compressed) = zstd::bulk::compress(&plain[1..], 1)
-        && compressed.len() + 1 < plain.len()
-    {
-        plain.truncate(0);
-        plain.push(ZSTD);
-        plain.extend_from_slice(&compressed);
-    }
-    plain
 }
 
 /// Deletes the oldest blocks once a tenth more than the room's length is kept, so that most batches delete nothing.

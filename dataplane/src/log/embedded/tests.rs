@@ -2,17 +2,19 @@
 
 use std::{fs, io::Write, path::Path};
 
+use bytes::Bytes;
+
 use super::*;
 
-fn open(dir: &Path, floors: &[u64]) -> Log {
-    Log::open(dir, floors, &mut Registry::default()).unwrap()
+fn open(dir: &Path, floors: &[u64]) -> EmbeddedLog {
+    EmbeddedLog::open(dir, floors, &mut Registry::default()).unwrap()
 }
 
 fn record(partition: u32, text: &str) -> NewRecord {
     NewRecord { partition, payload: Bytes::copy_from_slice(text.as_bytes()) }
 }
 
-async fn texts(log: &Log, partition: u32, from: u64) -> Vec<(u64, String)> {
+async fn texts(log: &EmbeddedLog, partition: u32, from: u64) -> Vec<(u64, String)> {
     let records = log.read(partition, from, 100).await.unwrap();
     records.iter().map(|record| (record.offset, String::from_utf8(record.payload.to_vec()).unwrap())).collect()
 }
@@ -22,7 +24,7 @@ async fn appends_are_read_in_order_and_survive_a_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path(), &[0, 0]);
     assert_eq!(log.append(vec![record(0, "a"), record(1, "b"), record(0, "c")]).await.unwrap(), [0, 0, 1]);
-    assert_eq!(**log.ends().borrow(), [2, 1]);
+    assert_eq!(**log.ends.borrow(), [2, 1]);
     drop(log);
     let log = open(dir.path(), &[0, 0]);
     assert_eq!(texts(&log, 0, 0).await, [(0, "a".into()), (1, "c".into())]);
@@ -89,7 +91,7 @@ async fn a_corrupt_tail_costs_only_the_tail() {
 async fn a_file_that_is_no_database_is_named_with_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("log.db"), "not a database, certainly not one".repeat(100)).unwrap();
-    let error = Log::open(dir.path(), &[0], &mut Registry::default()).err().unwrap().to_string();
+    let error = EmbeddedLog::open(dir.path(), &[0], &mut Registry::default()).err().unwrap().to_string();
     assert!(error.contains("log.db") && error.contains("move it away"), "{error}");
 }
 
@@ -97,7 +99,7 @@ async fn a_file_that_is_no_database_is_named_with_what_to_do() {
 async fn another_number_of_partitions_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path(), &[0, 0]));
-    let error = Log::open(dir.path(), &[0; 3], &mut Registry::default()).err().unwrap();
+    let error = EmbeddedLog::open(dir.path(), &[0; 3], &mut Registry::default()).err().unwrap();
     assert!(matches!(error, LogError::Partitions { made: 2, asked: 3 }));
 }
 
@@ -108,11 +110,11 @@ async fn trimming_stops_at_the_commit_and_at_the_age() {
     for i in 0..4 {
         log.append(vec![record(0, &i.to_string())]).await.unwrap();
     }
-    log.commit(vec![(0, 2)]).await.unwrap();
+    log.commit(vec![Commit { partition: 0, offset: 2, released: 0 }]).await.unwrap();
     assert_eq!(log.trim(0).await.unwrap(), 0);
     assert_eq!(log.trim(i64::MAX).await.unwrap(), 2);
     assert_eq!(log.trim(i64::MAX).await.unwrap(), 0);
-    assert_eq!(log.state(0).await.unwrap(), PartitionState { start: 2, end: 4, committed: 2 });
+    assert_eq!(log.state(0).await.unwrap(), PartitionState { start: 2, end: 4, committed: 2, released: 0 });
     assert_eq!(texts(&log, 0, 0).await, [(2, "2".into()), (3, "3".into())]);
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{LogError, PartitionState};
+use super::{DeadLetter, LogError, PartitionState};
 
 /// A record's key is `(partition << 40) + offset`, so that one B-tree appends in order within each partition.
 const OFFSET_BITS: u32 = 40;
@@ -26,6 +26,7 @@ const SCHEMA: &str = "
         next INTEGER NOT NULL DEFAULT 0,
         committed INTEGER NOT NULL DEFAULT 0
     );
+    CREATE TABLE IF NOT EXISTS dead (key INTEGER PRIMARY KEY, reason TEXT NOT NULL, payload BLOB NOT NULL);
 ";
 
 pub(super) fn key(partition: u32, offset: u64) -> i64 {
@@ -69,7 +70,7 @@ pub(super) fn ends(connection: &Connection) -> rusqlite::Result<Vec<u64>> {
 
 pub(super) fn state(connection: &Connection, partition: u32) -> rusqlite::Result<PartitionState> {
     connection.query_row("SELECT start, next, committed FROM partition WHERE id = ?1", [partition], |row| {
-        Ok(PartitionState { start: row.get(0)?, end: row.get(1)?, committed: row.get(2)? })
+        Ok(PartitionState { start: row.get(0)?, end: row.get(1)?, committed: row.get(2)?, released: 0 })
     })
 }
 
@@ -130,6 +131,13 @@ pub(super) fn commit(transaction: &Transaction<'_>, partition: u32, offset: u64)
     transaction
         .prepare_cached("UPDATE partition SET committed = max(committed, ?2) WHERE id = ?1")?
         .execute(params![partition, offset])
+        .map(drop)
+}
+
+pub(super) fn set_aside(transaction: &Transaction<'_>, letter: &DeadLetter) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO dead (key, reason, payload) VALUES (?1, ?2, ?3)")?
+        .execute(params![key(letter.partition, letter.offset), letter.reason, letter.payload.as_ref()])
         .map(drop)
 }
 

@@ -105,6 +105,9 @@ fn work(transaction: &Transaction<'_>, work: &Work, ends: &mut [u64], append_ms:
     for &(partition, offset) in &work.commits {
         schema::commit(transaction, partition, offset)?;
     }
+    if let Some(letter) = &work.set_aside {
+        schema::set_aside(transaction, letter)?;
+    }
     let trimmed = work.trim_before_ms.map_or(Ok(0), |before_ms| schema::trim(transaction, before_ms))?;
     Ok(Done { offsets, trimmed })
 }

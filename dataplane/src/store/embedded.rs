@@ -1,0 +1,164 @@
+//! The store, embedded: rankings, history, applied offsets and books in one SQLite file.
+//!
+//! A transaction is not durable at once: a crash takes the file back to an earlier prefix of the log.
+
+mod apply;
+mod books;
+mod history;
+mod ranking;
+mod schema;
+
+use std::{path::Path, sync::Arc};
+
+use barrage_proto::Cursor;
+use prometheus_client::registry::Registry;
+use rusqlite::Connection;
+
+use super::{Applied, Books, Confirmed, Direction, HistoryPage, Ranking, SliceBatch, StoreError};
+use crate::{blocking::Shared, room::RoomId, trouble::Trouble};
+
+pub use apply::Metrics;
+
+/// Connections that answer reads at the same time.
+const READERS: usize = 2;
+
+/// A handle; clones share one store.
+#[derive(Clone)]
+pub struct EmbeddedStore {
+    writer: Shared<Connection>,
+    readers: Arc<[Shared<Connection>; READERS]>,
+    next_reader: Arc<std::sync::atomic::AtomicUsize>,
+    metrics: Metrics,
+    trouble: Trouble,
+}
+
+impl EmbeddedStore {
+    /// Opens or makes `store.db` in `dir`.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`].
+    pub fn open(dir: &Path, registry: &mut Registry) -> Result<Self, StoreError> {
+        let path = dir.join("store.db");
+        let open =
+            || schema::open(&path).map_err(|source| StoreError::Open { path: path.display().to_string(), source });
+        let writer = Shared::new(open()?);
+        let readers = Arc::new([Shared::new(open()?), Shared::new(open()?)]);
+        Ok(Self {
+            writer,
+            readers,
+            next_reader: Arc::default(),
+            metrics: Metrics::register(registry),
+            trouble: Trouble::default(),
+        })
+    }
+
+    pub(super) async fn apply(&self, batches: Arc<[SliceBatch]>) -> Vec<Result<Applied, StoreError>> {
+        let metrics = self.metrics.clone();
+        let all = Arc::clone(&batches);
+        let applied = self.write("written", move |connection| apply::apply(connection, &all, &metrics)).await;
+        let reason = applied.err().map(|error| error.to_string());
+        let outcome = |_| reason.clone().map_or(Ok(Applied::Whole), |reason| Err(failed("written", reason)));
+        batches.iter().map(outcome).collect()
+    }
+
+    /// The commit's `fsync`; what it is of needs no telling.
+    pub(super) async fn confirm(&self, _: &[(u32, u64)]) -> Result<Confirmed, StoreError> {
+        self.write("confirmed", schema::confirm).await.map(|()| Confirmed::Yes)
+    }
+
+    /// A file that is behind its log's commit was moved away or restored from a copy: what it has is passed over.
+    pub(super) async fn start(&self, partition: u32, committed: u64) -> Result<u64, StoreError> {
+        let applied_end = self.applied_ends(partition + 1).await?.pop().unwrap_or_default();
+        Ok(if applied_end >= committed { committed } else { 0 })
+    }
+
+    /// Nothing is marked as lost here.
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
+    pub(super) const fn rebuilt(&self, _: u32) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// For each partition, the offset after the last one that is applied or in the books of any room.
+    ///
+    /// # Errors
+    /// [`StoreError::Storage`].
+    pub async fn applied_ends(&self, partitions: u32) -> Result<Vec<u64>, StoreError> {
+        self.read(move |connection| {
+            let mut ends = apply::applied_ends(connection, partitions)?;
+            for (_, record) in books::watermarks(connection)? {
+                if let Some(end) = ends.get_mut(record.partition as usize) {
+                    *end = (record.offset + 1).max(*end);
+                }
+            }
+            Ok(ends)
+        })
+        .await
+    }
+
+    pub(super) async fn history(
+        &self,
+        room: &RoomId,
+        direction: Direction,
+        from: Cursor,
+        limit: usize,
+    ) -> Result<HistoryPage, StoreError> {
+        let room = room.clone();
+        self.read(move |connection| history::page(connection, &room, direction, &from, limit)).await
+    }
+
+    pub(super) async fn ranking(&self, room: &RoomId, limit: u32, offset: u32) -> Result<Ranking, StoreError> {
+        let room = room.clone();
+        self.read(move |connection| ranking::page(connection, &room, limit, offset)).await
+    }
+
+    pub(super) async fn ranked_users(&self, room: &RoomId, limit: u32) -> Result<u32, StoreError> {
+        let room = room.clone();
+        self.read(move |connection| ranking::count(connection, &room, limit)).await
+    }
+
+    pub(super) async fn books(&self, room: &RoomId) -> Result<(Books, u64), StoreError> {
+        let room = room.clone();
+        self.read(move |connection| books::load(connection, &room)).await
+    }
+
+    pub(super) async fn take_books(&self, room: &RoomId) -> Result<Books, StoreError> {
+        let room = room.clone();
+        self.write("written", move |connection| books::take(connection, &room)).await
+    }
+
+    pub(super) async fn save_books(&self, books: Vec<(RoomId, Books)>) -> Result<Vec<RoomId>, StoreError> {
+        self.write("written", move |connection| books::save(connection, &books)).await
+    }
+
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.current()
+    }
+
+    async fn write<R: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        self.trouble.note(self.writer.run(work).await.map_err(|error| storage(doing, &error)))
+    }
+
+    async fn read<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        let turn = self.next_reader.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let reader = &self.readers[turn % READERS];
+        reader.run(|connection| work(connection)).await.map_err(|error| storage("read", &error))
+    }
+}
+
+fn storage(doing: &'static str, error: &rusqlite::Error) -> StoreError {
+    failed(doing, error.to_string())
+}
+
+const fn failed(doing: &'static str, reason: String) -> StoreError {
+    StoreError::Storage { doing, reason }
+}
+
+#[cfg(test)]
+mod tests;
