@@ -1,16 +1,20 @@
 //! Barrage's data plane: gateway, consumer and ranker, the log and the store between them, and dev mode, which runs
 //! all of them in one process. `ARCHITECTURE.md` at the root of the repository is the map.
 
+pub mod admin;
 mod blocking;
 pub mod clock;
 pub mod consumer;
 pub mod dev;
 pub mod gateway;
+pub mod health;
 pub mod link;
 pub mod log;
 pub mod ranker;
+pub mod roles;
 pub mod room;
 pub mod routes;
+pub mod settings;
 pub mod store;
 pub mod token;
 mod trouble;

@@ -123,6 +123,12 @@ impl Keys {
         keys.collect::<Result<_, _>>().map(Self)
     }
 
+    /// Whether no token can be verified.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The claims of a token that one of the keys signed and that has not expired.
     pub(super) fn verify(&self, token: &str) -> Result<Claims, TokenError> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;

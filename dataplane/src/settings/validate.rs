@@ -1,0 +1,192 @@
+//! From settings as they are written to settings that a role can use without a second look. Depends on nothing but
+//! its arguments; every value is looked at, so that one start names all that is wrong.
+
+use std::sync::Arc;
+
+use super::{
+    Credentials, Gateway, Identity, Kafka, Link, Mechanism, Redis, Role, RoleSettings, Sasl, Settings, Tls,
+    check::Check,
+    host::Host,
+    raw::{self, Raw},
+    refusal::Refusal,
+};
+use crate::{gateway, token::Keys};
+
+/// Length of a DNS label, which names of pods and of hosts are.
+const NAME_LENGTH_MAX: usize = 63;
+const POOL: &str = "lower case letters, digits and - (not first or last), 1 to 63";
+const NAME: &str = "letters, digits, - _ and ., the first a letter or digit, 1 to 63";
+const MECHANISM: &str = "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
+const ORIGINS: &str = "origins like https://example.org or http://localhost:5173, lower case and without a path";
+const KEY_SET: &str = "a JWK set of HS256 (oct), ES256 (EC P-256) and EdDSA (OKP Ed25519) keys";
+const USERNAME: &str = "a name of one or more characters, none of them control characters";
+
+/// What `role` runs with.
+///
+/// # Errors
+/// All that is wrong.
+pub(super) fn validate(role: Role, raw: &Raw, host: &Host) -> Result<RoleSettings, Vec<Refusal>> {
+    let mut check = Check { refusals: Vec::new(), host };
+    let settings = settings(raw, &mut check);
+    let gateway = gateway(role, &raw.gateway, &mut check);
+    if role == Role::Gateway {
+        needs_own_address(raw, &mut check);
+    }
+    match (settings, gateway) {
+        (Some(settings), Some(gateway)) if check.refusals.is_empty() => Ok(match (role, gateway) {
+            (Role::Gateway, Some(gateway)) => RoleSettings::Gateway(settings, gateway),
+            (Role::Ranker, _) => RoleSettings::Ranker(settings),
+            _ => RoleSettings::Consumer(settings),
+        }),
+        _ => Err(check.refusals),
+    }
+}
+
+fn settings(raw: &Raw, check: &mut Check) -> Option<Settings> {
+    let pool = check.parse("pool", &raw.pool, POOL, |text| is_pool(text).then(|| text.to_owned()));
+    let name = check.parse_if_set("name", &raw.name, NAME, |text| is_name(text).then(|| text.to_owned()));
+    let name = name.and_then(|name| name.or_else(|| check.refuse_absent("name", NAME)));
+    let admin = check.address("admin.listen", &raw.admin.listen);
+    let (kafka, redis, link) = (kafka(&raw.kafka, check), redis(&raw.redis, check), link(&raw.link, check));
+    Some(Settings { pool: pool?, name: name?, admin: admin?, kafka: kafka?, redis: redis?, link: link? })
+}
+
+fn kafka(raw: &raw::Kafka, check: &mut Check) -> Option<Kafka> {
+    let brokers = check.nodes("kafka.brokers", &raw.brokers);
+    let tls = check.truth("kafka.tls", &raw.tls);
+    let ca_file = check.certificates("kafka.ca-file", &raw.ca_file);
+    let cert_file = check.certificates("kafka.cert-file", &raw.cert_file);
+    let key_file = check.private_key("kafka.key-file", &raw.key_file);
+    let username = check.parse_if_set("kafka.username", &raw.username, USERNAME, username);
+    let password = check.password("kafka.password-file", &raw.password_file);
+    let mechanism =
+        check.parse_if_set("kafka.sasl-mechanism", &raw.sasl_mechanism, MECHANISM, |text| text.parse().ok());
+    let [cert, key] = [("kafka.cert-file", &raw.cert_file), ("kafka.key-file", &raw.key_file)];
+    check.together(cert, key);
+    check.together(("kafka.username", &raw.username), ("kafka.password-file", &raw.password_file));
+    if tls == Some(false) {
+        check.refuse_without(&[("kafka.ca-file", &raw.ca_file), cert, key], "only with kafka.tls = true");
+    }
+    if raw.username.is_none() && raw.password_file.is_none() {
+        let mechanism = ("kafka.sasl-mechanism", &raw.sasl_mechanism);
+        check.refuse_without(&[mechanism], "only with kafka.username and kafka.password-file");
+    }
+    let identity = cert_file?.zip(key_file?).map(|(cert_file, key_file)| Identity { cert_file, key_file });
+    let mechanism = mechanism?.unwrap_or(Mechanism::ScramSha512);
+    let sasl = username?.zip(password?).map(|(username, password)| Sasl { mechanism, username, password });
+    let ca_file = ca_file?;
+    Some(Kafka { brokers: brokers?, tls: tls?.then_some(Tls { ca_file, identity }), sasl })
+}
+
+fn redis(raw: &raw::Redis, check: &mut Check) -> Option<Redis> {
+    let nodes = check.nodes("redis.nodes", &raw.nodes);
+    let tls = check.truth("redis.tls", &raw.tls);
+    let ca_file = check.certificates("redis.ca-file", &raw.ca_file);
+    let username = check.parse_if_set("redis.username", &raw.username, USERNAME, username);
+    let password = check.password("redis.password-file", &raw.password_file);
+    if tls == Some(false) {
+        check.refuse_without(&[("redis.ca-file", &raw.ca_file)], "only with redis.tls = true");
+    }
+    // A password without a name is the default user's.
+    if raw.password_file.is_none() {
+        check.refuse_without(&[("redis.username", &raw.username)], "only with redis.password-file");
+    }
+    let (username, ca_file) = (username?, ca_file?);
+    let credentials = password?.map(|password| Credentials { username, password });
+    Some(Redis { nodes: nodes?, tls: tls?.then_some(Tls { ca_file, identity: None }), credentials })
+}
+
+fn link(raw: &raw::Link, check: &mut Check) -> Option<Link> {
+    let ca_file = check.certificates("link.ca-file", &raw.ca_file);
+    let cert_file = check.certificates("link.cert-file", &raw.cert_file);
+    let key_file = check.private_key("link.key-file", &raw.key_file);
+    let listen = check.address("link.listen", &raw.listen);
+    for (name, value) in
+        [("link.ca-file", &raw.ca_file), ("link.cert-file", &raw.cert_file), ("link.key-file", &raw.key_file)]
+    {
+        if value.is_none() {
+            check.refuse_absent::<()>(name, "a PEM file, because the roles speak mutual TLS with each other");
+        }
+    }
+    let identity = Identity { cert_file: cert_file??, key_file: key_file?? };
+    Some(Link { ca_file: ca_file??, identity, listen: listen? })
+}
+
+/// The inner `None` for another role: then the section is only looked at.
+fn gateway(role: Role, raw: &raw::Gateway, check: &mut Check) -> Option<Option<Gateway>> {
+    let host = check.host;
+    let listen = check.address("gateway.listen", &raw.listen);
+    let shards = raw.shards.as_ref().map_or(Some(host.cores), |value| check.number("gateway.shards", value, 1..=256));
+    let allowed_origins = check.items("gateway.allowed-origins", &raw.allowed_origins, ORIGINS, origin);
+    let connections_max = raw.connections_max.as_ref().map_or(Some(host.connections_max), |value| {
+        // More would be let in than there are descriptors for; a shared file does not have to fit other roles' hosts.
+        let most = if role == Role::Gateway { host.connections_max } else { usize::MAX };
+        check.number("gateway.connections-max", value, 1..=most)
+    });
+    let per_address = &raw.connections_per_address_max;
+    let per_address = check.number("gateway.connections-per-address-max", per_address, 0..=usize::MAX);
+    let idle_timeout = check.seconds("gateway.idle-timeout-s", &raw.idle_timeout_s, 2..=3_600);
+    let slow_timeout = check.seconds("gateway.slow-timeout-s", &raw.slow_timeout_s, 1..=3_600);
+    let handshake_timeout = check.seconds("gateway.handshake-timeout-s", &raw.handshake_timeout_s, 1..=60);
+    let reconnect_spread = check.seconds("gateway.reconnect-spread-s", &raw.reconnect_spread_s, 0..=600);
+    let keys = match (role, &raw.keys_file) {
+        (Role::Gateway, None) => check.refuse_absent("gateway.keys-file", KEY_SET),
+        (Role::Gateway, file) => check.file("gateway.keys-file", file, KEY_SET, key_set).map(Option::unzip),
+        // The file is on the gateways' machines.
+        _ => Some((None, None)),
+    };
+    let config = gateway::Config {
+        allowed_origins: allowed_origins?,
+        connections_max: connections_max?,
+        connections_per_address_max: per_address?,
+        idle_timeout: idle_timeout?,
+        slow_timeout: slow_timeout?,
+        handshake_timeout: handshake_timeout?,
+        reconnect_spread: reconnect_spread?,
+        ..gateway::Config::default()
+    };
+    let (listen, shards) = (listen?, shards?);
+    Some(keys?.1.map(|keys| Gateway { listen, shards, keys: Arc::new(keys), config }))
+}
+
+fn needs_own_address(raw: &Raw, check: &mut Check) {
+    let address = |value: &super::value::Value| value.text().and_then(|text| text.parse::<std::net::SocketAddr>().ok());
+    let (admin, viewers) = (address(&raw.admin.listen), address(&raw.gateway.listen));
+    let clash = admin.zip(viewers).is_some_and(|(admin, viewers)| {
+        let same_host = admin.ip() == viewers.ip() || admin.ip().is_unspecified() || viewers.ip().is_unspecified();
+        same_host && admin.port() == viewers.port() && admin.port() != 0
+    });
+    if clash {
+        check.refuse::<()>("admin.listen", &raw.admin.listen, "another port than that of gateway.listen");
+    }
+}
+
+fn is_pool(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=NAME_LENGTH_MAX).contains(&text.len())
+        && text.bytes().all(allowed)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=NAME_LENGTH_MAX).contains(&text.len())
+        && text.bytes().all(allowed)
+        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+}
+
+fn username(text: &str) -> Option<String> {
+    (!text.is_empty() && !text.contains(char::is_control)).then(|| text.to_owned())
+}
+
+/// As browsers write it, or it would never match.
+fn origin(text: &str) -> Option<String> {
+    let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._:[]".contains(&byte);
+    (!authority.is_empty() && authority.bytes().all(allowed)).then(|| text.to_owned())
+}
+
+fn key_set(text: &[u8]) -> Option<Keys> {
+    Keys::parse("", text).ok().filter(|keys| !keys.is_empty())
+}
