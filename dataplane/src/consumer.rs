@@ -1,209 +1,234 @@
-//! The consumer: reads partitions of the log, applies what it reads to the store, and beside that hands every danmaku
-//! to the room's ranker.
+//! The consumer: reads the partitions that it owns, applies what it reads to the store, and beside that hands every
+//! danmaku to the room's ranker.
 //!
-//! Two tasks: *relay* reads, drops repeats and hands on; *apply* writes to the store behind it, several polls in one
-//! transaction when it falls behind. The commit trails what the store holds durably and what the ranker accounts for.
+//! A partition has one *feed*, which reads the log at its end, and *followers*, each with its own place: the applier, and
+//! one relay for each ranker. A follower that cannot keep up loses the feed and reads what it missed from the log by
+//! itself, so neither a store nor a ranker that is away ever holds up another. The commit trails what the store has
+//! confirmed and what the rankers account for.
 
 mod apply;
+mod commit;
 mod dedupe;
+mod follow;
 mod metrics;
 mod outstanding;
+mod own;
 mod poll;
+mod progress;
+mod relay;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use thiserror::Error;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::sleep,
+    sync::{mpsc, watch},
+    task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    link::ToRanker,
-    log::{Log, LogError},
-    room::Rooms,
-    store::{Store, StoreError},
+    health::Health,
+    link::{Accounted, Candidates, Peer, ToRanker},
+    log::Log,
+    routes::Routes,
+    store::Store,
 };
-use dedupe::Dedupe;
-use poll::Poll;
+use own::{Ended, Owned};
+use progress::Partitions;
 
 pub use metrics::Metrics;
 
-/// Records taken from a partition at once.
-const POLL_RECORDS_MAX: u32 = 1_000;
-/// Polls between relay and apply, and danmaku in them. A store that pauses for a sync holds up no viewer; one that is
-/// away lets the relay wait here, so memory stays bounded.
-const APPLY_QUEUE: usize = 1_024;
-const APPLY_QUEUE_DANMAKU: usize = 100_000;
+/// Names of the consumer's checks in [`Health`].
+pub mod checks {
+    /// The log can be read.
+    pub const LOG: &str = "log";
+    /// The store can be written.
+    pub const STORE: &str = "store";
+    /// Every ranker of the route table is linked.
+    pub const RANKERS: &str = "rankers";
+    /// Nothing of what was acknowledged is known to be lost.
+    pub const DATA: &str = "data";
+}
 
 /// How long to wait before a read or a write that failed is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
-/// The consumer cannot begin.
-#[derive(Debug, Error)]
-pub enum ConsumerError {
-    /// The log cannot be read.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// The store cannot be read at the start.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// What a consumer works with.
 pub struct Deps {
+    /// Its identity.
+    pub name: Peer,
     /// Where danmaku come from.
     pub log: Log,
     /// Where history and ranking go.
     pub store: Store,
-    /// Rooms that are served; records of others are kept, not shown.
-    pub rooms: Rooms,
-    /// The ranker of all rooms.
-    pub ranker: ToRanker,
+    /// Who owns what, and the rooms that are served; records of others are kept, not shown.
+    pub routes: Routes,
+    /// Sessions with rankers, as they begin.
+    pub rankers: mpsc::Receiver<ToRanker>,
+    /// How it is.
+    pub health: Health,
     /// What is counted.
     pub metrics: Metrics,
 }
 
-/// Runs until `shutdown`; then what was read is applied and committed.
-///
-/// # Errors
-/// [`ConsumerError`]: the log or the store cannot be read at the start. Later failures are tried again.
-pub async fn run(deps: Deps, shutdown: CancellationToken) -> Result<(), ConsumerError> {
-    let Deps { log, store, rooms, ranker, metrics } = deps;
-    let ToRanker { candidates, accounted } = ranker;
-    let starts = starts(&log, &store).await?;
-    let mut relay = Relay {
-        log: log.clone(),
-        rooms: rooms.clone(),
-        candidates,
-        metrics: metrics.clone(),
-        dedupe: HashMap::new(),
-        next: starts.clone(),
-    };
-    relay.warm().await?;
-    let (polls, queue) = mpsc::channel(APPLY_QUEUE);
-    let room = Arc::new(Semaphore::new(APPLY_QUEUE_DANMAKU));
-    let applier = apply::Applier::new(log, store, rooms, starts, metrics);
-    let applying = tokio::spawn(applier.run(queue, accounted, shutdown.clone()));
-    relay.run(ToApply { polls, room }, shutdown).await;
-    if let Err(error) = applying.await {
-        tracing::error!(%error, "applying stopped; the log keeps what is left to apply");
-    }
-    Ok(())
-}
-
-/// Where to start reading each partition.
-///
-/// At the commit; but a store that is behind its log's commit (it was moved away or restored from a copy) is filled
-/// again from the oldest record there is: the store passes over what it has.
-async fn starts(log: &Log, store: &Store) -> Result<Vec<u64>, ConsumerError> {
-    let applied_ends = store.applied_ends(log.partitions()).await?;
-    let mut starts = Vec::with_capacity(applied_ends.len());
-    for (partition, applied_end) in (0_u32..).zip(applied_ends) {
-        let state = log.state(partition).await?;
-        let intact = applied_end >= state.committed;
-        if !intact && state.start > applied_end {
-            tracing::error!(
-                partition,
-                lost_records = state.start - applied_end,
-                "data lost: the store is older than the oldest record of the log; history and ranking miss what lies between"
-            );
-        }
-        starts.push(if intact { state.committed.max(state.start) } else { state.start });
-    }
-    Ok(starts)
-}
-
-/// The relay's end toward apply.
-struct ToApply {
-    polls: mpsc::Sender<(Poll, OwnedSemaphorePermit)>,
-    /// Danmaku that may still be put into the queue.
-    room: Arc<Semaphore>,
-}
-
-impl ToApply {
-    /// Waits for room. An applier that is gone has said why; the log keeps what it missed.
-    async fn send(&self, poll: Poll) {
-        let danmaku = u32::try_from(poll.danmaku().min(APPLY_QUEUE_DANMAKU)).unwrap_or(u32::MAX);
-        if let Ok(taken) = Arc::clone(&self.room).acquire_many_owned(danmaku).await {
-            let _ = self.polls.send((poll, taken)).await;
-        }
-    }
-}
-
-struct Relay {
+/// What all tasks of a consumer share.
+struct Context {
+    name: Peer,
     log: Log,
-    rooms: Rooms,
-    candidates: mpsc::Sender<crate::link::Candidates>,
+    store: Store,
+    routes: Routes,
+    partitions: Partitions,
+    /// Sessions that live, each with a number of its own.
+    sessions: watch::Sender<Vec<Session>>,
+    health: Health,
     metrics: Metrics,
-    dedupe: HashMap<u32, Dedupe>,
-    next: Vec<u64>,
 }
 
-impl Relay {
-    /// Reads the window before each start again, so that repeats of what stands there are known.
-    async fn warm(&mut self) -> Result<(), ConsumerError> {
-        for (partition, start) in (0_u32..).zip(self.next.clone()) {
-            let mut from = self.log.rewind(partition, start, dedupe::WINDOW_MS).await?;
-            while from < start {
-                let records = self.log.read(partition, from, POLL_RECORDS_MAX).await?;
-                let Some(last) = records.last() else { break };
-                from = last.offset + 1;
-                let before = records.into_iter().filter(|record| record.offset < start).collect();
-                Poll::read(partition, before, self.dedupe.entry(partition).or_default(), &self.metrics);
+/// A session with a ranker.
+#[derive(Clone)]
+struct Session {
+    id: u64,
+    ranker: Peer,
+    candidates: mpsc::Sender<Candidates>,
+}
+
+/// Runs until `shutdown`; then what was read is applied, handed on and committed.
+pub async fn run(deps: Deps, shutdown: CancellationToken) {
+    let Deps { name, log, store, routes, rankers, health, metrics } = deps;
+    let partitions = Partitions::default();
+    let (sessions, _) = watch::channel(Vec::new());
+    let context = Arc::new(Context { name, log, store, routes: routes.clone(), partitions, sessions, health, metrics });
+    let committing = CancellationToken::new();
+    let committer = tokio::spawn(commit::run(Arc::clone(&context), committing.clone()));
+    Consumer { context, owned: BTreeMap::new(), tasks: JoinSet::new(), sessions: JoinSet::new(), started: 0 }
+        .run(routes, rankers, shutdown)
+        .await;
+    committing.cancel();
+    if let Err(error) = committer.await {
+        tracing::error!(%error, "the last commit failed; its records are read again at the next start");
+    }
+}
+
+struct Consumer {
+    context: Arc<Context>,
+    /// Partitions that it owns or is about to give up, with the epoch of the ownership.
+    owned: BTreeMap<u32, Owned>,
+    tasks: JoinSet<(u32, u64, Ended)>,
+    /// Ends of sessions, by number.
+    sessions: JoinSet<u64>,
+    started: u64,
+}
+
+impl Consumer {
+    async fn run(mut self, mut routes: Routes, mut rankers: mpsc::Receiver<ToRanker>, shutdown: CancellationToken) {
+        self.reassign(true);
+        loop {
+            tokio::select! {
+                changed = routes.changed() => match changed {
+                    Ok(()) => self.reassign(false),
+                    // Who carries the table has gone: the last one holds.
+                    Err(_) => break,
+                },
+                Some(session) = rankers.recv() => self.begin(session),
+                Some(Ok(id)) = self.sessions.join_next() => self.end(id),
+                Some(ended) = self.tasks.join_next() => self.gone(ended),
+                () = shutdown.cancelled() => break,
             }
         }
-        Ok(())
-    }
-
-    async fn run(mut self, apply: ToApply, shutdown: CancellationToken) {
-        let relaying = async {
-            let mut ends = self.log.ends();
-            loop {
-                match self.pass(&apply).await {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        if ends.changed().await.is_err() {
-                            return;
-                        }
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "reading is tried again");
-                        sleep(RETRY_AFTER).await;
-                    }
-                }
+        shutdown.cancelled().await;
+        for owned in self.owned.values() {
+            owned.stop(0);
+        }
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a partition's task failed; its records are read again at the next start");
             }
-        };
-        tokio::select! {
-            () = relaying => {}
-            // What was not handed on yet is read again at the next start.
-            () = shutdown.cancelled() => {}
         }
     }
 
-    /// One poll of each partition; false when there was nothing left to read.
-    async fn pass(&mut self, apply: &ToApply) -> Result<bool, LogError> {
-        let mut any = false;
-        for partition in 0..self.log.partitions() {
-            let index = partition as usize;
-            let end = self.log.ends().borrow().get(index).copied().unwrap_or_default();
-            if self.next[index] >= end {
+    /// Begins with partitions that the table gives, ends with those that it takes.
+    fn reassign(&mut self, at_start: bool) {
+        let table = Arc::clone(&self.context.routes.borrow());
+        let given: BTreeMap<u32, u64> = table.owned_by(&self.context.name).collect();
+        for (partition, owned) in &self.owned {
+            let epoch = table.partitions.get(*partition as usize).map_or(0, |owner| owner.epoch);
+            if given.get(partition) != Some(&owned.epoch) {
+                owned.stop(epoch);
+            }
+        }
+        for (partition, epoch) in given {
+            // One that is being given up is taken again when it has ended.
+            if self.owned.contains_key(&partition) {
                 continue;
             }
-            let records = self.log.read(partition, self.next[index], POLL_RECORDS_MAX).await?;
-            // What a damaged log lost is a hole in the offsets.
-            self.next[index] = records.last().map_or(end, |record| record.offset + 1);
-            any = true;
-            let dedupe = self.dedupe.entry(partition).or_default();
-            let poll = Poll::read(partition, records, dedupe, &self.metrics);
-            for candidates in poll.candidates(&self.rooms) {
-                // A ranker that is gone shows in its own health; the log keeps what it missed.
-                let _ = self.candidates.send(candidates).await;
-            }
-            apply.send(poll).await;
+            let owned = Owned::new(epoch);
+            self.tasks.spawn(own::own(Arc::clone(&self.context), partition, owned.clone(), at_start));
+            self.owned.insert(partition, owned);
         }
-        Ok(any)
+        self.context.metrics.owned_partitions.set(i64::try_from(self.owned.len()).unwrap_or(i64::MAX));
+    }
+
+    fn gone(&mut self, ended: Result<(u32, u64, Ended), tokio::task::JoinError>) {
+        match ended {
+            Ok((partition, epoch, ended)) => {
+                tracing::info!(partition, epoch, ?ended, "partition given up");
+                self.owned.remove(&partition);
+                // A fenced owner waits for the table that says so.
+                if ended != Ended::Fenced {
+                    self.reassign(false);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "a partition's task failed; it starts again from the commit");
+                self.owned.retain(|_, owned| !owned.is_orphan());
+                self.reassign(false);
+            }
+        }
+    }
+
+    fn begin(&mut self, session: ToRanker) {
+        self.started += 1;
+        let ToRanker { ranker, candidates, accounted } = session;
+        tracing::info!(%ranker, "linked");
+        let session = Session { id: self.started, ranker, candidates };
+        let id = session.id;
+        self.context.sessions.send_modify(|sessions| sessions.push(session));
+        self.check_rankers();
+        let context = Arc::clone(&self.context);
+        self.sessions.spawn(async move {
+            take_accounts(&context, accounted).await;
+            id
+        });
+    }
+
+    fn end(&self, id: u64) {
+        self.context.sessions.send_modify(|sessions| sessions.retain(|session| session.id != id));
+        self.check_rankers();
+    }
+
+    fn check_rankers(&self) {
+        let linked = self.context.sessions.borrow();
+        let table = self.context.routes.borrow();
+        let missing: Vec<&str> = table
+            .rankers
+            .keys()
+            .filter(|name| !linked.iter().any(|s| s.ranker == **name))
+            .map(|name| &**name)
+            .collect();
+        if missing.is_empty() {
+            self.context.health.ok(checks::RANKERS);
+        } else {
+            let detail = format!("no link to {}: their rooms stand still, everything is kept", missing.join(", "));
+            self.context.health.degraded(checks::RANKERS, detail);
+        }
+    }
+}
+
+/// Runs as long as the session.
+async fn take_accounts(context: &Context, mut accounted: mpsc::Receiver<Accounted>) {
+    while let Some(done) = accounted.recv().await {
+        if let Some(progress) = context.partitions.find(done.record.partition) {
+            progress.account(&done);
+        }
     }
 }
 

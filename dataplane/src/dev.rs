@@ -9,22 +9,29 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use anyhow::Context;
 use barrage_crds::{LiveRoom, manifest};
 use prometheus_client::registry::Registry;
-use tokio::task::JoinSet;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     consumer,
     gateway::{self, Listeners},
-    link,
-    log::Log,
+    health::Health,
+    link::{self, Caller, Peer},
+    log::{Log, embedded::EmbeddedLog},
     ranker,
     room::Rooms,
-    store::Store,
+    routes::Table,
+    store::{Store, embedded::EmbeddedStore},
     token::Keys,
 };
 
 /// Partitions of the embedded log: a few, so that rooms share some and not others, as in a cluster.
 pub const PARTITIONS: u32 = 4;
+/// What the process is called among its stages.
+const NAME: &str = "dev";
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -50,13 +57,14 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
         Some(path) => manifest::load(path)?,
         None => vec![LiveRoom::demo()],
     };
-    let rooms = Rooms::new(&manifests, PARTITIONS);
+    let rooms = Rooms::new(&manifests);
     let _lock = data::lock(&options.data)?;
     let keys = Arc::new(Keys::load_or_make(&options.data)?);
     let mut registry = Registry::with_prefix("barrage");
-    let store = Store::open(&options.data, registry.sub_registry_with_prefix("store"))?;
+    let store = EmbeddedStore::open(&options.data, registry.sub_registry_with_prefix("store"))?;
     let floors = store.applied_ends(PARTITIONS).await?;
-    let log = Log::open(&options.data, &floors, registry.sub_registry_with_prefix("log"))?;
+    let log = EmbeddedLog::open(&options.data, &floors, registry.sub_registry_with_prefix("log"))?;
+    let (log, store) = (Log::Embedded(log), Store::Embedded(store));
     let listeners = Listeners::bind(options.listen, options.shards)?;
     banner::print(&options, listeners.address(), &rooms, &keys)?;
     let stages = Stages { log, store, rooms, keys };
@@ -79,25 +87,34 @@ impl Stages {
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
         let Self { log, store, rooms, keys } = self;
-        let (to_ranker, from_consumer) = link::candidates();
-        let (to_gateway, frames) = link::frames();
+        let name = Peer::from(NAME);
+        // Nobody ever sends another: the table stays as it is.
+        let (_table, routes) = watch::channel(Arc::new(Table::of_one(&name, PARTITIONS, rooms)));
+        let health = Health::default();
+        health.register(&mut registry);
+        let (to_ranker, from_consumer) = link::candidates(Peer::clone(&name), Peer::clone(&name));
+        let (following, from_gateway) = link::following(Peer::clone(&name), Peer::clone(&name));
         let consumer = consumer::Deps {
+            name: Peer::clone(&name),
             log: log.clone(),
             store: store.clone(),
-            rooms: rooms.clone(),
-            ranker: to_ranker,
+            routes: routes.clone(),
+            rankers: only(to_ranker),
+            health: health.clone(),
             metrics: consumer::Metrics::register(registry.sub_registry_with_prefix("consumer")),
         };
         let ranker = ranker::Deps {
+            name,
             store: store.clone(),
-            rooms: rooms.clone(),
-            consumer: from_consumer,
-            gateway: to_gateway,
+            routes: routes.clone(),
+            callers: all([Caller::Consumer(from_consumer), Caller::Gateway(from_gateway)]),
+            health: health.clone(),
             metrics: ranker::Metrics::register(registry.sub_registry_with_prefix("ranker")),
         };
         let metrics = gateway::Metrics::register(registry.sub_registry_with_prefix("gateway"));
         let registry = Arc::new(registry);
-        let gateway = gateway::Deps { log, store: store.clone(), rooms, keys, frames, metrics, registry };
+        let (rankers, store_at_end) = (only(following), store.clone());
+        let gateway = gateway::Deps { log, store, routes, keys, rankers, health, metrics, registry };
 
         // Each stage outlives the one before it: what a gateway accepted still reaches the store and the books. The
         // ranker ends when no consumer is left. A stage that fails takes the others down.
@@ -111,7 +128,8 @@ impl Stages {
         let stop = gateway_stop.clone();
         stages.spawn(async move {
             let _all = stop.drop_guard();
-            consumer::run(consumer, consumer_stop).await.context("consumer")
+            consumer::run(consumer, consumer_stop).await;
+            Ok(())
         });
         stages.spawn(async move {
             let _all = gateway_stop.drop_guard();
@@ -122,7 +140,21 @@ impl Stages {
         while let Some(ended) = stages.join_next().await {
             outcome = outcome.and(ended.context("a stage panicked").and_then(|result| result));
         }
-        store.confirm().await?;
+        store_at_end.confirm(&[]).await?;
         outcome
     }
+}
+
+/// The one session that there ever is.
+fn only<T>(session: T) -> mpsc::Receiver<T> {
+    all([session])
+}
+
+fn all<T, const N: usize>(values: [T; N]) -> mpsc::Receiver<T> {
+    let (sender, receiver) = mpsc::channel(N);
+    for value in values {
+        // There is room for each.
+        let _ = sender.try_send(value);
+    }
+    receiver
 }

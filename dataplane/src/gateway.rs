@@ -31,8 +31,8 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{link::Frame, log::Log, room::Rooms, store::Store, token::Keys};
-use hub::Hub;
+use crate::{health::Health, link::Following, log::Log, routes::Routes, store::Store, token::Keys};
+use hub::{Hub, Inputs};
 use served::Served;
 
 pub use listen::Listeners;
@@ -40,6 +40,18 @@ pub use metrics::Metrics;
 
 /// Flushes between hub and a shard: more than a second's worth; a shard that is behind by that much skips.
 const SHARD_QUEUE: usize = 128;
+/// Rooms with a first viewer that the hub does not know of yet.
+const WISHES_QUEUE: usize = 1_024;
+
+/// Names of the gateway's checks in [`Health`].
+pub mod checks {
+    /// The log takes what viewers send.
+    pub const LOG: &str = "log";
+    /// History and rankings can be read.
+    pub const STORE: &str = "store";
+    /// Every ranker of the route table is linked.
+    pub const RANKERS: &str = "rankers";
+}
 
 /// How a gateway behaves.
 #[derive(Debug, Clone)]
@@ -86,12 +98,14 @@ pub struct Deps {
     pub log: Log,
     /// History and ranking for those who join and for the HTTP API.
     pub store: Store,
-    /// Rooms that are served.
-    pub rooms: Rooms,
+    /// Where slices live, who ranks, and the rooms that are served.
+    pub routes: Routes,
     /// What tokens are verified with.
     pub keys: Arc<Keys>,
-    /// What the rankers decided.
-    pub frames: mpsc::Receiver<Frame>,
+    /// Sessions with rankers, as they begin.
+    pub rankers: mpsc::Receiver<Following>,
+    /// How it is.
+    pub health: Health,
     /// What is counted.
     pub metrics: Metrics,
     /// What `/metrics` shows.
@@ -124,8 +138,9 @@ pub async fn run(
     deps: Deps,
     shutdown: CancellationToken,
 ) -> Result<(), GatewayError> {
-    let Deps { log, store, rooms, keys, frames, metrics, registry } = deps;
-    let served = Arc::new(Served::new(config, log, store, &rooms, keys, metrics));
+    let Deps { log, store, routes, keys, rankers, health, metrics, registry } = deps;
+    let (wanted, wishes) = mpsc::channel(WISHES_QUEUE);
+    let served = Arc::new(Served::new(config, log, store, routes.clone(), keys, health, metrics, wanted));
     let router = api::router(Arc::clone(&served), registry);
     let mut mailboxes = Vec::new();
     let mut threads = Vec::new();
@@ -138,7 +153,7 @@ pub async fn run(
             .spawn(move || shard::run(served, router, listener, flushes, shutdown));
         threads.push(thread.map_err(GatewayError::Shard)?);
     }
-    Hub::new(served, mailboxes).run(frames, shutdown).await;
+    Hub::new(served, mailboxes).run(Inputs { rankers, wishes, routes }, shutdown).await;
     for thread in threads {
         let ended = tokio::task::spawn_blocking(move || thread.join()).await;
         match ended {

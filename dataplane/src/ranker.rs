@@ -1,33 +1,48 @@
 //! The ranker: every 10 ms decides what the viewers of each awake room are shown.
 //!
 //! What it decides is pure ([`room`], [`select`], [`board`]); this file does the waiting. A room is armed by its first
-//! candidate and asleep again when nothing is left to say: a silent room costs nothing.
+//! candidate and asleep again when nothing is left to say: a silent room costs nothing. Gateways pull what was decided
+//! from a room's [`outlet`], each at its own pace.
 
 mod board;
+mod follow;
 mod metrics;
+mod outlet;
 mod recent;
 mod room;
 mod saver;
 mod select;
+mod takeover;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep, sleep_until},
+    task::JoinSet,
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::unix_ms,
-    link::{Candidates, Frame, FromConsumer},
-    room::{RoomId, Rooms},
-    store::{Ranking, Store},
+    health::Health,
+    link::{Accounted, Caller, Candidates, FromConsumer, Peer},
+    room::RoomId,
+    routes::{Routes, Table},
+    store::{Books, Ranking, Store},
 };
+use outlet::Outlets;
 use room::RankedRoom;
 use saver::Saver;
+use takeover::Arriving;
 
 pub use metrics::Metrics;
+
+/// Names of the ranker's checks in [`Health`].
+pub mod checks {
+    /// Books and scores can be read and written.
+    pub const STORE: &str = "store";
+}
 
 /// The beat while candidates come.
 const TICK: Duration = Duration::from_millis(10);
@@ -35,66 +50,105 @@ const TICK: Duration = Duration::from_millis(10);
 const REST: Duration = Duration::from_millis(100);
 /// How often books of rooms that moved are saved.
 const SAVE_EVERY: Duration = Duration::from_millis(250);
-/// How long to wait before a read of the store that failed is tried again.
-const RETRY_AFTER: Duration = Duration::from_millis(100);
-/// Candidates taken at once.
+/// How often what no longer serves anybody is forgotten.
+const TIDY_EVERY: Duration = Duration::from_secs(10);
+/// Candidates taken at once, and those that wait to be taken.
 const RECEIVE_MAX: usize = 1_024;
-/// Scores read in the background, not yet taken.
-const REFRESHED_QUEUE: usize = 64;
+/// Answers of the store in the background, not yet taken.
+const ANSWERS_QUEUE: usize = 64;
 
 /// What a ranker works with.
 pub struct Deps {
+    /// Its identity.
+    pub name: Peer,
     /// Books and scores.
     pub store: Store,
-    /// Rooms that are served.
-    pub rooms: Rooms,
-    /// Where candidates come from.
-    pub consumer: FromConsumer,
-    /// The gateway that follows every room.
-    pub gateway: mpsc::Sender<Frame>,
+    /// Which rooms are its own, and their settings.
+    pub routes: Routes,
+    /// Consumers and gateways that dial it.
+    pub callers: mpsc::Receiver<Caller>,
+    /// How it is.
+    pub health: Health,
     /// What is counted.
     pub metrics: Metrics,
 }
 
-/// Runs until `shutdown` or until no consumer is left; then the last frames go out and the books are saved.
+/// What comes to the beat from beside it.
+enum Answer {
+    Scores(RoomId, Option<Ranking>),
+    Books(RoomId, Books),
+}
+
+/// Candidates of a session, by the session's number.
+type Offer = (u64, Candidates);
+
+/// Runs until `shutdown` or until nobody can call any more and the last consumer has gone; then the last frames go out
+/// and the books are saved.
 pub async fn run(deps: Deps, shutdown: CancellationToken) {
-    let Deps { store, rooms, consumer, gateway, metrics } = deps;
-    let (refreshed, refreshes) = mpsc::channel(REFRESHED_QUEUE);
+    let Deps { name, store, routes, callers, health, metrics } = deps;
+    let (answers, answered) = mpsc::channel(ANSWERS_QUEUE);
+    let (offers, offered) = mpsc::channel(RECEIVE_MAX);
     let ranker = Ranker {
-        saver: Saver::new(store.clone(), consumer.accounted),
+        name,
+        saver: Saver::new(store.clone(), health.clone()),
         store,
-        configured: rooms,
-        gateway,
+        table: Arc::clone(&routes.borrow()),
+        health,
         metrics,
+        outlets: Outlets::default(),
         rooms: HashMap::new(),
+        arriving: HashMap::new(),
         awake: Vec::new(),
-        refreshed,
+        answers,
+        offers,
+        sessions: Sessions::default(),
     };
-    ranker.run(consumer.candidates, refreshes, shutdown).await
+    ranker.run(routes, callers, offered, answered, shutdown).await;
+}
+
+/// Consumers that are linked.
+#[derive(Default)]
+struct Sessions {
+    tasks: JoinSet<u64>,
+    open: HashMap<u64, CancellationToken>,
+    accounted: HashMap<u64, mpsc::Sender<Accounted>>,
+    /// Highest epoch that each partition's candidates came under, and the session that they came by.
+    owners: HashMap<u32, (u64, u64)>,
+    gateways: JoinSet<()>,
+    begun: u64,
 }
 
 struct Ranker {
+    name: Peer,
     store: Store,
     saver: Saver,
-    configured: Rooms,
-    gateway: mpsc::Sender<Frame>,
+    table: Arc<Table>,
+    health: Health,
     metrics: Metrics,
+    outlets: Outlets,
     rooms: HashMap<RoomId, RankedRoom>,
+    arriving: HashMap<RoomId, Arriving>,
     /// Rooms with something to do at the next tick.
     awake: Vec<RoomId>,
-    refreshed: mpsc::Sender<(RoomId, Option<Ranking>)>,
+    answers: mpsc::Sender<Answer>,
+    offers: mpsc::Sender<Offer>,
+    sessions: Sessions,
 }
 
 impl Ranker {
     async fn run(
         mut self,
-        mut candidates: mpsc::Receiver<Candidates>,
-        mut refreshes: mpsc::Receiver<(RoomId, Option<Ranking>)>,
+        mut routes: Routes,
+        mut callers: mpsc::Receiver<Caller>,
+        mut offered: mpsc::Receiver<Offer>,
+        mut answered: mpsc::Receiver<Answer>,
         shutdown: CancellationToken,
     ) {
         let mut received = Vec::with_capacity(RECEIVE_MAX);
-        let (mut last_tick, mut next_tick, mut next_save) = (Instant::now(), Instant::now(), Instant::now());
-        loop {
+        let now = Instant::now();
+        let (mut last_tick, mut next_tick, mut next_save, mut next_tidy) = (now, now, now, now + TIDY_EVERY);
+        let mut may_be_called = true;
+        while may_be_called || !self.sessions.open.is_empty() {
             tokio::select! {
                 biased;
                 () = sleep_until(next_tick), if !self.awake.is_empty() => {
@@ -103,59 +157,149 @@ impl Ranker {
                     next_tick = last_tick + REST;
                     if next_save <= last_tick {
                         next_save = last_tick + SAVE_EVERY;
-                        self.saver.save(&mut self.rooms).await;
+                        self.save().await;
                     }
                 }
-                count = candidates.recv_many(&mut received, RECEIVE_MAX) => {
-                    if count == 0 {
-                        break;
-                    }
+                count = offered.recv_many(&mut received, RECEIVE_MAX) => {
                     // The first candidate after a rest does not wait for a beat, later ones for the next.
-                    next_tick = next_tick.min(last_tick + TICK);
-                    for batch in received.drain(..) {
-                        self.offer(batch).await;
+                    if count > 0 {
+                        next_tick = next_tick.min(last_tick + TICK);
+                    }
+                    for (session, candidates) in received.drain(..) {
+                        self.offer(session, candidates);
                     }
                 }
-                Some((room, ranking)) = refreshes.recv() => {
-                    let top = users_ranked(&self.configured, &room);
-                    if let Some(room) = self.rooms.get_mut(&room) {
-                        room.refreshed(ranking, top);
+                Some(answer) = answered.recv() => self.take_answer(answer),
+                caller = callers.recv(), if may_be_called => match caller {
+                    Some(Caller::Consumer(session)) => self.begin(session),
+                    Some(Caller::Gateway(session)) => {
+                        self.sessions.begun += 1;
+                        let serving = follow::serve(session, self.sessions.begun, self.outlets.clone());
+                        self.sessions.gateways.spawn(serving);
                     }
+                    None => may_be_called = false,
+                },
+                Some(ended) = self.sessions.tasks.join_next() => self.end(ended.ok()),
+                Some(_) = self.sessions.gateways.join_next() => {}
+                Ok(()) = routes.changed() => self.regroup(&Arc::clone(&routes.borrow_and_update())),
+                () = sleep_until(next_tidy) => {
+                    next_tidy = Instant::now() + TIDY_EVERY;
+                    self.outlets.tidy();
                 }
                 () = shutdown.cancelled() => break,
             }
         }
+        while let Ok((session, candidates)) = offered.try_recv() {
+            self.offer(session, candidates);
+        }
         self.tick();
-        self.saver.finish(&mut self.rooms).await;
+        self.saver.finish(&mut self.rooms, &self.outlets, &self.sessions).await;
     }
 
-    async fn offer(&mut self, candidates: Candidates) {
-        let id = candidates.room.clone();
-        if !self.rooms.contains_key(&id) {
-            let room = self.take_over(&id).await;
-            self.rooms.insert(id.clone(), room);
+    fn begin(&mut self, session: FromConsumer) {
+        self.sessions.begun += 1;
+        let id = self.sessions.begun;
+        let FromConsumer { consumer, mut candidates, accounted } = session;
+        tracing::info!(%consumer, "linked");
+        let open = CancellationToken::new();
+        self.sessions.open.insert(id, open.clone());
+        self.sessions.accounted.insert(id, accounted);
+        let offers = self.offers.clone();
+        self.sessions.tasks.spawn(async move {
+            let forward = async {
+                while let Some(offer) = candidates.recv().await {
+                    if offers.send((id, offer)).await.is_err() {
+                        break;
+                    }
+                }
+            };
+            tokio::select! {
+                () = forward => {}
+                () = open.cancelled() => {}
+            }
+            id
+        });
+    }
+
+    fn end(&mut self, id: Option<u64>) {
+        if let Some(id) = id {
+            self.sessions.open.remove(&id);
+            self.sessions.accounted.remove(&id);
         }
-        let Some(room) = self.rooms.get_mut(&id) else { return };
+    }
+
+    fn offer(&mut self, session: u64, candidates: Candidates) {
+        if !self.sessions.takes(session, &candidates) {
+            self.metrics.stale.inc_by(candidates.danmaku.len() as u64);
+            return;
+        }
+        let id = candidates.room.clone();
+        let Some(room) = self.rooms.get_mut(&id) else { return self.arrive(id, candidates) };
         if !room.awake {
             room.awake = true;
             self.awake.push(id);
         }
-        let outcome = room.offer(candidates, unix_ms());
-        self.metrics.offered(outcome);
+        self.metrics.offered(room.offer(candidates, unix_ms()));
     }
 
-    async fn take_over(&self, id: &RoomId) -> RankedRoom {
-        // Without its books a room would count and show again what it has; its candidates wait.
-        let books = loop {
-            match self.store.books(id).await {
-                Ok((books, _)) => break books,
-                Err(error) => tracing::warn!(room = %id, %error, "taking the room over is tried again"),
+    /// A room that is not here yet: its candidates wait for its books.
+    fn arrive(&mut self, id: RoomId, candidates: Candidates) {
+        let arriving = self.arriving.entry(id.clone()).or_default();
+        let mine = self.table.ranker_of(&id) == Some(&self.name);
+        if mine && arriving.takes_over() {
+            takeover::read_books(self.store.clone(), id.clone(), self.health.clone(), self.answers.clone());
+        }
+        if !arriving.hold(candidates) {
+            tracing::warn!(room = %id, "too much waits for the room's books; consumers send it again");
+            self.arriving.remove(&id);
+            self.sessions.send_again();
+        }
+    }
+
+    fn take_answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Scores(room, ranking) => {
+                let top = users_ranked(&self.table, &room);
+                if let Some(room) = self.rooms.get_mut(&room) {
+                    room.refreshed(ranking, top);
+                }
             }
-            sleep(RETRY_AFTER).await;
-        };
-        let budget = self.configured.find(id.as_str()).map_or(0, |room| room.budget_per_second);
-        tracing::debug!(room = %id, epoch = books.epoch + 1, "room taken over");
-        RankedRoom::new(books, budget, unix_ms())
+            Answer::Books(id, books) => self.take_over(&id, books),
+        }
+    }
+
+    fn take_over(&mut self, id: &RoomId, mut books: Books) {
+        // Given up meanwhile: whoever has it now takes a higher epoch.
+        let Some(arriving) = self.arriving.remove(id) else { return };
+        let outlet = self.outlets.find_or_make(id);
+        books.epoch = books.epoch.max(outlet.epoch_wanted());
+        tracing::debug!(room = %id, epoch = books.epoch, "room taken over");
+        outlet.begin(books.epoch, &books.watermark);
+        let budget = self.table.rooms.find(id.as_str()).map_or(0, |room| room.budget_per_second);
+        let mut room = RankedRoom::new(books, budget, unix_ms());
+        room.awake = true;
+        for candidates in arriving.into_candidates() {
+            self.metrics.offered(room.offer(candidates, unix_ms()));
+        }
+        self.awake.push(id.clone());
+        self.rooms.insert(id.clone(), room);
+    }
+
+    /// Follows the table: rooms that went to another ranker are let go, what waited for the table goes on.
+    fn regroup(&mut self, table: &Arc<Table>) {
+        self.table = Arc::clone(table);
+        let mine = |id: &RoomId| table.ranker_of(id) == Some(&self.name);
+        self.rooms.retain(|id, _| mine(id));
+        for (id, arriving) in &mut self.arriving {
+            if mine(id) && arriving.takes_over() {
+                takeover::read_books(self.store.clone(), id.clone(), self.health.clone(), self.answers.clone());
+            }
+        }
+        for (id, room) in &mut self.rooms {
+            if let Some(settings) = table.rooms.find(id.as_str()) {
+                room.set_budget(settings.budget_per_second);
+            }
+        }
     }
 
     fn tick(&mut self) {
@@ -163,37 +307,83 @@ impl Ranker {
         let now_ms = unix_ms();
         for id in &self.awake {
             let Some(room) = self.rooms.get_mut(id) else { continue };
+            let outlet = self.outlets.find_or_make(id);
+            if room.raise_epoch(outlet.epoch_wanted()) {
+                outlet.begin(room.epoch(), room.watermark());
+            }
             if room.wants_scores(now_ms) {
-                let top = users_ranked(&self.configured, id);
-                refresh(self.store.clone(), id.clone(), top, self.refreshed.clone());
+                refresh(self.store.clone(), id.clone(), users_ranked(&self.table, id), self.answers.clone());
             }
             if let Some(frame) = room.tick(now_ms) {
                 self.metrics.emitted(&frame);
-                if self.gateway.try_send((id.clone(), Arc::new(frame))).is_err() {
-                    self.metrics.dropped_frames.inc();
-                    room.frame_was_lost();
-                }
+                outlet.emit(frame, now_ms);
             }
         }
         let rooms = &mut self.rooms;
         self.awake.retain(|id| rooms.get_mut(id).is_some_and(|room| !room.falls_asleep(now_ms)));
+        self.give_up_strangers(now_ms);
         self.metrics.ticked(self.awake.len(), began.elapsed());
+    }
+
+    /// Rooms that a consumer says are here and the table does not: one of them is behind. If it is this one, what was
+    /// held must come again, to whoever ranks the room.
+    fn give_up_strangers(&mut self, now_ms: i64) {
+        let before = self.arriving.len();
+        self.arriving.retain(|_, arriving| !arriving.is_stranger(now_ms));
+        if self.arriving.len() < before {
+            self.sessions.send_again();
+        }
+    }
+
+    async fn save(&mut self) {
+        let taken = self.saver.save(&mut self.rooms, &self.outlets, &self.sessions).await;
+        for id in taken {
+            tracing::warn!(room = %id, "another ranker has taken the room over");
+            self.metrics.fenced.inc();
+            self.rooms.remove(&id);
+            // Should the table still say that it is here, it is taken back, from what the other has saved.
+            self.sessions.send_again();
+        }
+    }
+}
+
+impl Sessions {
+    /// Whether a session may offer this: candidates of a partition come from one owner, the newest.
+    fn takes(&mut self, session: u64, candidates: &Candidates) -> bool {
+        let (epoch, owner) = self.owners.entry(candidates.record.partition).or_default();
+        if candidates.owner_epoch < *epoch {
+            return false;
+        }
+        (*epoch, *owner) = (candidates.owner_epoch, session);
+        true
+    }
+
+    /// Where accounts of a partition go.
+    fn accounted(&self, partition: u32) -> Option<&mpsc::Sender<Accounted>> {
+        let (_, session) = self.owners.get(&partition)?;
+        self.accounted.get(session)
+    }
+
+    /// Ends all sessions: consumers dial again and send what is not accounted for.
+    fn send_again(&mut self) {
+        self.open.values().for_each(CancellationToken::cancel);
+        self.accounted.clear();
     }
 }
 
 /// Users that a room ranks.
-fn users_ranked(rooms: &Rooms, id: &RoomId) -> u32 {
-    rooms.find(id.as_str()).map_or(0, |room| room.ranking_top)
+fn users_ranked(table: &Table, id: &RoomId) -> u32 {
+    table.rooms.find(id.as_str()).map_or(0, |room| room.ranking_top)
 }
 
 /// Reads a room's scores beside the beat.
-fn refresh(store: Store, room: RoomId, top: u32, refreshed: mpsc::Sender<(RoomId, Option<Ranking>)>) {
+fn refresh(store: Store, room: RoomId, top: u32, answers: mpsc::Sender<Answer>) {
     tokio::spawn(async move {
         let ranking = store.ranking(&room, top, 0).await;
         if let Err(error) = &ranking {
             tracing::warn!(%room, %error, "the leaderboard goes on from the scores it has");
         }
         // The ranker that asked is gone: nobody wants to know.
-        let _ = refreshed.send((room, ranking.ok())).await;
+        let _ = answers.send(Answer::Scores(room, ranking.ok())).await;
     });
 }

@@ -1,190 +1,342 @@
-//! The writing side of the consumer: polls to the store, then the commit.
+//! The writing side of a partition: polls to the store, one call a slice and batch.
 
-use std::{sync::Arc, time::Duration};
-
-use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
-    time::{Instant, MissedTickBehavior, interval, sleep},
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
 };
+
+use barrage_proto::Position;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{RETRY_AFTER, metrics::Metrics, outstanding::Outstanding, poll::Poll};
+use super::{
+    Context, RETRY_AFTER, checks,
+    follow::{Followed, Follower, Source},
+    own::Ended,
+    poll::{Poll, Slice, closes},
+    progress::Progress,
+};
 use crate::{
-    link::Accounted,
-    log::Log,
-    room::{RoomId, Rooms},
-    store::{SliceBatch, Store},
+    log::LogError,
+    routes::Table,
+    store::{Applied, SliceBatch, SliceRecord, StoreError},
 };
 
-/// How often what was applied is made durable and committed.
-const COMMIT_EVERY: Duration = Duration::from_secs(1);
-/// Danmaku that the history of a room keeps which nobody serves now: the default of a room's manifest.
+/// What the history of a room keeps which nobody serves now: the default of a room's manifest.
 const UNSERVED_HISTORY_LENGTH: u64 = 10_000;
-/// Records in one transaction at the most, so that no transaction grows with the lag.
-const TRANSACTION_RECORDS_MAX: usize = 4_000;
-/// How long records that took full effect stay in the log.
-const LOG_KEPT: Duration = Duration::from_secs(60 * 60);
-
-/// Polls, each with the room that it takes in the queue.
-type Queue = mpsc::Receiver<(Poll, OwnedSemaphorePermit)>;
+/// Records in one call to the store at the most, so that no call grows with the lag.
+const RECORDS_MAX: usize = 4_000;
+/// How long to wait for a slice's last move to be applied to its end.
+const NOT_YET_RETRY: Duration = Duration::from_millis(20);
 
 pub(super) struct Applier {
-    log: Log,
-    store: Store,
-    rooms: Rooms,
-    metrics: Metrics,
-    /// For each partition, the offset after the last one applied, and what the ranker still owes.
-    partitions: Vec<(u64, Outstanding)>,
-    committed: Vec<u64>,
+    context: Arc<Context>,
+    source: Arc<Source>,
+    progress: Arc<Progress>,
+    follower: Follower,
+    /// The last record of each slice that this applied itself.
+    expected: HashMap<Slice, Position>,
+    /// Batches of slices whose last move is not applied to its end yet; other slices go on.
+    held: Vec<SliceBatch>,
+    /// Offset after the last record that was applied or is held.
+    end: u64,
+    /// The partition is applied from its start again, up to this offset.
+    rebuilding: Option<u64>,
+    stop: CancellationToken,
+}
+
+/// What became of a few polls.
+enum Step {
+    Done,
+    /// They come again.
+    Again,
+    End(Ended),
 }
 
 impl Applier {
-    pub(super) fn new(log: Log, store: Store, rooms: Rooms, starts: Vec<u64>, metrics: Metrics) -> Self {
-        let partitions = starts.iter().map(|&start| (start, Outstanding::default())).collect();
-        Self { log, store, rooms, metrics, partitions, committed: starts }
+    pub(super) fn new(
+        context: Arc<Context>,
+        source: Arc<Source>,
+        progress: Arc<Progress>,
+        stop: CancellationToken,
+    ) -> Self {
+        let end = progress.committed();
+        let follower = source.follow(end, &progress);
+        let (expected, held, rebuilding) = (HashMap::new(), Vec::new(), None);
+        Self { context, source, progress, follower, expected, held, end, rebuilding, stop }
     }
 
-    /// Runs until the relay has gone and all it read is applied.
+    /// Runs until the feed has ended and all it read is applied, or until it is fenced.
     ///
-    /// After `shutdown` a write that fails is given up: the log keeps what it would have done.
-    pub(super) async fn run(
-        mut self,
-        mut polls: Queue,
-        mut accounted: mpsc::Receiver<Accounted>,
-        shutdown: CancellationToken,
-    ) {
-        let mut commit = interval(COMMIT_EVERY);
-        commit.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut trimmed = Instant::now();
+    /// After `stop` a write that fails is given up: the log keeps what it would have done.
+    pub(super) async fn run(mut self) -> Ended {
         loop {
-            tokio::select! {
-                poll = polls.recv() => match poll {
-                    Some(first) => {
-                        if !self.apply(first, &mut polls, &shutdown).await {
-                            return;
-                        }
-                    }
-                    None => break,
-                },
-                Some(done) = accounted.recv() => self.account(&done),
-                _ = commit.tick() => {
-                    self.measure_lag();
-                    self.commit().await;
-                    if trimmed.elapsed() >= LOG_KEPT / 60 {
-                        trimmed = Instant::now();
-                        self.trim().await;
-                    }
-                }
+            let step = tokio::select! {
+                followed = self.follower.next() => self.follow(followed).await,
+                () = sleep(NOT_YET_RETRY), if !self.held.is_empty() => self.write(Vec::new()).await,
+            };
+            if let Step::End(ended) = step {
+                return ended;
             }
         }
-        while let Ok(done) = accounted.try_recv() {
-            self.account(&done);
-        }
-        self.commit().await;
     }
 
-    /// Applies what is at hand; false when it was given up.
-    async fn apply(
-        &mut self,
-        (first, taken): (Poll, OwnedSemaphorePermit),
-        queue: &mut Queue,
-        shutdown: &CancellationToken,
-    ) -> bool {
+    async fn follow(&mut self, followed: Result<Followed, LogError>) -> Step {
+        match followed {
+            Ok(Followed::Poll(poll)) => self.apply(poll).await,
+            Ok(Followed::Rewound) => {
+                self.forget();
+                Step::Again
+            }
+            Ok(Followed::End) => Step::End(Ended::Released),
+            Err(error) => {
+                tracing::warn!(partition = self.progress.partition, %error, "applying waits for the log");
+                self.context.health.degraded(checks::LOG, error.to_string());
+                self.again(RETRY_AFTER).await
+            }
+        }
+    }
+
+    /// Waits before a further try, unless there is to be none.
+    async fn again(&self, wait: Duration) -> Step {
+        if self.stop.is_cancelled() {
+            tracing::warn!(partition = self.progress.partition, "applying is given up; the next owner does it");
+            return Step::End(Ended::Released);
+        }
+        sleep(wait).await;
+        Step::Again
+    }
+
+    /// What was applied is no longer known; it comes again.
+    fn forget(&mut self) {
+        self.expected.clear();
+        self.held.clear();
+    }
+
+    /// Applies a poll and those at hand behind it.
+    async fn apply(&mut self, first: Arc<Poll>) -> Step {
         let mut polls = vec![first];
-        // Given back when all is applied.
-        let mut taken = vec![taken];
-        let mut records = records_of(&polls[0]);
-        while records < TRANSACTION_RECORDS_MAX
-            && let Ok((next, also_taken)) = queue.try_recv()
+        while polls.iter().map(|poll| records_of(poll)).sum::<usize>() < RECORDS_MAX
+            && let Some(next) = self.follower.at_hand()
         {
-            taken.push(also_taken);
-            records += records_of(&next);
             polls.push(next);
         }
-        self.expect_accounts(&polls);
-        let ends: Vec<_> = polls.iter().map(|poll| (poll.partition, poll.end)).collect();
-        let batches: Arc<[SliceBatch]> = polls.into_iter().flat_map(|poll| self.batches(poll)).collect();
-        while let Err(error) = self.store.apply(Arc::clone(&batches)).await {
-            self.metrics.apply_failures.inc();
-            if shutdown.is_cancelled() {
-                tracing::error!(%error, "applying is given up; it is done at the next start");
-                return false;
+        let table = Arc::clone(&self.context.routes.borrow());
+        for poll in &polls {
+            let served = poll.served(&table);
+            self.progress.expect(served.flat_map(|(slice, records)| records.iter().map(move |r| (slice, r.offset))));
+        }
+        if let Err(error) = self.set_aside(&polls).await {
+            tracing::warn!(%error, "a record cannot be set aside; tried again");
+            self.follower.go_back(polls.first().map_or(self.end, |poll| poll.start));
+            return self.again(RETRY_AFTER).await;
+        }
+        self.end = polls.last().map_or(self.end, |poll| poll.end);
+        let step = self.write(self.batches(&polls, &table)).await;
+        if let Step::Done = step
+            && self.rebuilding.is_some_and(|until| self.end >= until)
+        {
+            self.end_rebuilding().await;
+        }
+        step
+    }
+
+    /// Writes batches, each slice's in order, until all are in the store but those of slices that have to wait.
+    async fn write(&mut self, batches: Vec<SliceBatch>) -> Step {
+        let rewind = self.follower.rewind;
+        let mut queue = std::mem::take(&mut self.held);
+        queue.extend(batches);
+        let mut waiting: HashSet<Slice> = HashSet::new();
+        loop {
+            let (call, mut rest) = first_of_each(queue, &waiting);
+            if call.is_empty() {
+                let held = rest.iter().filter_map(|batch| batch.records.first()).map(|record| record.offset).min();
+                self.held = rest;
+                self.progress.applied(held.unwrap_or(self.end), rewind);
+                return Step::Done;
             }
-            tracing::warn!(%error, "applying is tried again; the log keeps what waits");
-            sleep(RETRY_AFTER).await;
-        }
-        for (partition, end) in ends {
-            let applied = &mut self.partitions[partition as usize].0;
-            *applied = end.max(*applied);
-        }
-        drop(taken);
-        true
-    }
-
-    fn measure_lag(&self) {
-        let ends = self.log.ends();
-        let behind = |(end, (applied, _)): (&u64, &(u64, Outstanding))| end.saturating_sub(*applied);
-        let lag: u64 = ends.borrow().iter().zip(&self.partitions).map(behind).sum();
-        self.metrics.lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
-    }
-
-    fn expect_accounts(&mut self, polls: &[Poll]) {
-        for poll in polls {
-            let outstanding = &mut self.partitions[poll.partition as usize].1;
-            for (slice, records) in poll.served(&self.rooms) {
-                for record in records {
-                    outstanding.insert(slice, record.offset);
+            let outcomes = self.context.store.apply(Arc::clone(&call)).await;
+            let mut left = Vec::new();
+            let mut failed = None;
+            for (batch, outcome) in call.iter().zip(outcomes) {
+                match outcome {
+                    Ok(Applied::Whole) => self.written(batch),
+                    Ok(Applied::NotYet) => {
+                        waiting.insert((batch.room.clone(), batch.shard));
+                        left.push(batch.clone());
+                    }
+                    Ok(Applied::Behind) => return self.fall_back(batch),
+                    Ok(Applied::Lost) => return self.rebuild(batch).await,
+                    Ok(Applied::Fenced(epoch)) => return self.fenced(batch, epoch),
+                    Err(error) => {
+                        failed = Some(error);
+                        left.push(batch.clone());
+                    }
                 }
             }
-        }
-    }
-
-    fn batches(&self, poll: Poll) -> Vec<SliceBatch> {
-        let partition = poll.partition;
-        let batch = |((room, shard), records)| {
-            let history_length =
-                self.rooms.find(RoomId::as_str(&room)).map_or(UNSERVED_HISTORY_LENGTH, |room| room.history_length);
-            SliceBatch { room, shard, partition, history_length, records }
-        };
-        poll.slices.into_iter().map(batch).collect()
-    }
-
-    fn account(&mut self, done: &Accounted) {
-        if let Some((_, outstanding)) = self.partitions.get_mut(done.record.partition as usize) {
-            outstanding.remove_to(&(done.room.clone(), done.shard), done.record.offset);
-        }
-    }
-
-    /// What is taken down first is durable after the confirmation, so it may be committed.
-    async fn commit(&mut self) {
-        let done =
-            |(applied, outstanding): &(u64, Outstanding)| outstanding.first().map_or(*applied, |o| o.min(*applied));
-        let offsets: Vec<u64> = self.partitions.iter().map(done).collect();
-        if offsets == self.committed {
-            return;
-        }
-        if let Err(error) = self.store.confirm().await {
-            tracing::warn!(%error, "commit left for later");
-            return;
-        }
-        match self.log.commit((0..).zip(offsets.iter().copied()).collect()).await {
-            Ok(()) => self.committed = offsets,
-            Err(error) => tracing::warn!(%error, "commit left for later"),
-        }
-    }
-
-    async fn trim(&self) {
-        let before_ms = crate::clock::unix_ms() - i64::try_from(LOG_KEPT.as_millis()).unwrap_or(i64::MAX);
-        loop {
-            match self.log.trim(before_ms).await {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(error) => return tracing::warn!(%error, "old records stay for now"),
+            match failed {
+                None => self.context.health.ok(checks::STORE),
+                Some(error) => {
+                    self.failed(&error);
+                    if let Step::End(ended) = self.again(RETRY_AFTER).await {
+                        return Step::End(ended);
+                    }
+                }
             }
+            left.append(&mut rest);
+            queue = left;
         }
     }
+
+    fn written(&mut self, batch: &SliceBatch) {
+        let Some(last) = batch.records.last() else { return };
+        let position = match batch.closes {
+            // The next owner's beginning; nothing more is applied from here.
+            Some(_) => {
+                self.expected.remove(&(batch.room.clone(), batch.shard));
+                return;
+            }
+            None => Position { moved: batch.moved, partition: batch.partition, offset: last.offset, index: u32::MAX },
+        };
+        self.expected.insert((batch.room.clone(), batch.shard), position);
+    }
+
+    fn failed(&self, error: &StoreError) {
+        self.context.metrics.apply_failures.inc();
+        self.context.health.degraded(checks::STORE, format!("{error}; the log keeps what is to apply"));
+        tracing::warn!(partition = self.progress.partition, %error, "applying is tried again; the log keeps what waits");
+    }
+
+    fn fall_back(&mut self, batch: &SliceBatch) -> Step {
+        tracing::warn!(
+            partition = self.progress.partition, room = %batch.room, shard = batch.shard,
+            "the store has lost writes; they are applied again from the commit"
+        );
+        self.context.metrics.rewinds.inc();
+        self.forget();
+        self.progress.rewind();
+        Step::Again
+    }
+
+    fn fenced(&self, batch: &SliceBatch, epoch: u64) -> Step {
+        tracing::warn!(
+            partition = self.progress.partition,
+            own = batch.owner_epoch,
+            epoch,
+            "another consumer owns this partition now; nothing was written"
+        );
+        self.context.metrics.fenced.inc();
+        Step::End(Ended::Fenced)
+    }
+
+    /// The slice is not in the store any more: the whole partition is applied from its start, what the store has is
+    /// passed over.
+    async fn rebuild(&mut self, batch: &SliceBatch) -> Step {
+        let partition = self.progress.partition;
+        let state = match self.context.log.state(partition).await {
+            Ok(state) => state,
+            Err(error) => {
+                tracing::warn!(partition, %error, "filling the store again waits for the log");
+                self.forget();
+                self.follower.go_back(self.progress.committed());
+                return self.again(RETRY_AFTER).await;
+            }
+        };
+        tracing::error!(
+            partition, room = %batch.room, shard = batch.shard, start = state.start,
+            "the store has lost a slice; everything is applied again from the start of the log"
+        );
+        self.context.metrics.rebuilds.inc();
+        if state.start > 0 {
+            self.context.data_lost(partition, state.start);
+        }
+        self.rebuilding = Some(self.source.end());
+        self.forget();
+        self.follower.go_back(state.start);
+        Step::Again
+    }
+
+    async fn end_rebuilding(&mut self) {
+        while let Err(error) = self.context.store.rebuilt(self.progress.partition).await {
+            tracing::warn!(%error, "that the store is filled again is noted later");
+            if self.stop.is_cancelled() {
+                return;
+            }
+            sleep(RETRY_AFTER).await;
+        }
+        tracing::info!(partition = self.progress.partition, "the store is filled again");
+        self.rebuilding = None;
+    }
+
+    async fn set_aside(&self, polls: &[Arc<Poll>]) -> Result<(), LogError> {
+        for letter in polls.iter().flat_map(|poll| &poll.unreadable) {
+            let (partition, offset, reason) = (letter.partition, letter.offset, &letter.reason);
+            tracing::warn!(partition, offset, reason, "a record is set aside");
+            self.context.log.set_aside(letter.clone()).await?;
+            self.context.metrics.unreadable.inc();
+        }
+        Ok(())
+    }
+
+    /// One batch for each slice, and another where a move ends.
+    fn batches(&self, polls: &[Arc<Poll>], table: &Table) -> Vec<SliceBatch> {
+        let mut slices: BTreeMap<&Slice, Vec<&SliceRecord>> = BTreeMap::new();
+        for (slice, records) in polls.iter().flat_map(|poll| &poll.slices) {
+            slices.entry(slice).or_default().extend(records);
+        }
+        slices.into_iter().flat_map(|(slice, records)| self.batches_of(slice, &records, table)).collect()
+    }
+
+    fn batches_of(&self, slice: &Slice, records: &[&SliceRecord], table: &Table) -> Vec<SliceBatch> {
+        let (room, shard) = slice;
+        let served = table.rooms.find(room.as_str());
+        let owner_epoch = table.home(room, *shard).owner_epoch;
+        let mut expected = self.expected.get(slice).copied();
+        let runs = records.chunk_by(|a, b| a.record.moved == b.record.moved && closes(&a.record).is_none());
+        let batch = |run: &[&SliceRecord]| {
+            let last = run.last()?;
+            let moved = last.record.moved;
+            Some(SliceBatch {
+                room: room.clone(),
+                shard: *shard,
+                owner_epoch,
+                moved,
+                partition: self.progress.partition,
+                // A later move is compared with what the one before it left.
+                expected: expected.take().filter(|expected| expected.moved == moved),
+                rebuilding: self.rebuilding.is_some(),
+                history_length: served.map_or(UNSERVED_HISTORY_LENGTH, |room| room.history_length),
+                history_age_ms: served.map_or(i64::MAX, |room| room.history_age_ms),
+                records: run.iter().copied().cloned().collect(),
+                closes: closes(&last.record).map(|number| (number, table.home(room, *shard).partition)),
+            })
+        };
+        runs.filter_map(batch).collect()
+    }
+}
+
+/// The first batch of each slice that does not wait, and the rest in order.
+fn first_of_each(queue: Vec<SliceBatch>, waiting: &HashSet<Slice>) -> (Arc<[SliceBatch]>, Vec<SliceBatch>) {
+    let mut taken = waiting.clone();
+    let (call, rest): (Vec<_>, Vec<_>) =
+        queue.into_iter().partition(|batch| taken.insert((batch.room.clone(), batch.shard)));
+    (call.into(), rest)
 }
 
 fn records_of(poll: &Poll) -> usize {
     poll.slices.values().map(Vec::len).sum()
+}
+
+impl Context {
+    /// Says once and for all to see that records are gone which the store had not safely.
+    pub(super) fn data_lost(&self, partition: u32, records: u64) {
+        self.metrics.lost_records.inc_by(records);
+        let detail = format!(
+            "DataLost: partition {partition}: up to {records} records were deleted from the log before the store had them \
+             safely; history and ranking miss them. Restore the store from a copy, or accept the loss"
+        );
+        tracing::error!("{detail}");
+        self.health.degraded(checks::DATA, detail);
+    }
 }

@@ -1,54 +1,60 @@
-//! Which records of a partition the ranker has not accounted for, and so how far the commit may go.
+//! Which slices of a partition the rankers have not accounted for, and so how far the commit may go.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use crate::room::RoomId;
+use super::poll::Slice;
 
-type Slice = (RoomId, u32);
-
-/// The records of one partition that are handed on and not yet accounted for.
+/// What is expected of rankers; for each slice a few numbers, however long a ranker is away.
 #[derive(Default)]
 pub(super) struct Outstanding {
-    offsets: BTreeSet<u64>,
-    by_slice: HashMap<Slice, OfSlice>,
+    slices: HashMap<Slice, OfSlice>,
 }
 
 #[derive(Default)]
 struct OfSlice {
-    offsets: BTreeSet<u64>,
+    /// No record below this one is outstanding; `None` when none is at all.
+    first: Option<u64>,
+    last: u64,
     /// The ranker can be faster than the store: what it has accounted for is not waited for.
     accounted: Option<u64>,
 }
 
 impl Outstanding {
-    /// A record was handed to the ranker.
+    /// An account of this record is expected.
     pub(super) fn insert(&mut self, slice: &Slice, offset: u64) {
-        let of_slice = self.by_slice.entry(slice.clone()).or_default();
+        // Most slices are known: no clone for them.
+        if !self.slices.contains_key(slice) {
+            self.slices.insert(slice.clone(), OfSlice::default());
+        }
+        let Some(of_slice) = self.slices.get_mut(slice) else { return };
         if Some(offset) > of_slice.accounted {
-            of_slice.offsets.insert(offset);
-            self.offsets.insert(offset);
+            of_slice.first.get_or_insert(offset);
+            of_slice.last = offset.max(of_slice.last);
         }
     }
 
     /// The slice is accounted for up to and with `offset`.
     pub(super) fn remove_to(&mut self, slice: &Slice, offset: u64) {
-        let of_slice = self.by_slice.entry(slice.clone()).or_default();
+        let of_slice = self.slices.entry(slice.clone()).or_default();
         of_slice.accounted = of_slice.accounted.max(Some(offset));
-        let later = of_slice.offsets.split_off(&(offset + 1));
-        for done in std::mem::replace(&mut of_slice.offsets, later) {
-            self.offsets.remove(&done);
-        }
+        of_slice.first = of_slice.first.filter(|_| of_slice.last > offset).map(|first| first.max(offset + 1));
     }
 
-    /// The first record that is not accounted for.
+    /// No record below this one is outstanding; `None` when none is at all.
     pub(super) fn first(&self) -> Option<u64> {
-        self.offsets.first().copied()
+        self.slices.values().filter_map(|of_slice| of_slice.first).min()
+    }
+
+    /// Forgets slices that are settled, and with them only what saves a wait.
+    pub(super) fn forget_settled(&mut self, below: u64) {
+        self.slices.retain(|_, of_slice| of_slice.first.is_some() || of_slice.accounted >= Some(below));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::room::RoomId;
 
     #[test]
     fn the_first_outstanding_record_of_any_slice_holds_the_commit() {
@@ -71,6 +77,8 @@ mod tests {
         outstanding.insert(&slice, 5);
         assert_eq!(outstanding.first(), None);
         outstanding.insert(&slice, 6);
+        assert_eq!(outstanding.first(), Some(6));
+        outstanding.forget_settled(100);
         assert_eq!(outstanding.first(), Some(6));
     }
 }

@@ -15,34 +15,44 @@ use tokio::time::timeout;
 use super::*;
 use crate::{
     link::{self, Accounted, Candidates, FromConsumer},
-    log::NewRecord,
-    room::RoomId,
-    store::Direction,
+    log::{NewRecord, embedded::EmbeddedLog},
+    room::{RoomId, Rooms},
+    routes::Table,
+    store::{Direction, embedded::EmbeddedStore},
 };
 
 struct Running {
     log: Log,
     store: Store,
     ranker: FromConsumer,
+    rankers: mpsc::Sender<ToRanker>,
     stop: CancellationToken,
-    task: tokio::task::JoinHandle<Result<(), ConsumerError>>,
+    routes: watch::Sender<Arc<Table>>,
+    task: tokio::task::JoinHandle<()>,
 }
 
 async fn start(dir: &Path) -> Running {
     let mut registry = Registry::default();
-    let store = Store::open(dir, &mut registry).unwrap();
-    let log = Log::open(dir, &store.applied_ends(1).await.unwrap(), &mut registry).unwrap();
-    let (to_ranker, ranker) = link::candidates();
+    let store = EmbeddedStore::open(dir, &mut registry).unwrap();
+    let log = EmbeddedLog::open(dir, &store.applied_ends(1).await.unwrap(), &mut registry).unwrap();
+    let (log, store) = (Log::Embedded(log), Store::Embedded(store));
+    let name = Peer::from("c");
+    let (routes, table) = watch::channel(Arc::new(Table::of_one(&name, 1, Rooms::new(&[LiveRoom::demo()]))));
+    let (rankers, sessions) = mpsc::channel(4);
+    let (to_ranker, ranker) = link::candidates(Peer::clone(&name), Peer::clone(&name));
+    rankers.send(to_ranker).await.ok().unwrap();
     let deps = Deps {
+        name,
         log: log.clone(),
         store: store.clone(),
-        rooms: Rooms::new(&[LiveRoom::demo()], 1),
-        ranker: to_ranker,
+        routes: table,
+        rankers: sessions,
+        health: Health::default(),
         metrics: Metrics::register(&mut registry),
     };
     let stop = CancellationToken::new();
     let task = tokio::spawn(run(deps, stop.clone()));
-    Running { log, store, ranker, stop, task }
+    Running { log, store, ranker, rankers, stop, routes, task }
 }
 
 impl Running {
@@ -56,7 +66,7 @@ impl Running {
 
     async fn stop(self) {
         self.stop.cancel();
-        self.task.await.unwrap().unwrap();
+        self.task.await.unwrap();
     }
 
     async fn history(&self) -> Vec<String> {
@@ -75,8 +85,8 @@ fn record(entries: &[(u64, bool, &str)]) -> Vec<u8> {
         content: Bytes::copy_from_slice(text.as_bytes()),
         ..Entry::default()
     };
-    Record { room: "demo".into(), shard: 2, received_ms: 5, entries: entries.iter().map(entry).collect() }
-        .encode_to_vec()
+    let entries = entries.iter().map(entry).collect();
+    Record { room: "demo".into(), shard: 2, received_ms: 5, entries, ..Record::default() }.encode_to_vec()
 }
 
 fn texts(candidates: &Candidates) -> Vec<&str> {
@@ -152,4 +162,71 @@ async fn a_store_that_was_taken_away_is_filled_again_from_the_log() {
     running.candidates().await;
     running.stop().await;
     assert_eq!(start(dir.path()).await.history().await, ["a"]);
+}
+
+#[tokio::test]
+async fn a_new_session_begins_at_the_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = start(dir.path()).await;
+    running.append(record(&[(1, false, "a")])).await;
+    let Candidates { room, shard, record: first, .. } = running.candidates().await;
+    running.ranker.accounted.send(Accounted { room, shard, record: first }).await.unwrap();
+    while running.log.state(0).await.unwrap().committed == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    running.append(record(&[(2, false, "b")])).await;
+    assert_eq!(texts(&running.candidates().await), ["b"]);
+    // The ranker is gone, and back.
+    let (to_ranker, ranker) = link::candidates("c".into(), "c".into());
+    running.ranker = ranker;
+    running.append(record(&[(3, false, "c")])).await;
+    running.rankers.send(to_ranker).await.ok().unwrap();
+    assert_eq!(texts(&running.candidates().await), ["b"]);
+    assert_eq!(texts(&running.candidates().await), ["c"]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_ranker_that_takes_nothing_holds_up_neither_the_store_nor_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = start(dir.path()).await;
+    let mut table = (**running.routes.borrow()).clone();
+    table.rankers.insert("other".into(), String::new());
+    table.rooms = Rooms::new(&[LiveRoom::demo()]);
+    let stuck = Peer::clone(table.ranker_of(&RoomId::from("demo")).unwrap());
+    running.routes.send_replace(Arc::new(table));
+    let (to_ranker, from_consumer) = link::candidates("c".into(), stuck);
+    running.rankers.send(to_ranker).await.ok().unwrap();
+    let records = link::CANDIDATES_QUEUE as u64 + 2_000;
+    for first in (0..records).step_by(100) {
+        let new = |seq| NewRecord { partition: 0, payload: record(&[(seq, false, "x")]).into() };
+        running.log.append((first..first + 100).map(new).collect()).await.unwrap();
+    }
+    let room = RoomId::from("demo");
+    while running.store.books(&room).await.unwrap().1 < records {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(from_consumer);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_partition_that_goes_to_another_is_released_with_its_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = start(dir.path()).await;
+    running.append(record(&[(1, false, "a")])).await;
+    running.candidates().await;
+    let mut table = (**running.routes.borrow()).clone();
+    table.epoch = 2;
+    table.partitions[0] = crate::routes::Owner { consumer: Some("d".into()), epoch: 2 };
+    running.routes.send_replace(Arc::new(table));
+    // The relay ends with the partition, and the session's candidates with it.
+    while running.store.books(&RoomId::from("demo")).await.unwrap().1 < 1 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    running.append(record(&[(2, false, "b")])).await;
+    let next = timeout(Duration::from_millis(500), running.ranker.candidates.recv()).await;
+    assert!(next.is_err(), "nothing is read any more");
+    running.stop().await;
 }

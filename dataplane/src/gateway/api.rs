@@ -72,9 +72,9 @@ impl FromRequestParts<Arc<Served>> for Readable {
         let room = served.room(&id).ok_or_else(not_found)?;
         let query = Query::<Parameters>::try_from_uri(&parts.uri).ok();
         let in_query = query.as_ref().and_then(|query| query.token.as_deref());
-        authorize(served, room, bearer(&parts.headers).or(in_query))
+        authorize(served, &room, bearer(&parts.headers).or(in_query))
             .map_err(|error| Problem::new(StatusCode::UNAUTHORIZED, &error.to_string()))?;
-        Ok(Self(Arc::clone(room)))
+        Ok(Self(room))
     }
 }
 
@@ -86,9 +86,9 @@ impl From<StoreError> for Problem {
 }
 
 async fn rooms(State(served): Api) -> Json<Value> {
-    let mut ids: Vec<_> = served.rooms().map(|room| room.id().as_str()).collect();
+    let mut ids: Vec<_> = served.rooms().into_iter().map(|room| room.id().clone()).collect();
     ids.sort_unstable();
-    Json(json!({ "rooms": ids.into_iter().map(|id| json!({ "room": id })).collect::<Vec<_>>() }))
+    Json(json!({ "rooms": ids.into_iter().map(|id| json!({ "room": id.as_str() })).collect::<Vec<_>>() }))
 }
 
 async fn room(State(served): Api, Readable(room): Readable) -> Result<Json<Value>, Problem> {
@@ -98,8 +98,8 @@ async fn room(State(served): Api, Readable(room): Readable) -> Result<Json<Value
         "room": room.id().as_str(),
         "viewers": room.viewers(),
         "messagesPerSecond": room.messages_per_second.load(std::sync::atomic::Ordering::Relaxed),
-        "viewerBudget": room.room.budget_per_second,
-        "anonymousViewing": room.room.anonymous_viewing,
+        "viewerBudget": room.room().budget_per_second,
+        "anonymousViewing": room.room().anonymous_viewing,
         "books": {
             "logged": logged.to_string(),
             "shown": counts.shown.to_string(),
@@ -138,7 +138,7 @@ async fn ranking(
 ) -> Result<Json<Value>, Problem> {
     let Query(page) = query.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, &error.body_text()))?;
     check_limit(page.limit as usize)?;
-    let top = room.room.ranking_top;
+    let top = room.room().ranking_top;
     let limit = page.limit.min(top.saturating_sub(page.offset));
     let scores = served.store.ranking(room.id(), limit, page.offset).await?.scores;
     let total = served.store.ranked_users(room.id(), top).await?;

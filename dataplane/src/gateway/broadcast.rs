@@ -86,7 +86,9 @@ impl RoomHere {
         let mut viewers = channel.viewers.borrow_mut();
         viewer.slot.set(viewers.len());
         viewers.push(Rc::clone(viewer));
-        self.served.viewers.fetch_add(1, Ordering::Relaxed);
+        if self.served.viewers.fetch_add(1, Ordering::Relaxed) == 0 {
+            viewer.shard.served.want(self.served.id());
+        }
     }
 
     /// Takes a viewer off the list.

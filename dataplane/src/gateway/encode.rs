@@ -91,7 +91,8 @@ impl Content {
             batches.push(pb::Batch::default());
         }
         if let Some(last) = batches.last_mut() {
-            let merge = |&(Position { partition, offset, index }, total)| pb::Merge { partition, offset, index, total };
+            let merge =
+                |&(Position { partition, offset, index, .. }, total)| pb::Merge { partition, offset, index, total };
             last.merge = self.merges.iter().map(merge).collect();
             (last.merged, last.sampled_out, last.expired) = (merged, sampled_out, expired);
             last.cursor.clone_from(&self.cursor);

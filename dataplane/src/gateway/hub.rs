@@ -1,15 +1,15 @@
 //! The hub: follows the rankers, gathers ticks into flushes, encodes each once and hands it to every shard.
 
+mod followed;
+mod links;
+
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use barrage_proto::{
-    Cursor,
-    v2::{Encoder, pb},
-};
+use barrage_proto::v2::{Encoder, pb};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
@@ -17,13 +17,17 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    checks,
     encode::{Content, Flush},
     served::Served,
 };
 use crate::{
-    link::{BoardChange, Frame, RoomFrame},
+    link::{BoardChange, Following, Update},
     room::RoomId,
+    routes::Routes,
 };
+use followed::Followed;
+use links::{Event, Links};
 
 /// Viewers are written to this often when there is time for it.
 const FLUSH_MIN: Duration = Duration::from_millis(10);
@@ -33,45 +37,43 @@ const FLUSH_MAX: Duration = Duration::from_millis(50);
 const FLUSH_PER_BROADCAST: u32 = 2;
 /// How often room states and cursors are looked at.
 const STATE_EVERY: Duration = Duration::from_secs(1);
-/// Seconds that messages/s is averaged over.
-const RATE_WINDOW_S: usize = 3;
-/// Frames taken at once.
+/// Updates taken at once.
 const RECEIVE_MAX: usize = 1_024;
+/// A room without viewers is followed on for this long: they may come back.
+const UNFOLLOW_AFTER: Duration = Duration::from_secs(60);
 
 /// What shards are handed: the flushes of one beat.
 pub(super) type Flushes = Arc<[Arc<Flush>]>;
+
+/// What the hub hears.
+pub(super) struct Inputs {
+    /// Sessions with rankers, as they begin.
+    pub(super) rankers: mpsc::Receiver<Following>,
+    /// Rooms with a first viewer.
+    pub(super) wishes: mpsc::Receiver<RoomId>,
+    pub(super) routes: Routes,
+}
 
 pub(super) struct Hub {
     served: Arc<Served>,
     shards: Vec<mpsc::Sender<Flushes>>,
     encoder: Encoder,
+    links: Links,
     rooms: HashMap<RoomId, Followed>,
     /// Rooms with something to flush.
     pending: HashMap<RoomId, Content>,
 }
 
-/// A room as the hub follows it.
-#[derive(Default)]
-struct Followed {
-    epoch: u64,
-    number: u64,
-    watermark: Cursor,
-    cursor_due: bool,
-    /// Danmaku of the last seconds, the current one first.
-    rate: VecDeque<u32>,
-    state: (u32, u32),
-    /// Something was lost on the way: the next flush carries the leaderboard and the state whole.
-    resync: bool,
-}
-
 impl Hub {
     pub(super) fn new(served: Arc<Served>, shards: Vec<mpsc::Sender<Flushes>>) -> Self {
-        Self { served, shards, encoder: Encoder::new(), rooms: HashMap::new(), pending: HashMap::new() }
+        let links = Links::default();
+        Self { served, shards, encoder: Encoder::new(), links, rooms: HashMap::new(), pending: HashMap::new() }
     }
 
-    /// Runs until the ranker has gone or `shutdown`; dropping the mailboxes lets the shards know.
-    pub(super) async fn run(mut self, mut frames: mpsc::Receiver<Frame>, shutdown: CancellationToken) {
-        let mut received = Vec::with_capacity(RECEIVE_MAX);
+    /// Runs until `shutdown`; dropping the mailboxes lets the shards know.
+    pub(super) async fn run(mut self, inputs: Inputs, shutdown: CancellationToken) {
+        let Inputs { mut rankers, mut wishes, mut routes } = inputs;
+        let mut events = Vec::with_capacity(RECEIVE_MAX);
         let mut states = interval(STATE_EVERY);
         states.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut next_flush = Instant::now();
@@ -82,57 +84,75 @@ impl Hub {
                     self.flush();
                     next_flush = Instant::now() + self.flush_interval();
                 }
-                count = frames.recv_many(&mut received, RECEIVE_MAX) => {
-                    if count == 0 {
-                        break;
-                    }
-                    for (room, frame) in received.drain(..) {
-                        self.follow(room, &frame);
-                    }
+                _ = self.links.events.recv_many(&mut events, RECEIVE_MAX) => {
+                    events.drain(..).for_each(|event| self.hear(event));
                 }
-                _ = states.tick() => self.update_states(),
+                Some(room) = wishes.recv() => self.want(room),
+                Some(session) = rankers.recv() => {
+                    self.links.begin(session);
+                    self.follow_all();
+                }
+                Ok(()) = routes.changed() => {
+                    routes.mark_unchanged();
+                    self.served.follow_routes();
+                    self.follow_all();
+                }
+                _ = states.tick() => self.look(),
                 () = shutdown.cancelled() => break,
             }
         }
         self.flush();
     }
 
-    fn follow(&mut self, room: RoomId, frame: &RoomFrame) {
+    fn hear(&mut self, event: Event) {
+        match event {
+            Event::Update(Update::Frame(room, emitted)) => {
+                let Some(followed) = self.rooms.get_mut(&room) else { return };
+                let served = self.served.room(room.as_str());
+                let content = self.pending.entry(room).or_default();
+                followed.take_frame(&emitted.frame, served.as_deref(), content, &self.served.metrics);
+            }
+            Event::Update(Update::Snapshot(room, snapshot)) => {
+                let Some(followed) = self.rooms.get_mut(&room) else { return };
+                followed.take_snapshot(snapshot, self.served.room(room.as_str()).as_deref(), &self.served.metrics);
+            }
+            Event::Ended(session) => {
+                self.links.end(session);
+                self.follow_all();
+            }
+        }
+    }
+
+    /// A room has viewers: follows its ranker.
+    fn want(&mut self, room: RoomId) {
         let followed = self.rooms.entry(room.clone()).or_default();
-        if (frame.epoch, frame.number) <= (followed.epoch, followed.number) {
-            self.served.metrics.stale_frames.inc();
-            return;
+        followed.wanted = Instant::now();
+        self.links.follow(&room, followed, &self.served.routes.borrow());
+    }
+
+    /// Follows every room where it is ranked now.
+    fn follow_all(&mut self) {
+        let table = Arc::clone(&self.served.routes.borrow());
+        for (room, followed) in &mut self.rooms {
+            self.links.follow(room, followed, &table);
         }
-        if frame.epoch == followed.epoch && frame.number > followed.number + 1 {
-            self.served.metrics.missed_frames.inc_by(frame.number - followed.number - 1);
-            followed.resync = true;
+        let missing = self.links.missing(&table);
+        if missing.is_empty() {
+            self.served.health.ok(checks::RANKERS);
+        } else {
+            let detail = format!("no link to {missing}: viewers of their rooms wait, what they send is kept");
+            self.served.health.degraded(checks::RANKERS, detail);
         }
-        (followed.epoch, followed.number) = (frame.epoch, frame.number);
-        followed.watermark.merge(&frame.watermark);
-        followed.cursor_due |= !frame.watermark.is_empty();
-        let left_out = frame.left_out;
-        let count = u32::try_from(frame.danmaku.len()).unwrap_or(u32::MAX);
-        let count = count + left_out.merged + left_out.sampled_out + left_out.expired;
-        followed.rate.resize(RATE_WINDOW_S.max(followed.rate.len()), 0);
-        followed.rate[0] += count;
-        if let (Some(served), Some(change)) = (self.served.room(room.as_str()), &frame.board) {
-            served.change_board(change);
-        }
-        let content = self.pending.entry(room).or_default();
-        content.watermark.merge(&frame.watermark);
-        content.danmaku.extend_from_slice(&frame.danmaku);
-        content.merges.extend_from_slice(&frame.merges);
-        content.left_out.merged += left_out.merged;
-        content.left_out.sampled_out += left_out.sampled_out;
-        content.left_out.expired += left_out.expired;
-        content.board.extend(frame.board.clone());
     }
 
     fn flush(&mut self) {
         let mut pending = std::mem::take(&mut self.pending);
         for (room, content) in &mut pending {
-            let resync = self.rooms.get_mut(room).is_some_and(|followed| std::mem::take(&mut followed.resync));
-            if resync && let Some(served) = self.served.room(room.as_str()) {
+            let Some(followed) = self.rooms.get_mut(room) else { continue };
+            self.links.seen(room, followed);
+            if std::mem::take(&mut followed.resync)
+                && let Some(served) = self.served.room(room.as_str())
+            {
                 let scores = served.board().unwrap_or_default();
                 content.board = vec![BoardChange { reset: true, scores, removed: Vec::new() }];
                 content.state = Some(served.state());
@@ -162,38 +182,51 @@ impl Hub {
         (busiest * FLUSH_PER_BROADCAST).clamp(FLUSH_MIN, FLUSH_MAX)
     }
 
-    /// Once a second: who watches, how much is said, where to resume.
-    fn update_states(&mut self) {
+    /// Once a second: who watches, how much is said, where to resume, and how this gateway is.
+    fn look(&mut self) {
         for served in self.served.rooms() {
-            let id = served.id();
-            let viewers = served.viewers();
-            if viewers == 0 && !self.rooms.contains_key(id) {
-                continue;
+            if served.viewers() > 0 {
+                self.want(served.id().clone());
             }
-            let followed = self.rooms.entry(id.clone()).or_default();
+            served.forget_limits();
+            let Some(followed) = self.rooms.get_mut(served.id()) else { continue };
             let messages_per_second = followed.messages_per_second();
             served.messages_per_second.store(messages_per_second, Ordering::Relaxed);
+            let viewers = served.viewers();
             let state = (viewers, messages_per_second);
             let changed = std::mem::replace(&mut followed.state, state) != state;
             let cursor_due = std::mem::take(&mut followed.cursor_due);
             if viewers > 0 && (changed || cursor_due) {
-                let content = self.pending.entry(id.clone()).or_default();
+                let content = self.pending.entry(served.id().clone()).or_default();
                 content.state = changed.then_some(pb::RoomState { viewers, messages_per_second });
                 if cursor_due {
                     content.cursor = followed.watermark.encode();
                 }
             }
-            served.forget_limits();
         }
+        let (links, served) = (&self.links, &self.served);
+        self.rooms.retain(|room, followed| {
+            let wanted = followed.wanted.elapsed() < UNFOLLOW_AFTER;
+            if !wanted {
+                links.unfollow(room, followed);
+                if let Some(served) = served.room(room.as_str()) {
+                    served.forget_board();
+                }
+            }
+            wanted
+        });
+        self.check();
     }
-}
 
-impl Followed {
-    /// The mean of the last seconds, rounded up so that a lone danmaku shows; begins the next second.
-    fn messages_per_second(&mut self) -> u32 {
-        let sum: u32 = self.rate.iter().sum();
-        self.rate.push_front(0);
-        self.rate.truncate(RATE_WINDOW_S);
-        sum.div_ceil(u32::try_from(RATE_WINDOW_S).unwrap_or(1))
+    fn check(&self) {
+        let Served { health, log, store, .. } = &*self.served;
+        match log.trouble() {
+            None => health.ok(checks::LOG),
+            Some(trouble) => health.degraded(checks::LOG, format!("{trouble}; senders are told to try again")),
+        }
+        match store.trouble() {
+            None => health.ok(checks::STORE),
+            Some(trouble) => health.degraded(checks::STORE, format!("{trouble}; viewers join without history")),
+        }
     }
 }

@@ -190,7 +190,7 @@ fn send_to_log(viewer: &Rc<Viewer>, wish: Wish) {
     let received_ms = outbox.received_ms(unix_ms());
     let retry = retry_age_ms > 0;
     if !retry {
-        let position = Position { partition: 0, offset: 0, index: 0 };
+        let position = Position { moved: 0, partition: 0, offset: 0, index: 0 };
         let content = content.clone();
         let danmaku = Danmaku { position, user, session, seq, role, sent_ms, received_ms, content };
         viewer.room.echoes.borrow_mut().accepted(Rc::downgrade(viewer), slice, danmaku);

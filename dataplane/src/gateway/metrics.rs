@@ -28,6 +28,8 @@ pub(super) enum Disconnect {
     Flood,
     /// The gateway stops.
     Shutdown,
+    /// The room was deleted.
+    RoomClosed,
 }
 
 /// Why something a client sent was not accepted.

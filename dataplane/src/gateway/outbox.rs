@@ -19,8 +19,8 @@ pub(super) struct Sent {
 }
 
 /// A record in the making, with the senders of its entries in the same order.
-#[derive(Default)]
 pub(super) struct Draft {
+    pub(super) room: RoomId,
     pub(super) record: Record,
     pub(super) sent: Vec<Sent>,
 }
@@ -51,10 +51,12 @@ impl Outbox {
     pub(super) fn push(&mut self, shard: u32, mut entry: Entry, sent: Sent, received_ms: i64) {
         self.bytes += entry.content.len() + ENTRY_OVERHEAD_BYTES;
         let room = sent.viewer.room.served.id();
-        let draft = self.drafts.entry((room.clone(), shard)).or_default();
-        if draft.sent.is_empty() {
-            draft.record = Record { room: room.to_string(), shard, received_ms, entries: Vec::new() };
-        }
+        let new = || Draft {
+            room: room.clone(),
+            record: Record { room: room.to_string(), shard, received_ms, ..Record::default() },
+            sent: Vec::new(),
+        };
+        let draft = self.drafts.entry((room.clone(), shard)).or_insert_with(new);
         entry.received_delta_ms = u32::try_from(received_ms - draft.record.received_ms).unwrap_or_default();
         draft.record.entries.push(entry);
         draft.sent.push(sent);

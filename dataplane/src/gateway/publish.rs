@@ -3,7 +3,7 @@
 //! One append is under way at a time: what comes meanwhile gathers into the next, so records grow with the load, and
 //! when an append fails everything behind it is refused, too, which keeps each sender's order.
 
-use std::{collections::HashMap, rc::Rc};
+use std::{collections::HashMap, rc::Rc, sync::Arc};
 
 use barrage_proto::{Position, v2::pb};
 use prost::Message;
@@ -16,7 +16,10 @@ use super::{
     outbox::{Draft, Sent},
     shard::Shard,
 };
-use crate::log::NewRecord;
+use crate::{
+    log::NewRecord,
+    routes::{Home, Table},
+};
 
 /// When to try again after the log refused, ms.
 const RETRY_AFTER_MS: u32 = 1_000;
@@ -34,17 +37,18 @@ pub(super) async fn publish(shard: &Shard) {
     // The append under way ends before the next begins, whoever asks for it.
     let _turn = shard.publishing.lock().await;
     loop {
-        let drafts = shard.outbox.borrow_mut().take();
+        let mut drafts = shard.outbox.borrow_mut().take();
         if drafts.is_empty() {
             return;
         }
-        let records = drafts.iter().map(record).collect();
+        let table = Arc::clone(&shard.served.routes.borrow());
+        let records = drafts.iter_mut().map(|draft| record(draft, &table)).collect();
         let appended = shard.served.log.append(records).await;
         shard.outbox.borrow_mut().settle();
         match appended {
             Ok(offsets) => {
                 for (draft, offset) in drafts.into_iter().zip(offsets) {
-                    acknowledge(shard, &draft, offset);
+                    acknowledge(shard, &draft, &table, offset);
                 }
             }
             Err(error) => {
@@ -57,20 +61,21 @@ pub(super) async fn publish(shard: &Shard) {
     }
 }
 
-fn record(draft: &Draft) -> NewRecord {
-    // A draft has at least one sender, and all are of its room.
-    let partition = draft.sent.first().map_or(0, |sent| sent.viewer.room.served.room.partition);
-    NewRecord { partition, payload: draft.record.encode_to_vec().into() }
+fn record(draft: &mut Draft, table: &Table) -> NewRecord {
+    let home = table.home(&draft.room, draft.record.shard);
+    draft.record.moved = home.moved;
+    NewRecord { partition: home.partition, payload: draft.record.encode_to_vec().into() }
 }
 
-fn acknowledge(shard: &Shard, draft: &Draft, offset: u64) {
+fn acknowledge(shard: &Shard, draft: &Draft, table: &Table, offset: u64) {
+    let Home { partition, moved, .. } = table.home(&draft.room, draft.record.shard);
     shard.served.metrics.acknowledged.inc_by(draft.sent.len() as u64);
     let mut acks: HashMap<*const Viewer, (&Viewer, pb::Ack)> = HashMap::new();
     for ((sent, entry), index) in draft.sent.iter().zip(&draft.record.entries).zip(0_u32..) {
         let room = &sent.viewer.room;
-        let position = Position { partition: room.served.room.partition, offset, index };
+        let position = Position { moved, partition, offset, index };
         if sent.viewer.version == Version::V2 {
-            let new = || (&*sent.viewer, pb::Ack { partition: position.partition, offset, ..pb::Ack::default() });
+            let new = || (&*sent.viewer, pb::Ack { partition, offset, ..pb::Ack::default() });
             let (_, ack) = acks.entry(Rc::as_ptr(&sent.viewer)).or_insert_with(new);
             ack.seq.push(sent.seq);
             ack.index.push(index);

@@ -5,19 +5,23 @@ use std::{
     num::NonZeroU32,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use barrage_proto::v2::pb;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
+use tokio::sync::mpsc;
 
 use super::{Config, Metrics, admission::Admission};
 use crate::{
+    health::Health,
     link::BoardChange,
     log::Log,
-    room::{Room, RoomId, Rooms},
+    room::{Room, RoomId},
+    routes::Routes,
     store::{Scored, Store},
     token::Keys,
 };
@@ -30,7 +34,11 @@ pub(super) struct Served {
     pub(super) keys: Arc<Keys>,
     pub(super) metrics: Metrics,
     pub(super) admission: Admission,
-    rooms: HashMap<RoomId, Arc<ServedRoom>>,
+    pub(super) routes: Routes,
+    pub(super) health: Health,
+    rooms: ArcSwap<HashMap<RoomId, Arc<ServedRoom>>>,
+    /// Rooms that have their first viewer at a shard.
+    wanted: mpsc::Sender<RoomId>,
     /// Longest recent broadcast of any shard, µs: what the flush interval follows.
     pub(super) broadcast_us: AtomicU64,
 }
@@ -40,59 +48,118 @@ impl Served {
         config: Config,
         log: Log,
         store: Store,
-        rooms: &Rooms,
+        routes: Routes,
         keys: Arc<Keys>,
+        health: Health,
         metrics: Metrics,
+        wanted: mpsc::Sender<RoomId>,
     ) -> Self {
-        let rooms = rooms.all().into_iter().map(|room| (room.id.clone(), Arc::new(ServedRoom::new(room))));
-        Self {
+        let served = Self {
             admission: Admission::new(config.connections_max, config.connections_per_address_max),
-            rooms: rooms.collect(),
             config,
             log,
             store,
             keys,
             metrics,
+            routes,
+            health,
+            rooms: ArcSwap::default(),
+            wanted,
             broadcast_us: AtomicU64::new(0),
+        };
+        served.follow_routes();
+        served
+    }
+
+    pub(super) fn room(&self, id: &str) -> Option<Arc<ServedRoom>> {
+        self.rooms.load().get(id).cloned()
+    }
+
+    pub(super) fn rooms(&self) -> Vec<Arc<ServedRoom>> {
+        self.rooms.load().values().cloned().collect()
+    }
+
+    /// Takes in the rooms of the newest table: their settings change under their viewers, and who watches a room that
+    /// is gone is sent away.
+    pub(super) fn follow_routes(&self) {
+        let table = Arc::clone(&self.routes.borrow());
+        let old = self.rooms.load();
+        let rooms = table.rooms.all().into_iter().map(|room| {
+            let served = match old.get(&room.id) {
+                Some(served) => {
+                    served.change(room);
+                    Arc::clone(served)
+                }
+                None => Arc::new(ServedRoom::new(room)),
+            };
+            (room.id.clone(), served)
+        });
+        let rooms: HashMap<_, _> = rooms.collect();
+        for (_, gone) in old.iter().filter(|(id, _)| !rooms.contains_key(*id)) {
+            gone.closed.store(true, Ordering::Relaxed);
         }
+        self.rooms.store(Arc::new(rooms));
     }
 
-    pub(super) fn room(&self, id: &str) -> Option<&Arc<ServedRoom>> {
-        self.rooms.get(id)
-    }
-
-    pub(super) fn rooms(&self) -> impl Iterator<Item = &Arc<ServedRoom>> {
-        self.rooms.values()
+    /// A room has its first viewer at a shard: its ranker is to be followed.
+    pub(super) fn want(&self, room: &RoomId) {
+        // Full: the hub looks for itself once a second.
+        let _ = self.wanted.try_send(room.clone());
     }
 }
 
 /// A room at this gateway.
 pub(super) struct ServedRoom {
-    pub(super) room: Arc<Room>,
+    id: RoomId,
+    settings: ArcSwap<Settings>,
+    /// The table has it no more.
+    pub(super) closed: AtomicBool,
     /// Viewers at all shards.
     pub(super) viewers: AtomicU32,
     /// Danmaku/s sent to the room.
     pub(super) messages_per_second: AtomicU32,
-    limiter: DefaultKeyedRateLimiter<u64>,
     board: Mutex<Option<HashMap<u64, u64>>>,
 }
 
-impl ServedRoom {
+struct Settings {
+    room: Arc<Room>,
+    limiter: DefaultKeyedRateLimiter<u64>,
+}
+
+impl Settings {
     fn new(room: &Arc<Room>) -> Self {
         let positive = |value: u32| NonZeroU32::new(value).unwrap_or(NonZeroU32::MIN);
         // GCRA: a user may send `burst` at once and then one each 1/rate.
         let quota = Quota::per_second(positive(room.rate_per_second)).allow_burst(positive(room.burst));
+        Self { room: Arc::clone(room), limiter: RateLimiter::keyed(quota) }
+    }
+}
+
+impl ServedRoom {
+    fn new(room: &Arc<Room>) -> Self {
         Self {
-            room: Arc::clone(room),
+            id: room.id.clone(),
+            settings: ArcSwap::from_pointee(Settings::new(room)),
+            closed: AtomicBool::new(false),
             viewers: AtomicU32::new(0),
             messages_per_second: AtomicU32::new(0),
-            limiter: RateLimiter::keyed(quota),
             board: Mutex::new(None),
         }
     }
 
-    pub(super) fn id(&self) -> &RoomId {
-        &self.room.id
+    pub(super) const fn id(&self) -> &RoomId {
+        &self.id
+    }
+
+    /// Its settings now.
+    pub(super) fn room(&self) -> Arc<Room> {
+        Arc::clone(&self.settings.load().room)
+    }
+
+    fn change(&self, room: &Arc<Room>) {
+        if self.settings.load().room != *room {
+            self.settings.store(Arc::new(Settings::new(room)));
+        }
     }
 
     pub(super) fn viewers(&self) -> u32 {
@@ -109,13 +176,15 @@ impl ServedRoom {
     /// # Errors
     /// How long to wait for the next.
     pub(super) fn take_send(&self, user: u64) -> Result<(), Duration> {
-        self.limiter.check_key(&user).map_err(|not_until| not_until.wait_time_from(self.limiter.clock().now()))
+        let limiter = &self.settings.load().limiter;
+        limiter.check_key(&user).map_err(|not_until| not_until.wait_time_from(limiter.clock().now()))
     }
 
     /// Forgets users whose limit is untouched again.
     pub(super) fn forget_limits(&self) {
-        self.limiter.retain_recent();
-        self.limiter.shrink_to_fit();
+        let limiter = &self.settings.load().limiter;
+        limiter.retain_recent();
+        limiter.shrink_to_fit();
     }
 
     /// Follows the ranker's leaderboard.
@@ -129,6 +198,11 @@ impl ServedRoom {
             board.remove(user);
         }
         board.extend(change.scores.iter().map(|scored| (scored.user, scored.score)));
+    }
+
+    /// Nobody follows the ranker any more.
+    pub(super) fn forget_board(&self) {
+        *self.board.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The leaderboard as viewers hold it, best first; `None` before the ranker said anything.

@@ -102,7 +102,8 @@ impl Shard {
     /// A room here, made when the first viewer comes.
     pub(super) fn room(&self, served: &Arc<ServedRoom>) -> Rc<RoomHere> {
         let id = served.id().as_str();
-        if let Some(room) = self.rooms.borrow().get(id) {
+        // One that was deleted and made again is another.
+        if let Some(room) = self.rooms.borrow().get(id).filter(|room| Arc::ptr_eq(&room.served, served)) {
             return Rc::clone(room);
         }
         let room = Rc::new(RoomHere::new(Arc::clone(served), self.served.metrics.clone()));
@@ -158,7 +159,7 @@ impl Shard {
             let began = Instant::now();
             for flush in flushes.iter() {
                 let Some(served) = self.served.room(flush.room.as_str()) else { continue };
-                self.room(served).broadcast(flush, began);
+                self.room(&served).broadcast(flush, began);
             }
             let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
             let busiest = self.served.broadcast_us.load(Ordering::Relaxed);
@@ -178,6 +179,9 @@ impl Shard {
             let now = Instant::now();
             self.for_each_room(|room| {
                 room.for_each(|viewer| viewer.check(now_s));
+                if room.served.closed.load(Ordering::Relaxed) {
+                    room.for_each(|viewer| viewer.socket.end(Disconnect::RoomClosed));
+                }
                 room.tidy(now);
             });
         }

@@ -115,7 +115,7 @@ fn upgrade(
         .map_err(|error| malformed(&format!("query: {}", error.body_text())))?;
     let offered = offered(request.headers());
     let (version, subprotocol) = choose(&offered)?;
-    let identity = identify(served, room, request.headers(), &parameters, &offered)?;
+    let identity = identify(served, &room, request.headers(), &parameters, &offered)?;
     let wanted = wanted(&parameters).map_err(|why| malformed(&why))?;
     let mut response =
         create_response_with_body(&request, Body::empty).map_err(|error| malformed(&error.to_string()))?;
@@ -126,7 +126,7 @@ fn upgrade(
     if let Some(subprotocol) = subprotocol {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
     }
-    let (shard, room) = (Rc::clone(shard), shard.room(room));
+    let (shard, room) = (Rc::clone(shard), shard.room(&room));
     // Version 1 counts its danmaku anew on each connection: its sessions must never meet.
     let session = parameters.session.filter(|_| version == Version::V2).unwrap_or_else(rand::random);
     spawn_local(async move {
@@ -205,7 +205,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
 pub(super) fn authorize(served: &Served, room: &ServedRoom, token: Option<&str>) -> Result<Identity, TokenError> {
     match token {
         Some(token) => token::verify(&served.keys, token, room.id().as_str()),
-        None if room.room.anonymous_viewing => Ok(Identity::ANONYMOUS),
+        None if room.room().anonymous_viewing => Ok(Identity::ANONYMOUS),
         None => Err(TokenError::Missing),
     }
 }

@@ -300,6 +300,8 @@ impl<H: Handler> Connection<H> {
             Disconnect::Idle | Disconnect::Shutdown => self.close(CloseCode::Away),
             Disconnect::Slow => self.close(CloseCode::Again),
             Disconnect::Flood => self.close(CloseCode::Policy),
+            // Coming back makes no sense: the upgrade is answered by 404 then.
+            Disconnect::RoomClosed => self.close(CloseCode::Normal),
             Disconnect::ProtocolError | Disconnect::MessageTooLarge | Disconnect::ClosedByPeer | Disconnect::Lost => {}
         }
     }

@@ -73,13 +73,6 @@ impl Board {
         (change.reset || !change.scores.is_empty() || !change.removed.is_empty()).then_some(change)
     }
 
-    /// What viewers were told did not reach them: the next change tells them all.
-    pub(super) fn forget_told(&mut self) {
-        self.told.clear();
-        self.told_any = false;
-        self.dirty = true;
-    }
-
     /// Forgets what the store can say again.
     pub(super) fn forget(&mut self) {
         *self = Self::default();

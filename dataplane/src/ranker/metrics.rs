@@ -34,7 +34,8 @@ type Labels = [(&'static str, Fate); 1];
 pub struct Metrics {
     danmaku: Family<Labels, Counter>,
     frames: Counter,
-    pub(super) dropped_frames: Counter,
+    pub(super) stale: Counter,
+    pub(super) fenced: Counter,
     awake: Gauge,
     tick_seconds: Histogram,
 }
@@ -46,18 +47,16 @@ impl Metrics {
         let metrics = Self {
             danmaku: Family::default(),
             frames: Counter::default(),
-            dropped_frames: Counter::default(),
+            stale: Counter::default(),
+            fenced: Counter::default(),
             awake: Gauge::default(),
             // 10 µs to 160 ms.
             tick_seconds: Histogram::new(exponential_buckets(0.000_01, 2.0, 15)),
         };
         registry.register("danmaku", "Danmaku by what became of them", metrics.danmaku.clone());
         registry.register("frames", "Frames emitted", metrics.frames.clone());
-        registry.register(
-            "dropped_frames",
-            "Frames that a gateway did not take in time",
-            metrics.dropped_frames.clone(),
-        );
+        registry.register("stale_danmaku", "Danmaku from former owners of a partition", metrics.stale.clone());
+        registry.register("fenced_rooms", "Rooms that another ranker took over", metrics.fenced.clone());
         registry.register("awake_rooms", "Rooms with something to do", metrics.awake.clone());
         registry.register_with_unit(
             "tick",

@@ -1,6 +1,6 @@
 //! One room at its ranker: a pure state machine of candidates in, frames out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use barrage_proto::{Cursor, Position};
 
@@ -25,6 +25,10 @@ const REFRESH_MS: i64 = 1_000;
 const REFRESH_WHOLE_MS: i64 = 10_000;
 /// A room with nothing to say for this long sleeps.
 const ASLEEP_AFTER_MS: i64 = 3_000;
+/// A frame that is older than this is settled, whatever gateways say.
+const SETTLED_AFTER_MS: i64 = 1_000;
+/// How long the danmaku of a slice that has moved wait for the last ones from where it came.
+const HELD_MS_MAX: i64 = 5_000;
 
 /// What became of offered candidates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,6 +41,14 @@ pub(super) struct Offered {
     pub(super) expired: u64,
 }
 
+impl std::ops::AddAssign for Offered {
+    fn add_assign(&mut self, other: Self) {
+        self.taken += other.taken;
+        self.seen += other.seen;
+        self.expired += other.expired;
+    }
+}
+
 /// A room's state.
 pub(super) struct RankedRoom {
     /// Kept by the ranker: whether the room is on its list of armed rooms.
@@ -45,9 +57,15 @@ pub(super) struct RankedRoom {
     number: u64,
     counts: Counts,
     watermark: Cursor,
-    /// The watermark's slices that moved since the last frame, and since the books were last saved.
+    /// The watermark's slices that moved since the last frame.
     moved: Cursor,
-    unsaved: Cursor,
+    /// The books as of each frame that some gateway may lack, oldest first, and as of the last that all have.
+    unsettled: VecDeque<Unsettled>,
+    settled: Books,
+    /// The last record of each slice and partition that its consumer waits to hear of.
+    owed: BTreeMap<(u32, u32), Position>,
+    /// Candidates of slices that have moved ahead of the end of the move, since when.
+    held: BTreeMap<u32, (i64, Vec<Candidates>)>,
     /// Receipt times within a slice never fall, whatever the gateways' clocks say.
     received_ms: BTreeMap<u32, i64>,
     pending: Vec<(u32, Danmaku)>,
@@ -59,20 +77,33 @@ pub(super) struct RankedRoom {
     refresh_due_ms: i64,
     refreshing: bool,
     saving: bool,
+    /// The last save failed.
+    unsaved: bool,
     last_candidate_ms: i64,
 }
 
+/// The books as of a frame.
+struct Unsettled {
+    number: u64,
+    at_ms: i64,
+    counts: Counts,
+    watermark: Cursor,
+}
+
 impl RankedRoom {
-    /// Takes a room over from its books, in the next epoch.
+    /// Takes a room over with its books, in their epoch.
     pub(super) fn new(books: Books, budget_per_second: u32, now_ms: i64) -> Self {
         Self {
             awake: false,
-            epoch: books.epoch + 1,
+            epoch: books.epoch,
             number: 0,
             counts: books.counts,
-            watermark: books.watermark,
+            watermark: books.watermark.clone(),
             moved: Cursor::default(),
-            unsaved: Cursor::default(),
+            unsettled: VecDeque::new(),
+            settled: books,
+            owed: BTreeMap::new(),
+            held: BTreeMap::new(),
             received_ms: BTreeMap::new(),
             pending: Vec::new(),
             left_out: LeftOut::default(),
@@ -83,23 +114,68 @@ impl RankedRoom {
             refresh_due_ms: now_ms,
             refreshing: false,
             saving: false,
+            unsaved: false,
             last_candidate_ms: now_ms,
         }
+    }
+
+    /// Its epoch.
+    pub(super) const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The last record of each slice that was taken.
+    pub(super) const fn watermark(&self) -> &Cursor {
+        &self.watermark
+    }
+
+    /// Goes above an epoch that gateways have seen already; whether that changed it.
+    pub(super) const fn raise_epoch(&mut self, wanted: u64) -> bool {
+        let raised = wanted > self.epoch;
+        if raised {
+            (self.epoch, self.number) = (wanted, 0);
+        }
+        raised
+    }
+
+    /// Danmaku/s that a viewer is shown.
+    pub(super) fn set_budget(&mut self, per_second: u32) {
+        self.allowance.set(per_second);
     }
 
     /// Takes one record's danmaku.
     pub(super) fn offer(&mut self, candidates: Candidates, now_ms: i64) -> Offered {
         self.last_candidate_ms = now_ms;
+        let shard = candidates.shard;
+        let ahead = self.watermark.position(shard).map_or(0, |known| known.moved) < candidates.record.moved;
+        if ahead {
+            let (_, held) = self.held.entry(shard).or_insert((now_ms, Vec::new()));
+            held.push(candidates);
+            return Offered::default();
+        }
+        let closed = candidates.closed.then_some(candidates.record.moved + 1);
+        let mut offered = self.take(candidates, now_ms);
+        if let Some(moved) = closed {
+            // What comes next comes from elsewhere: this is before all of it.
+            self.advance(shard, Position { moved, partition: 0, offset: 0, index: 0 });
+            for candidates in self.held.remove(&shard).map(|(_, held)| held).unwrap_or_default() {
+                offered += self.offer(candidates, now_ms);
+            }
+        }
+        offered
+    }
+
+    fn take(&mut self, candidates: Candidates, now_ms: i64) -> Offered {
         let Candidates { shard, record, danmaku, .. } = candidates;
         let whole = Position { index: u32::MAX, ..record };
-        self.unsaved.advance(shard, whole);
+        let owed = self.owed.entry((shard, record.partition)).or_insert(whole);
+        *owed = whole.max(*owed);
         let mut offered = Offered::default();
         if self.watermark.covers(shard, whole) {
             offered.seen = danmaku.len() as u64;
             return offered;
         }
-        self.watermark.advance(shard, whole);
-        self.moved.advance(shard, whole);
+        self.advance(shard, whole);
         for mut danmaku in danmaku {
             self.board.add(shard, danmaku.position, danmaku.user);
             if now_ms - danmaku.received_ms > EXPIRED_MS {
@@ -116,8 +192,29 @@ impl RankedRoom {
         offered
     }
 
+    fn advance(&mut self, shard: u32, to: Position) {
+        self.watermark.advance(shard, to);
+        self.moved.advance(shard, to);
+    }
+
+    /// Slices whose last move was never closed, as far as this ranker can know, go on without.
+    fn give_up_held(&mut self, now_ms: i64) {
+        let overdue = self.held.extract_if(.., |_, (since_ms, _)| now_ms - *since_ms > HELD_MS_MAX);
+        for (shard, (_, held)) in overdue.collect::<Vec<_>>() {
+            if let Some(first) = held.first() {
+                self.advance(shard, Position { moved: first.record.moved, partition: 0, offset: 0, index: 0 });
+            }
+            for candidates in held {
+                self.offer(candidates, now_ms);
+            }
+        }
+    }
+
     /// Decides the next frame; `None` when there is nothing to say.
     pub(super) fn tick(&mut self, now_ms: i64) -> Option<RoomFrame> {
+        if !self.held.is_empty() {
+            self.give_up_held(now_ms);
+        }
         let board = if now_ms >= self.board_due_ms { self.board.change() } else { None };
         if board.is_some() {
             self.board_due_ms = now_ms + BOARD_EVERY_MS;
@@ -137,6 +234,8 @@ impl RankedRoom {
         };
         self.count(selection.shown.len(), left_out);
         self.number += 1;
+        let (number, counts, watermark) = (self.number, self.counts, self.watermark.clone());
+        self.unsettled.push_back(Unsettled { number, at_ms: now_ms, counts, watermark });
         Some(RoomFrame {
             epoch: self.epoch,
             number: self.number,
@@ -176,37 +275,44 @@ impl RankedRoom {
         }
     }
 
-    /// Books to save, with the slices that they newly account for; `None` when nothing moved.
+    /// Books to save, with what they newly account for; `None` when there is nothing new.
     ///
-    /// Asked between ticks, when every danmaku up to the last frame's watermark is counted; candidates that wait for
-    /// the next tick are not accounted for yet.
-    pub(super) fn books(&mut self, id: &RoomId) -> Option<(Books, Vec<Accounted>)> {
-        if self.unsaved.is_empty() || !self.moved.is_empty() {
+    /// They are as of the last frame that every gateway has: `settled`, or any where nobody follows.
+    pub(super) fn books(&mut self, id: &RoomId, settled: Option<u64>, now_ms: i64) -> Option<(Books, Vec<Accounted>)> {
+        let settles = |frame: &mut Unsettled| {
+            settled.is_none_or(|settled| frame.number <= settled) || now_ms - frame.at_ms > SETTLED_AFTER_MS
+        };
+        let mut moved = std::mem::take(&mut self.unsaved);
+        while let Some(Unsettled { counts, watermark, .. }) = self.unsettled.pop_front_if(settles) {
+            self.settled = Books { epoch: self.epoch, counts, watermark };
+            moved = true;
+        }
+        self.settled.epoch = self.epoch;
+        let settled = &self.settled.watermark;
+        let done = self.owed.extract_if(.., |(shard, _), record| settled.covers(*shard, *record));
+        let accounted = |((shard, _), record)| Accounted { room: id.clone(), shard, record };
+        let accounted: Vec<_> = done.map(accounted).collect();
+        if !moved && accounted.is_empty() {
             return None;
         }
         self.saving = true;
-        let accounted = std::mem::take(&mut self.unsaved);
-        let accounted = accounted.iter().map(|(shard, record)| Accounted { room: id.clone(), shard, record }).collect();
-        let books = Books { epoch: self.epoch, counts: self.counts, watermark: self.watermark.clone() };
-        Some((books, accounted))
+        Some((self.settled.clone(), accounted))
     }
 
-    /// The save of a slice's account is over; what could not be saved is due again.
-    pub(super) fn saved(&mut self, slice: &Accounted, done: bool) {
+    /// The save of books is over; what could not be saved is due again.
+    pub(super) fn saved(&mut self, accounted: &[Accounted], done: bool) {
         self.saving = false;
-        if !done {
-            self.unsaved.advance(slice.shard, slice.record);
+        self.unsaved |= !done;
+        for Accounted { shard, record, .. } in accounted.iter().filter(|_| !done) {
+            let owed = self.owed.entry((*shard, record.partition)).or_insert(*record);
+            *owed = (*record).max(*owed);
         }
-    }
-
-    /// Viewers did not get the last frame: the leaderboard that they hold is no longer known.
-    pub(super) fn frame_was_lost(&mut self) {
-        self.board.forget_told();
     }
 
     /// Whether the room has nothing left to do; then it forgets what can be read again.
     pub(super) fn falls_asleep(&mut self, now_ms: i64) -> bool {
-        let busy = !self.pending.is_empty() || !self.unsaved.is_empty() || self.refreshing || self.saving;
+        let waits = !self.pending.is_empty() || !self.owed.is_empty() || !self.held.is_empty();
+        let busy = waits || !self.unsettled.is_empty() || self.refreshing || self.saving || self.unsaved;
         if busy || now_ms - self.last_candidate_ms < ASLEEP_AFTER_MS {
             return false;
         }

@@ -29,6 +29,12 @@ impl Allowance {
         Self { per_ms: f64::from(per_second) / 1000.0, depth, tokens: depth, filled_ms: now_ms }
     }
 
+    /// From now on another rate; what was saved up stays, as far as it fits.
+    pub(super) fn set(&mut self, per_second: u32) {
+        let Self { per_ms, depth, .. } = Self::new(per_second, self.filled_ms);
+        (self.per_ms, self.depth) = (per_ms, depth);
+    }
+
     /// Whole danmaku that may be shown now.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
     fn available(&mut self, now_ms: i64) -> usize {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Api, Problem, Readable, check_limit};
 use crate::{
-    log::OFFSET_LIMIT,
+    log::embedded::OFFSET_LIMIT,
     store::{Direction, HistoryItem},
 };
 

@@ -6,7 +6,7 @@ const NOW_MS: i64 = 50_000;
 
 fn danmaku(offset: u64, role: Role, user: u64, text: &str) -> Danmaku {
     Danmaku {
-        position: Position { partition: 0, offset, index: 0 },
+        position: Position { moved: 0, partition: 0, offset, index: 0 },
         user,
         session: 0,
         seq: 0,
@@ -26,7 +26,7 @@ fn offsets(selection: &Selection) -> Vec<u64> {
 }
 
 fn position(offset: u64) -> Position {
-    Position { partition: 0, offset, index: 0 }
+    Position { moved: 0, partition: 0, offset, index: 0 }
 }
 
 /// A budget with room for exactly `available` now.

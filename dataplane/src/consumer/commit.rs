@@ -1,0 +1,86 @@
+//! Once a second: makes what was applied safe, then moves the commits up to it.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, checks, progress::Progress};
+use crate::{log::Commit, store::Confirmed};
+
+/// How often what was applied is made safe and committed.
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs until `shutdown`.
+pub(super) async fn run(context: Arc<Context>, shutdown: CancellationToken) {
+    let mut beat = interval(COMMIT_EVERY);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = beat.tick() => {}
+            () = shutdown.cancelled() => return,
+        }
+        let all = context.partitions.all();
+        commit(&context, &all, 0).await;
+        measure_lag(&context, &all).await;
+    }
+}
+
+/// The last commit of an owner; `epoch` is that of the change that takes the partition away, or 0.
+pub(super) async fn release(context: &Context, progress: &Arc<Progress>, epoch: u64) {
+    commit(context, std::slice::from_ref(progress), epoch).await;
+}
+
+/// What is taken down first is safe after the confirmation, so it may be committed.
+async fn commit(context: &Context, partitions: &[Arc<Progress>], released: u64) {
+    let done: Vec<(u32, u64, u64)> = partitions
+        .iter()
+        .map(|progress| {
+            let (applied, done) = progress.done();
+            (progress.partition, applied, done)
+        })
+        .collect();
+    let moved = partitions.iter().zip(&done).any(|(progress, (_, _, done))| *done != progress.committed());
+    if !moved && released == 0 {
+        return;
+    }
+    let applied: Vec<(u32, u64)> = done.iter().map(|&(partition, applied, _)| (partition, applied)).collect();
+    match context.store.confirm(&applied).await {
+        Ok(Confirmed::Yes) => {}
+        Ok(Confirmed::Void) => {
+            tracing::warn!(
+                "the store lost a node: what was written since the last commit is checked and written again"
+            );
+            context.metrics.rewinds.inc();
+            return partitions.iter().for_each(|progress| progress.rewind());
+        }
+        Err(error) => {
+            context.health.degraded(checks::STORE, format!("{error}; the log keeps what is to apply"));
+            return tracing::warn!(%error, "commit left for later");
+        }
+    }
+    let commits = done.iter().map(|&(partition, _, offset)| Commit { partition, offset, released }).collect();
+    match context.log.commit(commits).await {
+        Ok(()) => {
+            context.health.ok(checks::LOG);
+            for (progress, (_, _, offset)) in partitions.iter().zip(done) {
+                progress.set_committed(offset);
+            }
+        }
+        Err(error) => {
+            context.health.degraded(checks::LOG, error.to_string());
+            tracing::warn!(%error, "commit left for later");
+        }
+    }
+}
+
+async fn measure_lag(context: &Context, partitions: &[Arc<Progress>]) {
+    let mut lag = 0;
+    for progress in partitions {
+        let (applied, _) = progress.done();
+        if let Ok(state) = context.log.state(progress.partition).await {
+            lag += state.end.saturating_sub(applied);
+        }
+    }
+    context.metrics.lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
+}

@@ -1,0 +1,244 @@
+//! What a room's ranker has emitted, for gateways to take at their own pace.
+//!
+//! The last frames are kept, with the state before the first of them: whoever has a kept frame goes on from it, anybody
+//! else from that state. A slow gateway holds up nobody; it only falls out of what is kept.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use barrage_proto::Cursor;
+use tokio::sync::watch;
+
+use crate::{
+    link::{BoardChange, Emitted, RoomFrame, Snapshot},
+    room::RoomId,
+    store::Scored,
+};
+
+/// How long frames are kept: as long as a gateway may be cut off without missing any.
+const KEPT_MS: i64 = 5_000;
+/// And how many: 5 s of ticks.
+const KEPT_FRAMES: usize = 500;
+
+/// The outlets of all rooms that a gateway follows or that this ranker ranks.
+#[derive(Clone, Default)]
+pub(super) struct Outlets(Arc<Mutex<HashMap<RoomId, Arc<Outlet>>>>);
+
+impl Outlets {
+    pub(super) fn find_or_make(&self, room: &RoomId) -> Arc<Outlet> {
+        let mut outlets = self.lock();
+        if let Some(outlet) = outlets.get(room) {
+            return Arc::clone(outlet);
+        }
+        let outlet = Arc::new(Outlet::new());
+        outlets.insert(room.clone(), Arc::clone(&outlet));
+        outlet
+    }
+
+    /// Forgets outlets that nobody follows and that have been silent.
+    pub(super) fn tidy(&self) {
+        let now_ms = crate::clock::unix_ms();
+        self.lock().retain(|_, outlet| !outlet.is_idle(now_ms));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, Arc<Outlet>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One room's.
+pub(super) struct Outlet {
+    state: Mutex<State>,
+    newest: watch::Sender<(u64, u64)>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Before the first kept frame.
+    base: Snapshot,
+    frames: VecDeque<(i64, Arc<Emitted>)>,
+    /// What gateways have got, by session.
+    seen: HashMap<u64, (u64, u64)>,
+    /// Gateways refuse what is below.
+    epoch_wanted: u64,
+}
+
+/// What a gateway lacks.
+#[derive(Default)]
+pub(super) struct Missing {
+    pub(super) snapshot: Option<Snapshot>,
+    pub(super) frames: Vec<Arc<Emitted>>,
+}
+
+impl Outlet {
+    fn new() -> Self {
+        Self { state: Mutex::default(), newest: watch::channel((0, 0)).0 }
+    }
+
+    /// A new epoch: what was emitted before is not this ranker's to give any more.
+    pub(super) fn begin(&self, epoch: u64, watermark: &Cursor) {
+        let mut state = self.lock();
+        state.base = Snapshot { epoch, number: 0, watermark: watermark.clone(), board: Vec::new() };
+        state.frames.clear();
+        drop(state);
+        self.newest.send_replace((epoch, 0));
+    }
+
+    /// The lowest epoch that every gateway takes frames of.
+    pub(super) fn epoch_wanted(&self) -> u64 {
+        self.lock().epoch_wanted
+    }
+
+    pub(super) fn emit(&self, frame: RoomFrame, now_ms: i64) {
+        let newest = (frame.epoch, frame.number);
+        let mut state = self.lock();
+        state.frames.push_back((now_ms, Arc::new(frame.into())));
+        while let Some((at_ms, _)) = state.frames.front()
+            && (now_ms - at_ms > KEPT_MS || state.frames.len() > KEPT_FRAMES)
+        {
+            if let Some((_, oldest)) = state.frames.pop_front() {
+                state.base.follow(&oldest.frame);
+            }
+        }
+        drop(state);
+        self.newest.send_replace(newest);
+    }
+
+    /// Epoch and number of the newest frame, as it changes.
+    pub(super) fn newest(&self) -> watch::Receiver<(u64, u64)> {
+        self.newest.subscribe()
+    }
+
+    /// What a gateway lacks that has frames up to (epoch, number).
+    pub(super) fn since(&self, (epoch, number): (u64, u64)) -> Missing {
+        let state = self.lock();
+        if state.base.epoch == 0 {
+            return Missing::default();
+        }
+        let goes_on = epoch == state.base.epoch && number >= state.base.number;
+        let first = if goes_on { number + 1 } else { 0 };
+        let frames = state.frames.iter().map(|(_, emitted)| emitted).filter(|emitted| emitted.frame.number >= first);
+        let frames = frames.cloned().collect();
+        Missing { snapshot: (!goes_on).then(|| state.base.clone()), frames }
+    }
+
+    /// A gateway follows, which has frames up to (epoch, number).
+    pub(super) fn join(&self, session: u64, has: (u64, u64)) {
+        let mut state = self.lock();
+        let newest = state
+            .frames
+            .back()
+            .map_or((state.base.epoch, state.base.number), |(_, emitted)| (emitted.frame.epoch, emitted.frame.number));
+        // It knows more than this ranker, whose store forgot an epoch: go above it.
+        if has > newest {
+            state.epoch_wanted = state.epoch_wanted.max(has.0 + 1);
+        }
+        state.seen.insert(session, has);
+    }
+
+    pub(super) fn seen(&self, session: u64, has: (u64, u64)) {
+        if let Some(seen) = self.lock().seen.get_mut(&session) {
+            *seen = has.max(*seen);
+        }
+    }
+
+    /// Epoch and number of the last frame that a gateway has.
+    pub(super) fn has(&self, session: u64) -> Option<(u64, u64)> {
+        self.lock().seen.get(&session).copied()
+    }
+
+    pub(super) fn leave(&self, session: u64) {
+        self.lock().seen.remove(&session);
+    }
+
+    /// The last frame of an epoch that every gateway has; `None` when nobody follows.
+    pub(super) fn settled(&self, epoch: u64) -> Option<u64> {
+        let state = self.lock();
+        state.seen.values().map(|&(of, number)| if of == epoch { number } else { 0 }).min()
+    }
+
+    fn is_idle(&self, now_ms: i64) -> bool {
+        let state = self.lock();
+        state.seen.is_empty() && state.frames.back().is_none_or(|(at_ms, _)| now_ms - at_ms > KEPT_MS)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Snapshot {
+    /// Takes a frame in.
+    fn follow(&mut self, frame: &RoomFrame) {
+        (self.epoch, self.number) = (frame.epoch, frame.number);
+        self.watermark.merge(&frame.watermark);
+        if let Some(change) = &frame.board {
+            self.change_board(change);
+        }
+    }
+
+    fn change_board(&mut self, change: &BoardChange) {
+        let mut scores: HashMap<u64, u64> = match change.reset {
+            true => HashMap::new(),
+            false => self.board.iter().map(|scored| (scored.user, scored.score)).collect(),
+        };
+        for user in &change.removed {
+            scores.remove(user);
+        }
+        scores.extend(change.scores.iter().map(|scored| (scored.user, scored.score)));
+        self.board = scores.into_iter().map(|(user, score)| Scored { user, score }).collect();
+        self.board.sort_unstable_by_key(|scored| (std::cmp::Reverse(scored.score), scored.user));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn emit(outlet: &Outlet, number: u64, at_ms: i64) {
+        outlet.emit(RoomFrame { epoch: 3, number, ..RoomFrame::default() }, at_ms);
+    }
+
+    fn numbers(missing: &Missing) -> Vec<u64> {
+        missing.frames.iter().map(|emitted| emitted.frame.number).collect()
+    }
+
+    #[test]
+    fn who_has_a_kept_frame_goes_on_and_anybody_else_from_the_state_before() {
+        let outlet = Outlet::new();
+        assert!(outlet.since((0, 0)).snapshot.is_none(), "nothing is known before the takeover");
+        outlet.begin(3, &Cursor::default());
+        (1..=6).for_each(|number| emit(&outlet, number, i64::try_from(number).unwrap() * 1_000));
+        let missing = outlet.since((3, 4));
+        assert_eq!((missing.snapshot, outlet.since((3, 6)).frames.len()), (None, 0));
+        emit(&outlet, 7, 7_500);
+        // Frames 1 and 2 are over 5 s old.
+        for has in [(0, 0), (2, 9), (3, 1)] {
+            let missing = outlet.since(has);
+            assert_eq!(missing.snapshot.as_ref().map(|base| (base.epoch, base.number)), Some((3, 2)));
+            assert_eq!(numbers(&missing), [3, 4, 5, 6, 7]);
+        }
+        assert_eq!(numbers(&outlet.since((3, 2))), [3, 4, 5, 6, 7]);
+        assert!(outlet.since((3, 2)).snapshot.is_none());
+    }
+
+    #[test]
+    fn frames_settle_when_the_slowest_gateway_has_them() {
+        let outlet = Outlet::new();
+        outlet.begin(3, &Cursor::default());
+        assert_eq!(outlet.settled(3), None);
+        outlet.join(1, (0, 0));
+        outlet.join(2, (2, 50));
+        outlet.seen(1, (3, 4));
+        assert_eq!(outlet.settled(3), Some(0));
+        outlet.seen(2, (3, 2));
+        assert_eq!(outlet.settled(3), Some(2));
+        outlet.leave(2);
+        assert_eq!(outlet.settled(3), Some(4));
+        assert_eq!(outlet.epoch_wanted(), 0);
+        outlet.join(3, (8, 1));
+        assert_eq!(outlet.epoch_wanted(), 9);
+    }
+}
