@@ -77,12 +77,21 @@ need_chromium() {
   fi
 }
 
+# What the tests' own cluster is made of.
+need_servers() {
+  need_package redis-server redis-server "Redis 7 (redis-server)"
+  has java || is_missing "Java 17 or newer, for Kafka" "sudo apt-get install openjdk-17-jre-headless"
+  has mvn || is_missing "Maven, which fetches Kafka" "sudo apt-get install maven"
+  # For one kind of fault only; tests say that they leave it out where it is absent.
+  if may_apt && ! compgen -G '/usr/lib*/*/faketime/libfaketimeMT.so.1' >/dev/null; then packages+=(libfaketime); fi
+}
+
 for purpose in "$@"; do
   need_rust
   need_package cc "gcc libc6-dev" "a C compiler"
   case $purpose in
     run) need_node ;;
-    test) need_node; need_chromium ;;
+    test) need_node; need_chromium; need_servers ;;
     bench) need_node ;;
     fuzz) need_node; need_package c++ g++ "a C++ compiler" ;;
     *) echo "setup.sh: no purpose is called $purpose" >&2; exit 2 ;;

@@ -1,9 +1,10 @@
 //! What crosses processes: the means of the end-to-end tests (a server of one's own, clients of both versions, a
-//! checker), the load generator `barrage-load`, and the benchmarks.
+//! checker, a whole cluster with faults), the load generator `barrage-load`, and the benchmarks.
 
 pub mod bench;
 pub mod checker;
 pub mod client;
+pub mod cluster;
 mod decimal;
 pub mod files;
 pub mod http;
