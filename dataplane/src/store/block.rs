@@ -51,9 +51,13 @@ pub fn rows(record: &Record) -> u64 {
     record.entries.iter().filter(|entry| entry.user != 0).count() as u64
 }
 
-/// The danmaku of a record that count, as items of the history.
-pub fn items(SliceRecord { offset, record }: SliceRecord, partition: u32) -> impl Iterator<Item = HistoryItem> {
-    let Record { shard, moved, received_ms, entries, .. } = record;
+/// The danmaku of a slice's record that count, as items of the history.
+pub fn items(
+    SliceRecord { offset, record }: SliceRecord,
+    shard: u32,
+    partition: u32,
+) -> impl Iterator<Item = HistoryItem> {
+    let Record { moved, received_ms, entries, .. } = record;
     (0..).zip(entries).filter(|(_, entry)| entry.user != 0).map(move |(index, entry)| HistoryItem {
         shard,
         position: Position { moved, partition, offset, index },

@@ -54,7 +54,7 @@ fn after(
     while items.len() <= limit
         && let Some(row) = rows.next()?
     {
-        let block = items_of(end.partition, row)?;
+        let block = items_of(shard, end.partition, row)?;
         items.extend(block.filter(|item| Some(item.position) > covered));
     }
     make_monotonic(&mut items);
@@ -81,7 +81,7 @@ fn before(
     while count <= limit
         && let Some(row) = rows.next()?
     {
-        let block: Vec<_> = items_of(end.partition, row)?.filter(|item| item.position < bound).collect();
+        let block: Vec<_> = items_of(shard, end.partition, row)?.filter(|item| item.position < bound).collect();
         count += block.len();
         blocks.push(block);
     }
@@ -92,11 +92,12 @@ fn before(
 }
 
 fn items_of(
+    shard: u32,
     partition: u32,
     row: &rusqlite::Row<'_>,
 ) -> rusqlite::Result<impl Iterator<Item = HistoryItem> + use<>> {
     let offset = row.get(0)?;
     let record = block::decode(row.get_ref(1)?.as_blob()?)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Blob, Box::new(error)))?;
-    Ok(block::items(SliceRecord { offset, record }, partition))
+    Ok(block::items(SliceRecord { offset, record }, shard, partition))
 }
