@@ -104,7 +104,7 @@ fn message<M: Message + Default>(bytes: &[u8]) -> Result<M, Malformed> {
     M::decode(bytes).map_err(|_| Malformed::Undecodable)
 }
 
-/// The grammar of DESIGN: `[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?`.
+/// What `LiveRoom` allows: `[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?`.
 fn room(id: &str) -> Result<RoomId, Malformed> {
     let bytes = id.as_bytes();
     let grammatical = matches!(bytes.len(), 1..=63)

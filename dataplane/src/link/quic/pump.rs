@@ -39,6 +39,10 @@ impl Messages {
                 self.traffic.add(1, 0);
                 return Ok(Some(message));
             }
+            if self.received.is_empty() {
+                // A gateway has a stream for each awake room, and most are silent at any moment.
+                self.received = BytesMut::new();
+            }
             match self.stream.read_chunk(READ_BYTES, true).await {
                 Ok(Some(chunk)) => {
                     self.traffic.add(0, chunk.bytes.len());

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use barrage_proto::{Position, v2::pb::Role};
 use bytes::Bytes;
+use tokio::net::UdpSocket;
 
 use super::*;
 use crate::{
@@ -204,8 +205,11 @@ async fn a_ranker_that_ends_a_session_is_heard_to_its_last_word() {
         }
     };
     let mut stream = streams.open().await.unwrap();
+    // Less than a window, and more than can be on its way when the session ends.
+    let danmaku = candidates(1, &Bytes::from("x".repeat(64 << 10))).danmaku;
     for number in 1..=100 {
-        stream.send(Update::Frame(demo(), frame(number))).await.unwrap();
+        let frame = RoomFrame { number, danmaku: danmaku.clone(), ..RoomFrame::default() };
+        stream.send(Update::Frame(demo(), Arc::new(frame.into()))).await.unwrap();
     }
     drop((streams, stream, requests));
     for expected in 1..=100 {
@@ -270,4 +274,43 @@ async fn rankers_come_and_go_with_the_routes() {
     assert!(soon(to_second.accounted.recv()).await.is_none());
     dialler.shutdown.cancel();
     soon(dialler.task).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_cut_link_ends_on_both_sides_and_a_quiet_one_does_not() {
+    let authority = Authority::new();
+    let mut ranker = Ranker::start(authority.local("ranker-0").await, 0).unwrap();
+    let wire = Wire::to(ranker.address).await;
+    let mut dialler = consumer(authority.local("consumer-0").await, wire.address);
+    let (mut to_ranker, mut session) = (dialler.session().await, ranker.consumer().await);
+    tokio::time::sleep(IDLE_TIMEOUT + KEEP_ALIVE).await;
+    assert!(!to_ranker.candidates.is_closed() && !session.accounted.is_closed());
+    wire.task.abort();
+    assert!(soon(to_ranker.accounted.recv()).await.is_none());
+    assert!(soon(session.candidates.recv()).await.is_none());
+}
+
+/// Carries packets between one party and a ranker.
+struct Wire {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Wire {
+    async fn to(ranker: SocketAddr) -> Self {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let task = tokio::spawn(async move {
+            let (mut packet, mut party) = ([0; 65_536], None);
+            loop {
+                let (bytes, from) = socket.recv_from(&mut packet).await.unwrap();
+                let to = if from == ranker { party } else { Some(ranker) };
+                if from != ranker {
+                    party = Some(from);
+                }
+                socket.send_to(&packet[..bytes], to.unwrap()).await.unwrap();
+            }
+        });
+        Self { address, task }
+    }
 }

@@ -75,6 +75,25 @@ async fn strangers_are_refused_and_told_why() {
 }
 
 #[tokio::test]
+async fn a_peer_that_cannot_be_understood_is_left_and_told_why() {
+    let authority = Authority::new();
+    let mut ranker = Ranker::start(authority.local("ranker-0").await, 0).unwrap();
+    let lines = Lines::about(&ranker);
+    let local = authority.local("consumer-0").await;
+    let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let connecting = endpoint.connect_with(local.identity.client(0), ranker.address, SERVER_NAME).unwrap();
+    let connection = soon(connecting).await.unwrap();
+    let greeted = soon(hello::greet(connection.clone(), &local, metrics::Caller::Consumer, "ranker-0")).await;
+    let mut stream = greeted.unwrap().stream;
+    let mut session = ranker.consumer().await;
+    stream.write_all(&[2, 0xff, 0xff]).await.unwrap();
+    let ConnectionError::ApplicationClosed(close) = soon(connection.closed()).await else { panic!("it is not told") };
+    assert_eq!(close.error_code, VarInt::from_u32(Code::Malformed as u32));
+    lines.say(&["cannot be understood", "bytes that are not the message"]).await;
+    assert!(soon(session.candidates.recv()).await.is_none());
+}
+
+#[tokio::test]
 async fn certificates_are_replaced_while_running() {
     let (old, new) = (Authority::new(), Authority::new());
     let folder = tempfile::tempdir().unwrap();
