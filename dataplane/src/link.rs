@@ -4,6 +4,9 @@
 //! serves it, and says what it has accounted for. Everybody dials rankers. What a dial gives is a *session*: it ends for
 //! good when the other side or the way to it is gone, and another one begins.
 
+mod codec;
+pub mod quic;
+
 use std::sync::{Arc, OnceLock};
 
 use barrage_proto::{Cursor, Position, v2::pb::Role};
@@ -232,6 +235,8 @@ pub enum Caller {
 pub enum Streams {
     /// In this process, where there is one way for all.
     Local(mpsc::Sender<Update>),
+    /// Over a connection, where each way is a stream.
+    Quic(quic::QuicStreams),
 }
 
 /// The session is over.
@@ -247,6 +252,7 @@ impl Streams {
     pub async fn open(&self) -> Result<Stream, Closed> {
         match self {
             Self::Local(updates) => Ok(Stream::Local(updates.clone())),
+            Self::Quic(streams) => streams.open().await.map(Stream::Quic),
         }
     }
 }
@@ -255,6 +261,8 @@ impl Streams {
 pub enum Stream {
     /// In this process.
     Local(mpsc::Sender<Update>),
+    /// Over a connection.
+    Quic(quic::QuicStream),
 }
 
 impl Stream {
@@ -265,6 +273,7 @@ impl Stream {
     pub async fn send(&mut self, update: Update) -> Result<(), Closed> {
         match self {
             Self::Local(updates) => updates.send(update).await.map_err(|_| Closed),
+            Self::Quic(stream) => stream.send(&update).await,
         }
     }
 }

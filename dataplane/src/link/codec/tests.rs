@@ -1,0 +1,210 @@
+//! Tests of the bytes of links.
+
+use std::sync::Arc;
+
+use barrage_proto::{Cursor, v2::pb::Role};
+use bytes::{BufMut, Bytes};
+use proptest::{collection::vec, option, prelude::*};
+
+use super::*;
+use crate::{
+    link::{Accounted, BoardChange, Candidates, Danmaku, Emitted, LeftOut, Request, RoomFrame, Snapshot, Update},
+    store::Scored,
+};
+
+fn rooms() -> impl Strategy<Value = RoomId> {
+    "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?".prop_map(|id| RoomId::from(id.as_str()))
+}
+
+fn positions() -> impl Strategy<Value = Position> {
+    any::<(u32, u32, u64, u32)>().prop_map(|(moved, partition, offset, index)| Position {
+        moved,
+        partition,
+        offset,
+        index,
+    })
+}
+
+fn cursors() -> impl Strategy<Value = Cursor> {
+    vec((0..SHARDS_MAX, positions()), 0..5).prop_map(|positions| positions.into_iter().collect())
+}
+
+fn danmaku() -> impl Strategy<Value = Danmaku> {
+    let role = prop_oneof![Just(Role::Viewer), Just(Role::Moderator), Just(Role::Host), Just(Role::Service)];
+    (positions(), any::<(u64, u64, u64, i64, i64)>(), role, ".{0,30}").prop_map(
+        |(position, (user, session, seq, sent_ms, received_ms), role, content)| Danmaku {
+            position,
+            user,
+            session,
+            seq,
+            role,
+            sent_ms,
+            received_ms,
+            content: content.into(),
+        },
+    )
+}
+
+fn candidates() -> impl Strategy<Value = Candidates> {
+    (rooms(), 0..SHARDS_MAX, positions(), any::<(u64, bool)>(), vec(danmaku(), 0..5)).prop_map(
+        |(room, shard, record, (owner_epoch, closed), danmaku)| Candidates {
+            room,
+            shard,
+            record: Position { index: 0, ..record },
+            owner_epoch,
+            closed,
+            danmaku,
+        },
+    )
+}
+
+fn requests() -> impl Strategy<Value = Request> {
+    (rooms(), 0..3, any::<(u64, u64)>()).prop_map(|(room, kind, (epoch, number))| match kind {
+        0 => Request::Follow { room, epoch, number },
+        1 => Request::Unfollow { room },
+        _ => Request::Seen { room, epoch, number },
+    })
+}
+
+fn scores() -> impl Strategy<Value = Vec<Scored>> {
+    vec(any::<(u64, u64)>().prop_map(|(user, score)| Scored { user, score }), 0..5)
+}
+
+fn frames() -> impl Strategy<Value = RoomFrame> {
+    let board = (any::<bool>(), scores(), vec(any::<u64>(), 0..5));
+    let board = board.prop_map(|(reset, scores, removed)| BoardChange { reset, scores, removed });
+    let counts = any::<(u64, u64, u32, u32, u32)>();
+    let merges = vec((positions(), any::<u32>()), 0..3);
+    (counts, cursors(), vec(danmaku(), 0..5), merges, option::of(board)).prop_map(
+        |((epoch, number, merged, sampled_out, expired), watermark, danmaku, merges, board)| RoomFrame {
+            epoch,
+            number,
+            watermark,
+            danmaku,
+            merges,
+            left_out: LeftOut { merged, sampled_out, expired },
+            board,
+        },
+    )
+}
+
+fn updates() -> impl Strategy<Value = Update> {
+    let snapshots = (any::<(u64, u64)>(), cursors(), scores())
+        .prop_map(|((epoch, number), watermark, board)| Snapshot { epoch, number, watermark, board });
+    prop_oneof![
+        (rooms(), snapshots).prop_map(|(room, snapshot)| Update::Snapshot(room, snapshot)),
+        (rooms(), frames()).prop_map(|(room, frame)| Update::Frame(room, Arc::new(Emitted::from(frame)))),
+    ]
+}
+
+/// Sends messages as one stream that comes in pieces, and gives what was understood.
+fn over_the_wire<M: Wire>(messages: &[M], piece: usize) -> Vec<M> {
+    let (mut sent, mut received, mut understood) = (BytesMut::new(), BytesMut::new(), Vec::new());
+    for message in messages {
+        message.encode(&mut sent);
+    }
+    for piece in sent.chunks(piece) {
+        received.extend_from_slice(piece);
+        while let Some(message) = take(&mut received).unwrap() {
+            understood.push(message);
+        }
+    }
+    assert!(received.is_empty());
+    understood
+}
+
+proptest! {
+    #[test]
+    fn candidates_arrive_as_they_were_sent(sent in vec(candidates(), 1..4), piece in 1..300_usize) {
+        prop_assert_eq!(format!("{:?}", over_the_wire(&sent, piece)), format!("{sent:?}"));
+    }
+
+    #[test]
+    fn what_is_accounted_for_arrives_as_it_was_sent(room in rooms(), shard in 0..SHARDS_MAX, record in positions()) {
+        let sent = [Accounted { room, shard, record: Position { index: u32::MAX, ..record } }];
+        prop_assert_eq!(over_the_wire(&sent, 7), sent);
+    }
+
+    #[test]
+    fn requests_arrive_as_they_were_sent(sent in vec(requests(), 1..4), piece in 1..100_usize) {
+        prop_assert_eq!(over_the_wire(&sent, piece), sent);
+    }
+
+    #[test]
+    fn updates_arrive_as_they_were_sent(sent in vec(updates(), 1..4), piece in 1..300_usize) {
+        prop_assert_eq!(format!("{:?}", over_the_wire(&sent, piece)), format!("{sent:?}"));
+    }
+
+    #[test]
+    fn any_bytes_are_understood_or_refused(bytes in vec(any::<u8>(), 0..200)) {
+        Candidates::decode(&bytes).ok();
+        Accounted::decode(&bytes).ok();
+        Request::decode(&bytes).ok();
+        Update::decode(&bytes).ok();
+        take::<Update>(&mut BytesMut::from(&bytes[..])).ok();
+    }
+}
+
+#[test]
+fn what_a_newer_peer_says_is_skipped() {
+    // Field 15, of two bytes: no kind of today.
+    let unknown: &[u8] = &[15 << 3 | 2, 2, 1, 2];
+    let known = Request::Unfollow { room: RoomId::from("demo") };
+    let mut received = BytesMut::new();
+    received.put_u8(4);
+    received.put_slice(unknown);
+    known.encode(&mut received);
+    assert_eq!(take(&mut received), Ok(Some(known)));
+    assert_eq!(Update::decode(unknown).map(|update| update.is_none()), Ok(true));
+    let record = Some(pb::Place::default());
+    let mut bytes = pb::Accounted { room: "demo".into(), shard: 1, record }.encode_to_vec();
+    bytes.extend_from_slice(unknown);
+    assert!(Accounted::decode(&bytes).unwrap().is_some(), "with a field that is not known");
+    let role = pb::Danmaku { role: 77, record, ..pb::Danmaku::default() };
+    assert_eq!(candidates::from_wire(role).map(|danmaku| danmaku.role), Ok(Role::Viewer));
+}
+
+#[test]
+fn impossible_values_are_refused_by_name() {
+    let good = pb::Candidates { room: "demo".into(), record: Some(pb::Place::default()), ..pb::Candidates::default() };
+    let refusal = |change: fn(&mut pb::Candidates)| {
+        let mut candidates = good.clone();
+        change(&mut candidates);
+        Candidates::decode(&candidates.encode_to_vec()).map(|_| ())
+    };
+    assert_eq!(refusal(|_| ()), Ok(()));
+    for room in ["", "-a", "a-", "A", "a b", &"a".repeat(64)] {
+        let bytes = pb::Candidates { room: room.into(), ..good.clone() }.encode_to_vec();
+        assert_eq!(Candidates::decode(&bytes).map(|_| ()), Err(Malformed::Field("room")), "{room:?}");
+    }
+    assert_eq!(refusal(|it| it.shard = SHARDS_MAX), Err(Malformed::Field("shard")));
+    assert_eq!(refusal(|it| it.record = None), Err(Malformed::Field("record")));
+    assert_eq!(refusal(|it| it.danmaku = vec![pb::Danmaku::default()]), Err(Malformed::Field("record")));
+    let content = |it: &mut pb::Candidates| {
+        it.danmaku =
+            vec![pb::Danmaku { record: it.record, content: Bytes::from_static(b"\xff"), ..pb::Danmaku::default() }];
+    };
+    assert_eq!(refusal(content), Err(Malformed::Field("content")));
+}
+
+#[test]
+fn lengths_are_bounded() {
+    let whole = |bytes: &[u8]| take::<Request>(&mut BytesMut::from(bytes));
+    let mut over = BytesMut::new();
+    prost::encode_length_delimiter(MESSAGE_BYTES_MAX + 1, &mut over).unwrap();
+    assert_eq!(whole(&over), Err(Malformed::TooLong));
+    assert_eq!(whole(&[0x80; 9]), Ok(None), "the length may go on");
+    assert_eq!(whole(&[0x80; 10]), Err(Malformed::TooLong));
+    assert_eq!(whole(&[2, 0xff, 0xff]), Err(Malformed::Undecodable));
+}
+
+#[test]
+fn a_frame_is_encoded_by_whoever_comes_first() {
+    let emitted = Arc::new(Emitted::from(RoomFrame { number: 7, ..RoomFrame::default() }));
+    let update = Update::Frame(RoomId::from("demo"), Arc::clone(&emitted));
+    let first = encoded(&update);
+    assert_eq!(emitted.encoded.get(), Some(&first));
+    assert_eq!(encoded(&update).as_ptr(), first.as_ptr());
+    let Some(Update::Frame(_, received)) = take(&mut BytesMut::from(first)).unwrap() else { panic!("no frame") };
+    assert_eq!(received.frame.number, 7);
+}
