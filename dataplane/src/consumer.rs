@@ -39,12 +39,12 @@ pub use metrics::Metrics;
 
 /// Names of the consumer's checks in [`Health`].
 pub mod checks {
-    /// The log can be read.
-    pub const LOG: &str = "log";
+    /// The log can be read, and commits written.
+    pub const LOG: &str = "reading";
     /// The store can be written.
-    pub const STORE: &str = "store";
+    pub const STORE: &str = "applying";
     /// Every ranker of the route table is linked.
-    pub const RANKERS: &str = "rankers";
+    pub const RANKERS: &str = "relaying";
     /// Nothing of what was acknowledged is known to be lost.
     pub const DATA: &str = "data";
 }

@@ -45,6 +45,8 @@ pub struct Health {
 /// What `/readyz` answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
+    /// The worst of the checks: `ok`, `degraded` or `failed`.
+    pub status: &'static str,
     /// Whether work should come here: no check has failed.
     pub ready: bool,
     /// All checks in the order of their first mention.
@@ -97,7 +99,13 @@ impl Health {
     #[must_use]
     pub fn report(&self) -> Report {
         let checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
+        let worst = checks.iter().map(|(_, state)| state.level()).min();
         Report {
+            status: match worst {
+                Some(0) => "failed",
+                Some(1) => "degraded",
+                _ => "ok",
+            },
             ready: !checks.iter().any(|(_, state)| matches!(state, State::Failed(_))),
             checks: checks
                 .iter()

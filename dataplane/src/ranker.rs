@@ -41,7 +41,7 @@ pub use metrics::Metrics;
 /// Names of the ranker's checks in [`Health`].
 pub mod checks {
     /// Books and scores can be read and written.
-    pub const STORE: &str = "store";
+    pub const STORE: &str = "books";
 }
 
 /// The beat while candidates come.

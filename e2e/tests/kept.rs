@@ -157,8 +157,11 @@ fn a_full_disk_refuses_with_retry_keeps_viewers_and_recovers() {
         assert!(matches!(fate, Fate::Acknowledged(_)), "number {seq} after the disk has room again: {fate:?}");
     }
     await_kept(&server, sent.len());
-    let ready = server.api().get("/readyz").unwrap();
-    assert!(ready.body.contains("\"status\":\"ok\""), "{}", ready.body);
+    let deadline = Instant::now() + PATIENCE;
+    while !server.api().get("/readyz").unwrap().body.contains("\"status\":\"ok\"") {
+        assert!(Instant::now() < deadline, "{}", server.api().get("/readyz").unwrap().body);
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// Waits until the history holds so many danmaku, and no more.

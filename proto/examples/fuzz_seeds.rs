@@ -47,5 +47,11 @@ fn seed(corpus: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 fn record() -> Record {
     let entry = Entry { user: 123_456, session: 7, seq: 1, sent_ms: 1_696_118_400_000, ..Entry::default() };
     let entries = ["Hello", "666"].map(|text| Entry { content: text.as_bytes().into(), ..entry.clone() });
-    Record { room: "demo".to_owned(), shard: 3, received_ms: 1_696_118_400_012, entries: entries.into(), ..Record::default() }
+    Record {
+        room: "demo".to_owned(),
+        shard: 3,
+        received_ms: 1_696_118_400_012,
+        entries: entries.into(),
+        ..Record::default()
+    }
 }

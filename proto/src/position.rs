@@ -41,7 +41,8 @@ impl FromStr for Position {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut parts = text.splitn(3, '-');
         let mut part = || parts.next().ok_or(ParsePositionError);
-        let position = Self { moved: 0, partition: part()?.parse()?, offset: part()?.parse()?, index: part()?.parse()? };
+        let position =
+            Self { moved: 0, partition: part()?.parse()?, offset: part()?.parse()?, index: part()?.parse()? };
         // Numbers parse with a sign or zeros in front, but an ID has one text, by which clients compare.
         if position.to_string() == text { Ok(position) } else { Err(ParsePositionError) }
     }

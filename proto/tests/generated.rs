@@ -17,7 +17,11 @@ fn generated_code_is_current() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let scratch = tempfile::tempdir().unwrap();
     let descriptors = protox::compile(PROTOS, [root]).unwrap();
-    prost_build::Config::new().bytes([".barrage.log.v1", ".barrage.link.v1"]).out_dir(scratch.path()).compile_fds(descriptors).unwrap();
+    prost_build::Config::new()
+        .bytes([".barrage.log.v1", ".barrage.link.v1"])
+        .out_dir(scratch.path())
+        .compile_fds(descriptors)
+        .unwrap();
     for name in GENERATED {
         let fresh = fs::read_to_string(scratch.path().join(name)).unwrap();
         let committed = root.join("src/generated").join(name);

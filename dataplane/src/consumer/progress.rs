@@ -97,7 +97,9 @@ impl Progress {
     }
 
     pub(super) fn set_committed(&self, offset: u64) {
-        self.lock().committed = offset;
+        let mut state = self.lock();
+        state.committed = offset;
+        state.outstanding.forget_settled(offset);
     }
 
     /// What was applied and accounted for since the last commit may be lost: all followers go back there.

@@ -9,6 +9,7 @@ use barrage_proto::{Position, v2::pb};
 use prost::Message;
 
 use super::{
+    checks,
     connection::{Version, Viewer},
     encode::message_of,
     inbound,
@@ -52,6 +53,7 @@ pub(super) async fn publish(shard: &Shard) {
                 }
             }
             Err(error) => {
+                shard.served.health.degraded(checks::LOG, format!("{error}; senders are told to try again"));
                 tracing::warn!(%error, "what was sent is not in the log; its senders are told to retry");
                 let behind = shard.outbox.borrow_mut().take();
                 shard.outbox.borrow_mut().settle();
