@@ -1,30 +1,133 @@
 //! The roles of a cluster, each a process: what `barrage gateway`, `barrage consumer` and `barrage ranker` run.
+//!
+//! Each begins in one order: health and metrics are served, the process announces itself, then it waits for the route
+//! table, the log and the store, and says in its health what it waits for. Each ends in the other: what it holds is
+//! drained, links are closed, and health is served to the end.
 
-use anyhow::{Result, bail};
+mod begin;
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use serde::Serialize;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::settings::{Gateway, Settings};
+use crate::{
+    consumer,
+    gateway::{self, Listeners},
+    link::quic,
+    ranker,
+    settings::{Gateway, Settings},
+};
+use barrage_proto::heat::report::Role;
+use begin::Begun;
+
+/// Sessions that have begun and are not taken yet.
+const SESSIONS_QUEUE: usize = 64;
+
+/// The line on standard output that says that a process is up.
+#[derive(Serialize)]
+struct Ready<'a> {
+    role: &'static str,
+    name: &'a str,
+    admin: SocketAddr,
+    /// Where viewers connect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<SocketAddr>,
+    /// UDP address of a ranker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<SocketAddr>,
+}
+
+impl Ready<'_> {
+    #[allow(clippy::print_stdout)]
+    fn print(&self) -> Result<()> {
+        println!("{}", serde_json::to_string(self)?);
+        Ok(())
+    }
+}
 
 /// Runs a gateway until `shutdown`.
 ///
 /// # Errors
-/// Always: not built yet.
-pub async fn gateway(_settings: Settings, _gateway: Gateway, _shutdown: CancellationToken) -> Result<()> {
-    bail!("the gateway is not built yet")
+/// What cannot be opened, read or bound, and what to do about it.
+pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: CancellationToken) -> Result<()> {
+    let listeners = Listeners::bind(gateway.listen, gateway.shards)?;
+    let listen = listeners.address();
+    let mut begun = Begun::new(&settings, Role::Gateway, listen.to_string()).await?;
+    Ready { role: "gateway", name: &settings.name, admin: begun.admin, listen: Some(listen), link: None }.print()?;
+    let local = begun.local().await?;
+    let metrics = gateway::Metrics::register(begun.registry().sub_registry_with_prefix("gateway"));
+    let Some((log, store)) = begun.wait(&shutdown).await? else { return begun.end().await };
+    let (sessions, rankers) = mpsc::channel(SESSIONS_QUEUE);
+    let links = CancellationToken::new();
+    begun.spawn(quic::dial_gateway(local, begun.rankers(), sessions, links.clone()));
+    let deps = gateway::Deps {
+        log,
+        store,
+        routes: begun.routes(),
+        keys: gateway.keys,
+        rankers,
+        health: begun.health.clone(),
+        metrics,
+        registry: begun.shared_registry(),
+    };
+    let done = gateway::run(gateway.config, listeners, deps, shutdown).await;
+    links.cancel();
+    begun.end().await?;
+    Ok(done?)
 }
 
 /// Runs a consumer until `shutdown`.
 ///
 /// # Errors
-/// Always: not built yet.
-pub async fn consumer(_settings: Settings, _shutdown: CancellationToken) -> Result<()> {
-    bail!("the consumer is not built yet")
+/// What cannot be opened, read or bound, and what to do about it.
+pub async fn consumer(settings: Settings, shutdown: CancellationToken) -> Result<()> {
+    let mut begun = Begun::new(&settings, Role::Consumer, String::new()).await?;
+    Ready { role: "consumer", name: &settings.name, admin: begun.admin, listen: None, link: None }.print()?;
+    let local = begun.local().await?;
+    let metrics = consumer::Metrics::register(begun.registry().sub_registry_with_prefix("consumer"));
+    let Some((log, store)) = begun.wait(&shutdown).await? else { return begun.end().await };
+    let (sessions, rankers) = mpsc::channel(SESSIONS_QUEUE);
+    let links = CancellationToken::new();
+    begun.spawn(quic::dial_consumer(local, begun.rankers(), sessions, links.clone()));
+    let deps = consumer::Deps {
+        name: begun.name.clone(),
+        log,
+        store,
+        routes: begun.routes(),
+        rankers,
+        health: begun.health.clone(),
+        metrics,
+    };
+    consumer::run(deps, shutdown).await;
+    links.cancel();
+    begun.end().await
 }
 
 /// Runs a ranker until `shutdown`.
 ///
 /// # Errors
-/// Always: not built yet.
-pub async fn ranker(_settings: Settings, _shutdown: CancellationToken) -> Result<()> {
-    bail!("the ranker is not built yet")
+/// What cannot be opened, read or bound, and what to do about it.
+pub async fn ranker(settings: Settings, shutdown: CancellationToken) -> Result<()> {
+    let mut begun = Begun::new(&settings, Role::Ranker, settings.link.advertised()).await?;
+    let local = begun.local().await?;
+    let metrics = ranker::Metrics::register(begun.registry().sub_registry_with_prefix("ranker"));
+    let links = CancellationToken::new();
+    let (link, callers, listening) = quic::listen(settings.link.listen, local, links.clone())?;
+    Ready { role: "ranker", name: &settings.name, admin: begun.admin, listen: None, link: Some(link) }.print()?;
+    let Some((_, store)) = begun.wait(&shutdown).await? else { return begun.end().await };
+    let deps = ranker::Deps {
+        name: begun.name.clone(),
+        store,
+        routes: begun.routes(),
+        callers,
+        health: begun.health.clone(),
+        metrics,
+    };
+    ranker::run(deps, shutdown).await;
+    links.cancel();
+    listening.await?;
+    begun.end().await
 }

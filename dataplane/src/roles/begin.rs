@@ -1,0 +1,274 @@
+//! What every role begins and ends with.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use barrage_proto::heat::report::Role;
+use prometheus_client::registry::Registry;
+use tokio::{sync::watch, task::JoinSet, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    admin::{Admin, SharedRegistry},
+    heat::{self, Beat, Heat},
+    health::Health,
+    kafka::{self, KafkaConfig},
+    link::{
+        Peer,
+        quic::{self, Identity, IdentityFiles, Local, Rankers},
+    },
+    log::{Log, LogError, kafka::KafkaLog},
+    routes::{
+        Routes,
+        topic::{self, Freshness},
+    },
+    settings::Settings,
+    store::{
+        Store, StoreError,
+        redis::{self, RedisConfig, RedisStore, RedisTls},
+    },
+};
+
+/// Names of the checks that all roles have.
+mod checks {
+    pub(super) const ROUTES: &str = "routes";
+    pub(super) const KAFKA: &str = "kafka";
+    pub(super) const REDIS: &str = "redis";
+}
+
+/// How long to wait before what is not there yet is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How often the route table's age is looked at, and the age that is named.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const STALE_AFTER: Duration = Duration::from_secs(5);
+
+/// A process that serves its health and has announced itself.
+pub(super) struct Begun {
+    pub(super) name: Peer,
+    pub(super) health: Health,
+    pub(super) admin: SocketAddr,
+    settings: Settings,
+    kafka: KafkaConfig,
+    registry: SharedRegistry,
+    routes: Routes,
+    freshness: Freshness,
+    beat: Beat,
+    tasks: JoinSet<()>,
+    /// Ends what runs beside the stage.
+    stop: CancellationToken,
+    /// Ends the serving of health, last of all.
+    admin_stop: CancellationToken,
+}
+
+impl Begun {
+    /// Serves health, announces the process as reached at `address`, and begins to follow the route table.
+    pub(super) async fn new(settings: &Settings, role: Role, address: String) -> Result<Self> {
+        let name = Peer::from(settings.name.as_str());
+        let health = Health::starting(&[checks::ROUTES, checks::KAFKA, checks::REDIS]);
+        let mut registry = Registry::with_prefix("barrage");
+        health.register(&mut registry);
+        let kafka = KafkaConfig::new(settings);
+        let (stop, admin_stop) = (CancellationToken::new(), CancellationToken::new());
+        let heat_metrics = heat::Metrics::register(registry.sub_registry_with_prefix("heat"));
+        let identity = heat::Identity { role, name: Peer::clone(&name), address };
+        let heat = Heat::default();
+        let (beat, beating) =
+            heat::start(&kafka.client(), &kafka.pool, identity, heat, heat_metrics, stop.clone())?;
+        let routes_metrics = crate::routes::Metrics::register(registry.sub_registry_with_prefix("routes"));
+        let (routes, freshness, following) =
+            topic::follow(kafka.client(), &kafka.pool, routes_metrics, stop.clone());
+        let registry: SharedRegistry = Arc::new(RwLock::new(registry));
+        let admin = Admin::bind(settings.admin).await?;
+        let address = admin.address();
+        let mut tasks = JoinSet::new();
+        let serving = admin.run(Arc::clone(&registry), health.clone(), admin_stop.clone());
+        tasks.spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "health and metrics are no longer served");
+            }
+        });
+        tasks.spawn(async move { _ = beating.await });
+        tasks.spawn(async move { _ = following.await });
+        Ok(Self {
+            name,
+            health,
+            admin: address,
+            settings: settings.clone(),
+            kafka,
+            registry,
+            routes,
+            freshness,
+            beat,
+            tasks,
+            stop,
+            admin_stop,
+        })
+    }
+
+    /// Where metrics are registered.
+    pub(super) fn registry(&self) -> RwLockWriteGuard<'_, Registry> {
+        self.registry.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn shared_registry(&self) -> SharedRegistry {
+        Arc::clone(&self.registry)
+    }
+
+    pub(super) fn routes(&self) -> Routes {
+        self.routes.clone()
+    }
+
+    /// This end of every link.
+    pub(super) async fn local(&self) -> Result<Local> {
+        let metrics = quic::Metrics::register(self.registry().sub_registry_with_prefix("link"));
+        let link = &self.settings.link;
+        let files = IdentityFiles {
+            authority: link.ca_file.clone(),
+            certificate: link.identity.cert_file.clone(),
+            key: link.identity.key_file.clone(),
+        };
+        let identity = Identity::load(files, metrics.clone()).await?;
+        Ok(Local { name: Peer::clone(&self.name), pool: self.settings.pool.clone(), identity, metrics })
+    }
+
+    /// The rankers of the newest table.
+    pub(super) fn rankers(&mut self) -> Rankers {
+        let mut routes = self.routes.clone();
+        let (sender, rankers) = watch::channel(routes.borrow().rankers.clone());
+        self.tasks.spawn(async move {
+            while routes.changed().await.is_ok() {
+                let newest: BTreeMap<Peer, String> = routes.borrow().rankers.clone();
+                sender.send_if_modified(|rankers| {
+                    let changed = *rankers != newest;
+                    *rankers = newest;
+                    changed
+                });
+            }
+        });
+        rankers
+    }
+
+    /// Runs a task until the end of the process.
+    pub(super) fn spawn(&mut self, task: impl Future<Output = std::io::Result<()>> + Send + 'static) {
+        self.tasks.spawn(async move {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "links cannot be dialled");
+            }
+        });
+    }
+
+    /// Waits for the route table, the log and the store; `None` when `shutdown` comes before.
+    pub(super) async fn wait(&mut self, shutdown: &CancellationToken) -> Result<Option<(Log, Store)>> {
+        let waited = shutdown.clone().run_until_cancelled_owned(self.wait_for_all()).await;
+        if waited.is_some() {
+            self.look_after();
+        }
+        waited.transpose()
+    }
+
+    async fn wait_for_all(&mut self) -> Result<(Log, Store)> {
+        // Who moves a slice from now on waits for this process: it reads the routes after that.
+        if !self.beat.announced().await {
+            bail!("the heartbeat has ended");
+        }
+        self.health.failed(checks::ROUTES, self.freshness.waiting_for());
+        let mut routes = self.routes.clone();
+        let Some(table) = topic::first(&mut routes, &self.freshness).await else { bail!("the routes have ended") };
+        self.health.ok(checks::ROUTES);
+        self.check_topics(table.partition_count()).await?;
+        let log = KafkaLog::open(
+            &self.kafka,
+            table.partition_count(),
+            self.registry().sub_registry_with_prefix("log"),
+        )?;
+        let metrics = redis::Metrics::register(self.registry().sub_registry_with_prefix("store"));
+        let store = self.connect_store(metrics).await?;
+        Ok((Log::Kafka(log), Store::Redis(store)))
+    }
+
+    async fn check_topics(&self, partitions: u32) -> Result<()> {
+        loop {
+            match kafka::check_topics(&self.kafka, Some(partitions)).await {
+                Ok(()) => {
+                    self.health.ok(checks::KAFKA);
+                    return Ok(());
+                }
+                Err(error @ LogError::Topic { .. }) => return Err(error.into()),
+                Err(error) => {
+                    self.health.failed(checks::KAFKA, error.to_string());
+                    tracing::warn!(%error, "waiting for Kafka");
+                    sleep(RETRY_AFTER).await;
+                }
+            }
+        }
+    }
+
+    async fn connect_store(&self, metrics: redis::Metrics) -> Result<RedisStore> {
+        let config = redis_config(&self.settings)?;
+        loop {
+            match RedisStore::connect(config.clone(), metrics.clone()).await {
+                Ok(store) => {
+                    self.health.ok(checks::REDIS);
+                    return Ok(store);
+                }
+                Err(error @ StoreError::Setting { .. }) => return Err(error.into()),
+                Err(error) => {
+                    self.health.failed(checks::REDIS, error.to_string());
+                    tracing::warn!(%error, "waiting for Redis");
+                    sleep(RETRY_AFTER).await;
+                }
+            }
+        }
+    }
+
+    /// Looks each second at what the process depends on.
+    fn look_after(&mut self) {
+        let (health, freshness, beat, stop) =
+            (self.health.clone(), self.freshness.clone(), self.beat.clone(), self.stop.clone());
+        self.tasks.spawn(async move {
+            while stop.run_until_cancelled(sleep(LOOK_EVERY)).await.is_some() {
+                if freshness.is_within(STALE_AFTER) {
+                    health.ok(checks::ROUTES);
+                } else {
+                    let why = freshness.trouble().unwrap_or_else(|| "its end was not reached".to_owned());
+                    health.degraded(checks::ROUTES, format!("stale: the last table holds; {why}"));
+                }
+                match beat.trouble() {
+                    None => health.ok(checks::KAFKA),
+                    Some(trouble) => health.degraded(checks::KAFKA, trouble),
+                }
+            }
+        });
+    }
+
+    /// Ends what runs beside the stage, the serving of health last.
+    pub(super) async fn end(mut self) -> Result<()> {
+        self.stop.cancel();
+        self.admin_stop.cancel();
+        // What is still dialling ends with the process.
+        self.tasks.abort_all();
+        while self.tasks.join_next().await.is_some() {}
+        Ok(())
+    }
+}
+
+fn redis_config(settings: &Settings) -> Result<RedisConfig> {
+    let redis = &settings.redis;
+    let ca = redis.tls.as_ref().and_then(|tls| tls.ca_file.as_deref());
+    let ca = ca.map(|path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display())));
+    let credentials = redis.credentials.as_ref();
+    Ok(RedisConfig {
+        nodes: redis.nodes.iter().map(ToString::to_string).collect(),
+        pool: settings.pool.clone(),
+        tls: redis.tls.is_some().then_some(RedisTls { ca: ca.transpose()? }),
+        username: credentials.and_then(|known| known.username.clone()),
+        password: credentials.map(|known| known.password.expose().to_owned()),
+    })
+}
