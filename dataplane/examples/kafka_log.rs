@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::{Context, Result};
 use barrage::{
     kafka::{Durability, KafkaConfig, Sasl, SaslMechanism, Secret, Tls, check_topics, create_topics},
     log::{Commit, Log, NewRecord, Reading, kafka::KafkaLog},
@@ -21,23 +22,24 @@ const PARTITIONS: u32 = 3;
 const RECORD_BYTES: usize = 4096;
 
 #[tokio::main(flavor = "multi_thread")]
-async fn main() {
+async fn main() -> Result<()> {
     tracing_subscriber::fmt().with_env_filter(env::var("RUST_LOG").unwrap_or_else(|_| "warn".into())).init();
     let mut arguments = env::args().skip(1);
-    let brokers = arguments.next().expect("brokers");
+    let brokers = arguments.next().context("no brokers")?;
     let config = config(&brokers);
-    let log = || Log::Kafka(KafkaLog::open(&config, PARTITIONS, &mut Registry::default()).expect("a log"));
+    let log = || KafkaLog::open(&config, PARTITIONS, &mut Registry::default()).map(Log::Kafka);
     match arguments.next().as_deref() {
-        Some("create") => create_topics(&config, PARTITIONS, Durability::Replicated).await.expect("topics"),
+        Some("create") => create_topics(&config, PARTITIONS, Durability::Replicated).await?,
         Some("check") => match check_topics(&config, Some(PARTITIONS), Durability::Replicated).await {
             Ok(partitions) => println!("{partitions} partitions, all as it has to be"),
             Err(wrong) => wrong.iter().for_each(|wrong| println!("{wrong}")),
         },
-        Some("bench") => bench(log()).await,
-        Some("kill") => kill(log()).await,
-        Some("ask") => ask(log()).await,
+        Some("bench") => bench(log()?).await?,
+        Some("kill") => kill(log()?).await?,
+        Some("ask") => ask(log()?).await?,
         _ => eprintln!("create|check|bench|kill|ask"),
     }
+    Ok(())
 }
 
 fn config(brokers: &str) -> KafkaConfig {
@@ -58,8 +60,8 @@ fn config(brokers: &str) -> KafkaConfig {
 }
 
 fn now_us() -> u64 {
-    let since = std::time::UNIX_EPOCH.elapsed().expect("after 1970");
-    u64::try_from(since.as_micros()).expect("before 586,000")
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or_default()
 }
 
 /// Half of it does not compress.
@@ -71,7 +73,7 @@ fn payload(number: u64) -> Vec<u8> {
 }
 
 fn stamp(payload: &[u8], at: usize) -> u64 {
-    u64::from_be_bytes(payload[at..at + 8].try_into().expect("8 bytes"))
+    payload[at..at + 8].iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
 }
 
 fn percentiles(name: &str, mut us: Vec<u64>) {
@@ -81,7 +83,7 @@ fn percentiles(name: &str, mut us: Vec<u64>) {
 }
 
 /// 1,000 records/s on 3 partitions: 10 appends of 1 record each 10 ms. A run to warm up, then one that counts.
-async fn bench(log: Log) {
+async fn bench(log: Log) -> Result<()> {
     for round in ["warm-up", "measured"] {
         let readers: Vec<_> = (0..PARTITIONS).map(|partition| tokio::spawn(consume(log.clone(), partition))).collect();
         sleep(Duration::from_secs(1)).await;
@@ -92,47 +94,55 @@ async fn bench(log: Log) {
             tick.tick().await;
             for j in 0..10_u64 {
                 let log = log.clone();
-                let partition = u32::try_from((i * 10 + j) % u64::from(PARTITIONS)).expect("small");
+                let partition = u32::try_from((i * 10 + j) % u64::from(PARTITIONS))?;
                 appends.push(tokio::spawn(async move {
                     let began = Instant::now();
                     let payload = payload(i).into();
-                    log.append(vec![NewRecord { partition, payload, trace: None }]).await.expect("appended");
-                    u64::try_from(began.elapsed().as_micros()).expect("short")
+                    log.append(vec![NewRecord { partition, payload, trace: None }]).await?;
+                    anyhow::Ok(u64::try_from(began.elapsed().as_micros())?)
                 }));
             }
         }
         let mut append_us = Vec::new();
         for append in appends {
-            append_us.push(append.await.expect("no panic"));
+            append_us.push(append.await??);
         }
-        let mut seen_us = Vec::new();
+        let (mut logged_us, mut seen_us) = (Vec::new(), Vec::new());
         for reader in readers {
-            seen_us.extend(reader.await.expect("no panic"));
+            let (logged, seen) = reader.await??;
+            logged_us.extend(logged);
+            seen_us.extend(seen);
         }
-        percentiles(&format!("{round} append"), append_us);
-        percentiles(&format!("{round} produce to consume"), seen_us);
+        percentiles(&format!("{round}: produce to the leader's append"), logged_us);
+        percentiles(&format!("{round}: produce to consume"), seen_us);
+        percentiles(&format!("{round}: produce to acknowledgement"), append_us);
     }
+    Ok(())
 }
 
-/// Latencies until nothing comes for two seconds.
-async fn consume(log: Log, partition: u32) -> Vec<u64> {
-    let end = log.state(partition).await.expect("state").end;
-    let mut reader = log.reader(partition, end, Reading::Live).expect("reader");
-    let mut us = Vec::new();
+/// Times from a record's making to its append and to its arrival, until nothing comes for four seconds.
+async fn consume(log: Log, partition: u32) -> Result<(Vec<u64>, Vec<u64>)> {
+    let end = log.state(partition).await?.end;
+    let mut reader = log.reader(partition, end, Reading::Live)?;
+    let (mut logged_us, mut seen_us) = (Vec::new(), Vec::new());
     while let Ok(records) = timeout(Duration::from_secs(4), reader.next(1000)).await {
         let now = now_us();
-        us.extend(records.expect("records").iter().map(|record| now.saturating_sub(stamp(&record.payload, 0))));
+        for record in records? {
+            let made = stamp(&record.payload, 0);
+            logged_us.push((u64::try_from(record.append_ms)? * 1000).saturating_sub(made));
+            seen_us.push(now.saturating_sub(made));
+        }
     }
-    us
+    Ok((logged_us, seen_us))
 }
 
 /// For 40 s, four senders a partition append numbered records one after the other, and again what failed; kill brokers
 /// meanwhile. At the end everything acknowledged has to be where it was said to be, in the senders' order.
-async fn kill(log: Log) {
+async fn kill(log: Log) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(40);
     let mut starts = Vec::new();
     for partition in 0..PARTITIONS {
-        starts.push(log.state(partition).await.expect("state").end);
+        starts.push(log.state(partition).await?.end);
     }
     let watched = log.clone();
     let watch = tokio::spawn(async move {
@@ -140,7 +150,7 @@ async fn kill(log: Log) {
         loop {
             let now = (watched.trouble(), watched.degraded());
             if last.as_ref() != Some(&now) {
-                println!("{:?}", now);
+                println!("{now:?}");
                 last = Some(now);
             }
             sleep(Duration::from_millis(200)).await;
@@ -149,7 +159,7 @@ async fn kill(log: Log) {
     let senders: Vec<_> = (0..PARTITIONS * 4).map(|sender| tokio::spawn(send(log.clone(), sender, deadline))).collect();
     let (mut acknowledged, mut failures, mut longest) = (Vec::new(), 0, Duration::ZERO);
     for sender in senders {
-        let (kept, failed, waited) = sender.await.expect("no panic");
+        let (kept, failed, waited) = sender.await?;
         acknowledged.push(kept);
         failures += failed;
         longest = longest.max(waited);
@@ -158,8 +168,9 @@ async fn kill(log: Log) {
     let count: usize = acknowledged.iter().map(Vec::len).sum();
     println!("acknowledged {count}, failed appends {failures}, longest wait for success {longest:?}");
     for partition in 0..PARTITIONS {
-        verify(&log, partition, starts[partition as usize], &acknowledged).await;
+        verify(&log, partition, starts[partition as usize], &acknowledged).await?;
     }
+    Ok(())
 }
 
 type Kept = Vec<(u64, u64)>;
@@ -188,13 +199,13 @@ async fn send(log: Log, sender: u32, deadline: Instant) -> (Kept, u32, Duration)
     (kept, failed, longest)
 }
 
-async fn verify(log: &Log, partition: u32, start: u64, acknowledged: &[Kept]) {
-    let state = log.state(partition).await.expect("state");
-    let mut reader = log.reader(partition, start, Reading::CatchUp).expect("reader");
+async fn verify(log: &Log, partition: u32, start: u64, acknowledged: &[Kept]) -> Result<()> {
+    let state = log.state(partition).await?;
+    let mut reader = log.reader(partition, start, Reading::CatchUp)?;
     let (mut next, mut at, mut newest) = (start, HashMap::new(), HashMap::new());
     let (mut disorder, mut doubled) = (0, 0);
     while next < state.end {
-        for record in reader.next(1000).await.expect("records") {
+        for record in reader.next(1000).await? {
             assert_eq!(record.offset, next, "no hole");
             next += 1;
             let (sender, number) = (stamp(&record.payload, 0), stamp(&record.payload, 8));
@@ -215,23 +226,25 @@ async fn verify(log: &Log, partition: u32, start: u64, acknowledged: &[Kept]) {
         "partition {partition}: {} records, lost {lost}, out of order {disorder}, repeats {doubled}",
         state.end - start
     );
+    Ok(())
 }
 
-async fn ask(log: Log) {
+async fn ask(log: Log) -> Result<()> {
     let append = |text: &'static str| {
         let record = NewRecord { partition: 0, payload: text.into(), trace: None };
         let log = log.clone();
-        async move { log.append(vec![record]).await.expect("appended")[0] }
+        async move { log.append(vec![record]).await.map(|offsets| offsets[0]) }
     };
-    let first = append("first").await;
+    let first = append("first").await?;
     sleep(Duration::from_secs(2)).await;
-    let second = append("second").await;
-    let third = append("third").await;
+    let second = append("second").await?;
+    let third = append("third").await?;
     println!("offsets {first} {second} {third}");
     for (offset, window_ms) in [(third + 1, 1000), (third + 1, 60_000), (second, 0), (0, 1000)] {
         println!("rewind({offset}, {window_ms}) = {:?}", log.rewind(0, offset, window_ms).await);
     }
-    log.commit(vec![Commit { partition: 0, offset: second, released: 9 }]).await.expect("commit");
+    log.commit(vec![Commit { partition: 0, offset: second, released: 9 }]).await?;
     println!("{:?}", log.state(0).await);
     println!("{:?} {:?}", log.trouble(), log.degraded());
+    Ok(())
 }

@@ -165,7 +165,14 @@ fn admin(config: &KafkaConfig) -> Result<AdminClient<Context>, LogError> {
 }
 
 fn failed(error: &KafkaError) -> LogError {
-    refused(error.to_string())
+    let unreachable = [RDKafkaErrorCode::OperationTimedOut, RDKafkaErrorCode::BrokerTransportFailure];
+    match error.rdkafka_error_code() {
+        // Brokers do not say more to those whom they do not know.
+        Some(code) if unreachable.contains(&code) => {
+            refused(format!("{error}. No broker answers: look at their addresses, at TLS and at user and password"))
+        }
+        _ => refused(error.to_string()),
+    }
 }
 
 fn refused(reason: String) -> LogError {

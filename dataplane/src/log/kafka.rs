@@ -95,6 +95,9 @@ impl KafkaLog {
     }
 
     pub(super) async fn append(&self, records: Vec<NewRecord>) -> Result<Vec<u64>, LogError> {
+        if let Some(astray) = records.iter().find(|record| record.partition >= self.0.partitions) {
+            return Err(storage("written", format!("there is no partition {}", astray.partition)));
+        }
         let outgoing = records.into_iter().map(|record| Outgoing {
             topic: &self.0.topic,
             partition: record.partition,

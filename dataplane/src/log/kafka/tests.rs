@@ -78,6 +78,7 @@ async fn what_is_appended_is_read_in_order_with_its_offset_and_trace() {
     records[2].trace = trace;
     assert_eq!(log.append(records).await.unwrap(), [0, 0, 1]);
     assert_eq!(log.append(vec![]).await.unwrap(), Vec::<u64>::new());
+    assert!(log.append(vec![record(2, "astray")]).await.is_err());
     assert_eq!(log.append(vec![record(0, "d")]).await.unwrap(), [2]);
 
     let mut reader = log.reader(0, 0, Reading::Live).unwrap();
