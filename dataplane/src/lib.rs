@@ -8,6 +8,7 @@ pub mod consumer;
 pub mod dev;
 pub mod gateway;
 pub mod health;
+pub mod kafka;
 pub mod link;
 pub mod log;
 pub mod ranker;

@@ -4,11 +4,16 @@
 //! In a cluster it is a topic of Kafka, in dev mode one file. The stages see only what the two have in common.
 
 pub mod embedded;
+pub mod kafka;
+mod trace;
 
 use bytes::Bytes;
 use thiserror::Error;
 
 use embedded::EmbeddedLog;
+use kafka::KafkaLog;
+
+pub use trace::TraceParent;
 
 /// A record to append.
 #[derive(Debug, Clone)]
@@ -17,6 +22,8 @@ pub struct NewRecord {
     pub partition: u32,
     /// Encoded [`barrage_proto::log::Record`].
     pub payload: Bytes,
+    /// The trace that it is part of, if it is traced.
+    pub trace: Option<TraceParent>,
 }
 
 /// A record as it stands in the log.
@@ -28,6 +35,8 @@ pub struct LogRecord {
     pub append_ms: i64,
     /// Encoded [`barrage_proto::log::Record`].
     pub payload: Bytes,
+    /// The trace that it is part of, if it was appended with one and the log keeps it.
+    pub trace: Option<TraceParent>,
 }
 
 /// What is known of a partition.
@@ -127,14 +136,17 @@ pub enum LogError {
 pub enum Log {
     /// One file, in dev mode.
     Embedded(EmbeddedLog),
+    /// A topic of Kafka.
+    Kafka(KafkaLog),
 }
 
 impl Log {
     /// Partitions of the log; fixed when it was made.
     #[must_use]
-    pub const fn partitions(&self) -> u32 {
+    pub fn partitions(&self) -> u32 {
         match self {
             Self::Embedded(log) => log.partitions(),
+            Self::Kafka(log) => log.partitions(),
         }
     }
 
@@ -146,6 +158,7 @@ impl Log {
     pub async fn append(&self, records: Vec<NewRecord>) -> Result<Vec<u64>, LogError> {
         match self {
             Self::Embedded(log) => log.append(records).await,
+            Self::Kafka(log) => log.append(records).await,
         }
     }
 
@@ -154,6 +167,16 @@ impl Log {
     pub fn trouble(&self) -> Option<String> {
         match self {
             Self::Embedded(log) => log.trouble(),
+            Self::Kafka(log) => log.trouble(),
+        }
+    }
+
+    /// What of the log is down while the rest serves: copies that are behind, partitions without a leader.
+    #[must_use]
+    pub fn degraded(&self) -> Option<String> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Kafka(log) => log.degraded(),
         }
     }
 
@@ -164,6 +187,7 @@ impl Log {
     pub async fn state(&self, partition: u32) -> Result<PartitionState, LogError> {
         match self {
             Self::Embedded(log) => log.state(partition).await,
+            Self::Kafka(log) => log.state(partition).await,
         }
     }
 
@@ -175,6 +199,7 @@ impl Log {
     pub fn reader(&self, partition: u32, from: u64, reading: Reading) -> Result<Reader, LogError> {
         match self {
             Self::Embedded(log) => Ok(Reader::Embedded(log.reader(partition, from, reading))),
+            Self::Kafka(log) => log.reader(partition, from, reading).map(Reader::Kafka),
         }
     }
 
@@ -185,6 +210,7 @@ impl Log {
     pub async fn rewind(&self, partition: u32, offset: u64, window_ms: i64) -> Result<u64, LogError> {
         match self {
             Self::Embedded(log) => log.rewind(partition, offset, window_ms).await,
+            Self::Kafka(log) => log.rewind(partition, offset, window_ms).await,
         }
     }
 
@@ -195,6 +221,7 @@ impl Log {
     pub async fn commit(&self, commits: Vec<Commit>) -> Result<(), LogError> {
         match self {
             Self::Embedded(log) => log.commit(commits).await,
+            Self::Kafka(log) => log.commit(commits).await,
         }
     }
 
@@ -205,6 +232,7 @@ impl Log {
     pub async fn set_aside(&self, letter: DeadLetter) -> Result<(), LogError> {
         match self {
             Self::Embedded(log) => log.set_aside(letter).await,
+            Self::Kafka(log) => log.set_aside(letter).await,
         }
     }
 }
@@ -213,6 +241,8 @@ impl Log {
 pub enum Reader {
     /// Of the file.
     Embedded(embedded::EmbeddedReader),
+    /// Of the topic.
+    Kafka(kafka::KafkaReader),
 }
 
 impl Reader {
@@ -223,6 +253,7 @@ impl Reader {
     pub async fn next(&mut self, records_max: u32) -> Result<Vec<LogRecord>, LogError> {
         match self {
             Self::Embedded(reader) => reader.next(records_max).await,
+            Self::Kafka(reader) => reader.next(records_max).await,
         }
     }
 }

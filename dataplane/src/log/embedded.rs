@@ -125,7 +125,8 @@ impl EmbeddedLog {
                 let end = key(partition, OFFSET_LIMIT);
                 let rows = query.query_map(params![key(partition, from), end, records_max], |row| {
                     let payload: Vec<u8> = row.get(2)?;
-                    Ok(LogRecord { offset: offset_of(row.get(0)?), append_ms: row.get(1)?, payload: payload.into() })
+                    let (offset, append_ms) = (offset_of(row.get(0)?), row.get(1)?);
+                    Ok(LogRecord { offset, append_ms, payload: payload.into(), trace: None })
                 })?;
                 rows.collect::<rusqlite::Result<_>>()
             })

@@ -11,7 +11,7 @@ fn open(dir: &Path, floors: &[u64]) -> EmbeddedLog {
 }
 
 fn record(partition: u32, text: &str) -> NewRecord {
-    NewRecord { partition, payload: Bytes::copy_from_slice(text.as_bytes()) }
+    NewRecord { partition, payload: Bytes::copy_from_slice(text.as_bytes()), trace: None }
 }
 
 async fn texts(log: &EmbeddedLog, partition: u32, from: u64) -> Vec<(u64, String)> {

@@ -1,0 +1,170 @@
+//! The log on Kafka: a topic of the pool, kept by three brokers.
+//!
+//! [`producer`] appends and keeps order when brokers fail. Two clients read, one at the end of the log and one behind it,
+//! each partition with a queue of its own ([`reader`]). A third one asks and commits ([`desk`]). Append times are the
+//! brokers'; their clocks have to agree within a few seconds, because windows of the log are cut by them.
+
+mod desk;
+mod fetcher;
+mod line;
+mod metrics;
+mod pending;
+mod producer;
+mod reader;
+mod watch;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use prometheus_client::registry::Registry;
+use rdkafka::{
+    ClientConfig,
+    message::{Header, OwnedHeaders},
+};
+
+use super::{Commit, DeadLetter, LogError, NewRecord, PartitionState, Reading, TraceParent};
+use crate::{
+    kafka::{KafkaConfig, Topic},
+    trouble::Trouble,
+};
+use desk::Desk;
+use fetcher::Fetcher;
+use line::Outgoing;
+use metrics::Metrics;
+use producer::Producer;
+use watch::Watch;
+
+pub use reader::KafkaReader;
+
+/// How long a broker may take to answer a question.
+const ASK_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// A handle; clones share one log.
+#[derive(Clone)]
+pub struct KafkaLog(Arc<Shared>);
+
+struct Shared {
+    config: ClientConfig,
+    group: String,
+    topic: String,
+    dead: String,
+    partitions: u32,
+    producer: Arc<Producer>,
+    /// Made by their first readers; gateways have none.
+    live: Mutex<Option<Arc<Fetcher>>>,
+    catch_up: Mutex<Option<Arc<Fetcher>>>,
+    desk: Desk,
+    watch: Watch,
+    trouble: Trouble,
+    metrics: Metrics,
+}
+
+impl KafkaLog {
+    /// A log of `partitions` partitions. Whether brokers are there, and the topics as they have to be, is not asked: see
+    /// [`check_topics`](crate::kafka::check_topics).
+    ///
+    /// # Errors
+    /// [`LogError::Storage`] when a setting is refused, a file of certificates for example.
+    pub fn open(config: &KafkaConfig, partitions: u32, registry: &mut Registry) -> Result<Self, LogError> {
+        let metrics = Metrics::register(registry);
+        let (client, group, topic) = (config.client(), config.group(), config.topic(Topic::Danmaku));
+        let producer = Producer::open(client.clone(), metrics.clone());
+        let producer = producer.map_err(|error| storage("opened", error.to_string()))?;
+        let desk = Fetcher::open(&client, &group, &topic, partitions, &metrics);
+        let desk = Desk::new(desk.map_err(|error| storage("opened", error.to_string()))?);
+        Ok(Self(Arc::new(Shared {
+            config: client,
+            group,
+            topic,
+            dead: config.topic(Topic::Dead),
+            partitions,
+            producer,
+            live: Mutex::default(),
+            catch_up: Mutex::default(),
+            watch: Watch::start(desk.fetcher()),
+            desk,
+            trouble: Trouble::default(),
+            metrics,
+        })))
+    }
+
+    pub(super) fn partitions(&self) -> u32 {
+        self.0.partitions
+    }
+
+    pub(super) async fn append(&self, records: Vec<NewRecord>) -> Result<Vec<u64>, LogError> {
+        if let Some(astray) = records.iter().find(|record| record.partition >= self.0.partitions) {
+            return Err(storage("written", format!("there is no partition {}", astray.partition)));
+        }
+        let outgoing = records.into_iter().map(|record| Outgoing {
+            topic: &self.0.topic,
+            partition: record.partition,
+            payload: record.payload,
+            headers: record.trace.as_ref().map(|trace| header(TraceParent::HEADER, trace.as_bytes())),
+        });
+        let appended = self.0.producer.append(outgoing.collect()).await;
+        self.0.trouble.note(appended.map_err(|reason| storage("written", reason)))
+    }
+
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.0.trouble.current()
+    }
+
+    pub(super) fn degraded(&self) -> Option<String> {
+        self.0.watch.current()
+    }
+
+    pub(super) async fn state(&self, partition: u32) -> Result<PartitionState, LogError> {
+        self.0.desk.state(partition).await.map_err(|reason| storage("asked", reason))
+    }
+
+    pub(super) fn reader(&self, partition: u32, from: u64, reading: Reading) -> Result<KafkaReader, LogError> {
+        let fetcher = match reading {
+            Reading::Live => &self.0.live,
+            Reading::CatchUp => &self.0.catch_up,
+        };
+        let fetcher = self.fetcher(&mut fetcher.lock().unwrap_or_else(PoisonError::into_inner))?;
+        KafkaReader::open(fetcher, partition, from, self.0.metrics.clone())
+    }
+
+    pub(super) async fn rewind(&self, partition: u32, offset: u64, window_ms: i64) -> Result<u64, LogError> {
+        self.0.desk.rewind(partition, offset, window_ms).await.map_err(|reason| storage("asked", reason))
+    }
+
+    /// The last commit of a partition counts, whatever it says: only its owner commits.
+    pub(super) async fn commit(&self, commits: Vec<Commit>) -> Result<(), LogError> {
+        self.0.desk.commit(commits).await.map_err(|reason| storage("committed", reason))
+    }
+
+    pub(super) async fn set_aside(&self, letter: DeadLetter) -> Result<(), LogError> {
+        let headers = header("partition", letter.partition.to_string().as_bytes())
+            .insert(Header { key: "offset", value: Some(letter.offset.to_string().as_bytes()) })
+            .insert(Header { key: "reason", value: Some(letter.reason.as_bytes()) });
+        let record = Outgoing { topic: &self.0.dead, partition: 0, payload: letter.payload, headers: Some(headers) };
+        let appended = self.0.producer.append(vec![record]).await;
+        appended.map(drop).map_err(|reason| storage("set aside", reason))
+    }
+
+    fn fetcher(&self, slot: &mut Option<Arc<Fetcher>>) -> Result<Arc<Fetcher>, LogError> {
+        if let Some(fetcher) = slot {
+            return Ok(Arc::clone(fetcher));
+        }
+        let Shared { config, group, topic, partitions, metrics, .. } = &*self.0;
+        let fetcher = Fetcher::open(config, group, topic, *partitions, metrics);
+        let fetcher = Arc::new(fetcher.map_err(|error| storage("read", error.to_string()))?);
+        Ok(Arc::clone(slot.insert(fetcher)))
+    }
+}
+
+fn header(key: &str, value: &[u8]) -> OwnedHeaders {
+    OwnedHeaders::new_with_capacity(3).insert(Header { key, value: Some(value) })
+}
+
+const fn storage(doing: &'static str, reason: String) -> LogError {
+    LogError::Storage { doing, reason }
+}
+
+#[cfg(test)]
+mod tests;

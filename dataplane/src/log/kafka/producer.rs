@@ -1,0 +1,152 @@
+//! Appends: at most one [`Line`] at a time, and what happens when it fails.
+//!
+//! Order is kept in this way. A line delivers each partition's records in the order that they were produced: it is
+//! idempotent, so brokers refuse what comes behind a gap. Nothing in it times out by itself; librdkafka then would go on
+//! with the next record. When a record is refused for good, or an append is not acknowledged for 20 s, the line takes no
+//! more records, what it still holds is thrown away, and only then all its appends fail and a fresh line is opened. So
+//! of what a line was given, brokers have a prefix, and whatever is produced after a failure became known goes into
+//! another line. Only a request that a stalled broker still has in its socket can come later; who sent it was told to
+//! retry, and the retry and the original cancel each other out.
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    thread,
+    time::Duration,
+};
+
+use rdkafka::{ClientConfig, error::KafkaResult};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    line::{Line, LineState, Outgoing},
+    metrics::Metrics,
+    pending::Outcome,
+};
+
+/// When an append has failed. Gateways refuse retries over 30 s old, and repeats are found within 60 s.
+const GIVE_UP: Duration = Duration::from_secs(20);
+/// How long the end of the process waits for appends that nobody waits for.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+const REOPEN_PAUSE: Duration = Duration::from_secs(1);
+
+/// The only producer of a process.
+pub(super) struct Producer {
+    config: ClientConfig,
+    metrics: Metrics,
+    give_up: Duration,
+    /// `None` while the last one is being ended.
+    line: Mutex<Option<Line>>,
+}
+
+impl Producer {
+    pub(super) fn open(config: ClientConfig, metrics: Metrics) -> KafkaResult<Arc<Self>> {
+        Self::open_with(config, metrics, GIVE_UP)
+    }
+
+    pub(super) fn open_with(config: ClientConfig, metrics: Metrics, give_up: Duration) -> KafkaResult<Arc<Self>> {
+        let line = Line::open(&config, metrics.clone())?;
+        Ok(Arc::new(Self { config, metrics, give_up, line: Mutex::new(Some(line)) }))
+    }
+
+    /// Appends all records; their offsets, once all are acknowledged.
+    pub(super) async fn append(self: &Arc<Self>, records: Vec<Outgoing<'_>>) -> Outcome {
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let began = Instant::now();
+        let (count, bytes) = (records.len(), records.iter().map(|record| record.payload.len()).sum());
+        let outcome = match self.produce(records) {
+            Ok((line, outcome)) => self.finish(&line, outcome, began).await,
+            Err(reason) => Err(reason),
+        };
+        match &outcome {
+            Ok(_) => self.metrics.appended(count, bytes, began.elapsed()),
+            Err(_) => self.metrics.append_failed(),
+        }
+        outcome
+    }
+
+    fn produce(
+        self: &Arc<Self>,
+        records: Vec<Outgoing<'_>>,
+    ) -> Result<(Arc<LineState>, oneshot::Receiver<Outcome>), String> {
+        let (state, produced) = {
+            let slot = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(line) = slot.as_ref() else {
+                return Err("an earlier append failed a moment ago".into());
+            };
+            (Arc::clone(&line.state), line.produce(records))
+        };
+        if state.broken() {
+            self.replace(&state);
+        }
+        produced.map(|outcome| (state, outcome))
+    }
+
+    async fn finish(
+        self: &Arc<Self>,
+        line: &Arc<LineState>,
+        outcome: oneshot::Receiver<Outcome>,
+        began: Instant,
+    ) -> Outcome {
+        let outcome = tokio::select! {
+            biased;
+            outcome = outcome => outcome.unwrap_or_else(|_| Err("the producer was closed".into())),
+            () = line.ended.cancelled() => Err("given up together with an earlier record".into()),
+            () = sleep_until(began + self.give_up) => {
+                Err(format!("no acknowledgement within {} s", self.give_up.as_secs_f32()))
+            }
+        };
+        if outcome.is_err() {
+            self.replace(line);
+            // Senders hear of it when nothing more of this line can get in.
+            line.ended.cancelled().await;
+        }
+        outcome
+    }
+
+    /// Ends the line and opens another in its place, unless somebody does already.
+    fn replace(self: &Arc<Self>, broken: &Arc<LineState>) {
+        let mut slot = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = slot.take_if(|line| Arc::ptr_eq(&line.state, broken)) {
+            drop(slot);
+            self.metrics.producer_replaced();
+            tracing::warn!("records were refused or not acknowledged; senders are told to retry");
+            let producer = Arc::downgrade(self);
+            tokio::task::spawn_blocking(move || {
+                line.end();
+                reopen(&producer);
+                drop(line);
+            });
+        }
+    }
+}
+
+fn reopen(producer: &Weak<Producer>) {
+    while let Some(producer) = producer.upgrade() {
+        match Line::open(&producer.config, producer.metrics.clone()) {
+            Ok(line) => {
+                producer.metrics.queued(0);
+                *producer.line.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
+                return;
+            }
+            Err(error) => tracing::error!(%error, "cannot open a producer; trying again"),
+        }
+        drop(producer);
+        thread::sleep(REOPEN_PAUSE);
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        let line = mem::take(self.line.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if let Some(line) = line {
+            // It blocks, and this may be a thread of the runtime.
+            thread::spawn(move || line.close(CLOSE_PATIENCE));
+        }
+    }
+}
