@@ -2,8 +2,10 @@
 //! all of them in one process. `ARCHITECTURE.md` at the root of the repository is the map.
 
 #![allow(dead_code, rustdoc::broken_intra_doc_links)]
+mod backlog;
 mod blocking;
 pub mod clock;
+pub mod heat;
 pub mod link;
 pub mod log;
 pub mod room;
