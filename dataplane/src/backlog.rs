@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::{
-    ClientConfig, Message, Offset, TopicPartitionList,
-    config::FromClientConfig,
-    consumer::{BaseConsumer, Consumer},
+    ClientConfig, ClientContext, Message, Offset, TopicPartitionList,
+    config::FromClientConfigAndContext,
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode},
     message::BorrowedMessage,
 };
@@ -57,8 +57,19 @@ pub(crate) enum From {
     Newest(Duration),
 }
 
+/// Says nothing of what readers report by themselves; the end of a topic is no error at all.
+pub(crate) struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "a reader's client");
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
 /// A consumer for one topic without a group's membership, that tells where the end is. `base` has brokers and security.
-pub(crate) fn consumer<C: FromClientConfig>(base: &ClientConfig, pool: &str) -> Result<C, KafkaError> {
+pub(crate) fn consumer<C: FromClientConfigAndContext<Quiet>>(base: &ClientConfig, pool: &str) -> Result<C, KafkaError> {
     let mut config = base.clone();
     // librdkafka wants a group for everything but looking; nothing is ever committed to this one.
     config.set("group.id", format!("{pool}.followers"));
@@ -74,7 +85,7 @@ pub(crate) fn consumer<C: FromClientConfig>(base: &ClientConfig, pool: &str) -> 
     ] {
         config.set(name, value);
     }
-    config.create()
+    config.create_with_context(Quiet)
 }
 
 /// The one partition, from `offset` on.
@@ -94,7 +105,7 @@ pub(crate) fn read(
 ) -> Result<(), ReadError> {
     let failed = |error: KafkaError| ReadError::new(topic, &error);
     // A consumer is asked for one end only: what it says of an earlier one cannot be told from the next.
-    let open = || consumer::<BaseConsumer>(base, pool).map_err(failed);
+    let open = || consumer::<BaseConsumer<Quiet>>(base, pool).map_err(failed);
     let start = match from {
         From::Start => Offset::Beginning,
         From::Newest(age) => match newest(&open()?, topic).map_err(failed)? {
@@ -106,7 +117,7 @@ pub(crate) fn read(
 }
 
 fn to_the_end(
-    consumer: &BaseConsumer,
+    consumer: &BaseConsumer<Quiet>,
     topic: &str,
     start: Offset,
     take: &mut dyn FnMut(&BorrowedMessage<'_>),
@@ -138,7 +149,7 @@ pub(crate) fn lasting(error: &KafkaError) -> bool {
 }
 
 /// Time of the newest record, ms.
-fn newest(consumer: &BaseConsumer, topic: &str) -> Result<Option<i64>, KafkaError> {
+fn newest(consumer: &BaseConsumer<Quiet>, topic: &str) -> Result<Option<i64>, KafkaError> {
     let mut newest = None;
     let (low, high) = consumer.fetch_watermarks(topic, PARTITION, PATIENCE)?;
     if low < high {
@@ -147,7 +158,7 @@ fn newest(consumer: &BaseConsumer, topic: &str) -> Result<Option<i64>, KafkaErro
     Ok(newest)
 }
 
-fn since(consumer: &BaseConsumer, topic: &str, newest_ms: i64, age: Duration) -> Result<Offset, KafkaError> {
+fn since(consumer: &BaseConsumer<Quiet>, topic: &str, newest_ms: i64, age: Duration) -> Result<Offset, KafkaError> {
     let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
     let at = Offset::Offset(newest_ms.saturating_sub(age_ms).max(0));
     let found = consumer.offsets_for_times(assignment(topic, at)?, PATIENCE)?;

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Routes, Table, entry::Draft, metrics::Metrics};
 use crate::{
-    backlog::{self, PARTITION, ReadError},
+    backlog::{self, PARTITION, Quiet, ReadError},
     trouble::Trouble,
 };
 use horizon::{Answer, Horizon};
@@ -193,7 +193,8 @@ impl Follower {
     /// Reads from the topic's start, until that has to begin again.
     async fn read_on(&self) -> Result<Infallible, FollowError> {
         let kafka = |error: KafkaError| self.kafka(&error);
-        let consumer: Arc<StreamConsumer> = backlog::consumer(&self.base, &self.pool).map(Arc::new).map_err(kafka)?;
+        let consumer: Arc<StreamConsumer<Quiet>> =
+            backlog::consumer(&self.base, &self.pool).map(Arc::new).map_err(kafka)?;
         let mut reading = Reading::default();
         let mut ask = tokio::time::interval(ASK);
         ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -277,7 +278,10 @@ struct Reading {
 }
 
 /// Asks where the topic ends, on a thread that may block.
-fn ask_for_end(consumer: &Arc<StreamConsumer>, topic: &Arc<str>) -> JoinHandle<(Instant, Result<i64, KafkaError>)> {
+fn ask_for_end(
+    consumer: &Arc<StreamConsumer<Quiet>>,
+    topic: &Arc<str>,
+) -> JoinHandle<(Instant, Result<i64, KafkaError>)> {
     let (consumer, topic) = (Arc::clone(consumer), Arc::clone(topic));
     tokio::task::spawn_blocking(move || {
         let asked = Instant::now();
