@@ -7,7 +7,8 @@ use rdkafka::{
     config::FromClientConfigAndContext,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode},
-    message::BorrowedMessage,
+    message::{BorrowedMessage, DeliveryResult},
+    producer::ProducerContext,
 };
 use thiserror::Error;
 
@@ -54,19 +55,27 @@ pub(crate) enum From {
     /// The oldest record.
     Start,
     /// What is at most so much older than the newest record, by the topic's own time: no clock of this machine counts.
+    /// Older records may come, too.
     Newest(Duration),
 }
 
-/// Says nothing of what readers report by themselves; the end of a topic is no error at all.
+/// Says nothing of what whoever reads or writes reports itself; the end of a topic is no error at all.
 pub(crate) struct Quiet;
 
 impl ClientContext for Quiet {
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "a reader's client");
+        tracing::debug!(%error, reason, "a client of Kafka");
     }
 }
 
 impl ConsumerContext for Quiet {}
+
+impl ProducerContext for Quiet {
+    type DeliveryOpaque = ();
+
+    /// A transaction says at its end whether all was delivered.
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
 
 /// A consumer for one topic without a group's membership, that tells where the end is. `base` has brokers and security.
 pub(crate) fn consumer<C: FromClientConfigAndContext<Quiet>>(base: &ClientConfig, pool: &str) -> Result<C, KafkaError> {
@@ -162,5 +171,7 @@ fn since(consumer: &BaseConsumer<Quiet>, topic: &str, newest_ms: i64, age: Durat
     let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
     let at = Offset::Offset(newest_ms.saturating_sub(age_ms).max(0));
     let found = consumer.offsets_for_times(assignment(topic, at)?, PATIENCE)?;
-    Ok(found.find_partition(topic, PARTITION).map_or(Offset::Beginning, |partition| partition.offset()))
+    let offset = found.find_partition(topic, PARTITION).map(|partition| partition.offset());
+    // No such record, though the newest is one: better too much than too little.
+    Ok(offset.filter(|offset| matches!(offset, Offset::Offset(_))).unwrap_or(Offset::Beginning))
 }

@@ -22,7 +22,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Heat, metrics::Metrics, round::Rounds, topic_of};
-use crate::{backlog::PARTITION, clock::unix_ms, link::Peer, trouble::Trouble};
+use crate::{
+    backlog::{PARTITION, Quiet},
+    clock::unix_ms,
+    link::Peer,
+    trouble::Trouble,
+};
 
 /// How often a process says that it is alive.
 const BEAT: Duration = Duration::from_secs(1);
@@ -109,7 +114,7 @@ pub fn start(
     ] {
         config.set(name, value);
     }
-    let producer = config.create().map_err(|source| BeatError { topic: topic.clone(), source })?;
+    let producer = config.create_with_context(Quiet).map_err(|source| BeatError { topic: topic.clone(), source })?;
     let (acknowledged, beat) = watch::channel(None);
     let trouble = Trouble::default();
     let beat = Beat { acknowledged: beat, trouble: trouble.clone() };
@@ -168,7 +173,7 @@ impl Speaker {
 }
 
 struct Said {
-    producer: FutureProducer,
+    producer: FutureProducer<Quiet>,
     topic: String,
     acknowledged: watch::Sender<Option<Instant>>,
     trouble: Trouble,
@@ -199,3 +204,6 @@ impl Said {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,11 +12,10 @@ use crate::{
     link::Peer,
 };
 
-/// How far the topic is read back. A gateway that was not heard for 5 s accepts nothing; twice that is safe.
-const BACK: Duration = Duration::from_secs(10);
-
-/// Who was not heard for so long is not given work, ms.
+/// Who was not heard for so long is not given work, and accepts nothing from senders, ms.
 const ALIVE_MS: i64 = 5_000;
+/// How far the topic is read back, ms: twice that, so that nobody who still accepts is missed.
+const BACK_MS: i64 = 2 * ALIVE_MS;
 /// Whoever is alive is heard within this, twice.
 const LISTEN: Duration = Duration::from_secs(2);
 
@@ -73,8 +72,8 @@ pub async fn alive(base: ClientConfig, pool: &str) -> Result<Vec<Member>, ReadEr
 async fn listen(base: ClientConfig, pool: &str) -> Result<Heard, ReadError> {
     let pool = pool.to_owned();
     let reading = tokio::task::spawn_blocking(move || {
-        let mut heard = Heard::default();
-        backlog::read(&base, &pool, &topic_of(&pool), backlog::From::Newest(BACK), |message| heard.record(message))?;
+        let (mut heard, back) = (Heard::default(), Duration::from_millis(BACK_MS.unsigned_abs()));
+        backlog::read(&base, &pool, &topic_of(&pool), backlog::From::Newest(back), |message| heard.record(message))?;
         Ok(heard)
     });
     reading.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
@@ -116,7 +115,8 @@ impl Heard {
     fn members(self) -> Vec<Member> {
         let newest_ms = self.newest_ms;
         let silent = |member: Member| Member { silent_ms: (newest_ms - member.silent_ms).max(0), ..member };
-        self.members.into_values().map(silent).collect()
+        let members = self.members.into_values().map(silent);
+        members.filter(|member| member.silent_ms <= BACK_MS).collect()
     }
 }
 
@@ -136,12 +136,13 @@ mod tests {
         };
         let mut heard = Heard::default();
         // The clock of the first is a day ahead.
+        heard.report(report("gateway-9", 4, 0, 3), 0);
         heard.report(report("gateway-0", 1, 86_400_000, 3), 1_000);
         heard.report(report("gateway-1", 7, 1_500, 3), 1_500);
         heard.report(report("gateway-1", 8, 6_000, 4), 6_000);
-        heard.report(report("gateway-1", 8, 7_000, 5), 7_000);
+        heard.report(report("gateway-1", 8, 11_000, 5), 11_000);
         let members = heard.members();
         let seen: Vec<_> = members.iter().map(|m| (&*m.name, m.incarnation, m.silent_ms, m.routes_epoch)).collect();
-        assert_eq!(seen, [("gateway-0", 1, 6_000, 3), ("gateway-1", 7, 5_500, 3), ("gateway-1", 8, 0, 5)]);
+        assert_eq!(seen, [("gateway-0", 1, 10_000, 3), ("gateway-1", 7, 9_500, 3), ("gateway-1", 8, 0, 5)]);
     }
 }

@@ -296,3 +296,6 @@ async fn answered<T>(asking: &mut Option<JoinHandle<T>>) -> T {
     *asking = None;
     answer.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,9 +13,10 @@ use thiserror::Error;
 
 use super::{read_into, topic_of};
 use crate::{
-    backlog::ReadError,
+    backlog::{PARTITION, Quiet, ReadError},
     blocking::Shared,
     clock::unix_ms,
+    room::RoomId,
     routes::{
         Table,
         change::{Change, ChangeError},
@@ -87,11 +88,11 @@ pub enum WriteError {
 
 /// The one writer of a pool's route table. Opening another one, anywhere, fences it.
 pub struct Writer {
-    producer: Shared<BaseProducer>,
+    producer: Shared<BaseProducer<Quiet>>,
     topic: String,
     name: String,
     table: Table,
-    stored: HashMap<crate::room::RoomId, pb::Room>,
+    stored: HashMap<RoomId, pb::Room>,
     usable: bool,
 }
 
@@ -107,7 +108,7 @@ impl Writer {
         config.set("transaction.timeout.ms", TRANSACTION_MS);
         config.set("compression.type", "zstd");
         let refused = |error: KafkaError| WriteError::Kafka { topic: topic.clone(), reason: error.to_string() };
-        let producer = Shared::new(config.create::<BaseProducer>().map_err(refused)?);
+        let producer = Shared::new(config.create_with_context::<_, BaseProducer<Quiet>>(Quiet).map_err(refused)?);
         producer.run(|producer| producer.init_transactions(STEP)).await.map_err(refused)?;
         let (table, draft) = read_into(base, pool.to_owned(), Draft::with_manifests()).await?;
         let (table, stored) = (table.unwrap_or_default(), draft.into_stored());
@@ -192,7 +193,7 @@ enum Step {
 }
 
 fn transact(
-    producer: &BaseProducer,
+    producer: &BaseProducer<Quiet>,
     topic: &str,
     records: &[(String, Option<Vec<u8>>)],
 ) -> Result<(), (Step, KafkaError)> {
@@ -216,8 +217,8 @@ fn transact(
 }
 
 /// Queues a record, once the queue takes it.
-fn send(producer: &BaseProducer, topic: &str, key: &str, value: Option<&[u8]>) -> Result<(), KafkaError> {
-    let mut record = BaseRecord::<str, [u8]>::to(topic).partition(crate::backlog::PARTITION).key(key);
+fn send(producer: &BaseProducer<Quiet>, topic: &str, key: &str, value: Option<&[u8]>) -> Result<(), KafkaError> {
+    let mut record = BaseRecord::<str, [u8]>::to(topic).partition(PARTITION).key(key);
     record.payload = value;
     loop {
         match producer.send(record) {
