@@ -2,12 +2,14 @@
 //! all of them in one process. `ARCHITECTURE.md` at the root of the repository is the map.
 
 pub mod admin;
+mod backlog;
 mod blocking;
 pub mod clock;
 pub mod consumer;
 pub mod dev;
 pub mod gateway;
 pub mod health;
+pub mod heat;
 pub mod kafka;
 pub mod link;
 pub mod log;

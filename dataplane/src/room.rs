@@ -105,7 +105,13 @@ impl Rooms {
 
 impl FromIterator<Room> for Rooms {
     fn from_iter<I: IntoIterator<Item = Room>>(rooms: I) -> Self {
-        let rooms = rooms.into_iter().map(|room| (room.id.clone(), Arc::new(room)));
+        rooms.into_iter().map(Arc::new).collect()
+    }
+}
+
+impl FromIterator<Arc<Room>> for Rooms {
+    fn from_iter<I: IntoIterator<Item = Arc<Room>>>(rooms: I) -> Self {
+        let rooms = rooms.into_iter().map(|room| (room.id.clone(), room));
         Self(Arc::new(rooms.collect()))
     }
 }

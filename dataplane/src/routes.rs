@@ -2,6 +2,16 @@
 //!
 //! It holds exceptions and owners, not every room's place: by default all slices of a room live on the partition that the
 //! hash of its ID chooses, and its ranker is the one that rendezvous hashing chooses among those there are.
+//!
+//! [`entry`] makes it of the entries of a compacted topic, [`topic`] follows that topic and writes it, [`plan`] says who
+//! should own what, [`change`] what is different then, and [`file`] is the table as an engineer edits it.
+
+pub mod change;
+pub mod entry;
+pub mod file;
+pub mod metrics;
+pub mod plan;
+pub mod topic;
 
 use std::{
     collections::{BTreeMap, HashMap},

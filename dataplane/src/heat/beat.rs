@@ -1,0 +1,209 @@
+//! A process says each second that it is alive, and how hot its rooms are.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use barrage_proto::heat::{Report, report::Role};
+use prost::Message;
+use rdkafka::{
+    ClientConfig,
+    error::KafkaError,
+    producer::{FutureProducer, FutureRecord},
+    util::Timeout,
+};
+use thiserror::Error;
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::MissedTickBehavior,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Heat, metrics::Metrics, round::Rounds, topic_of};
+use crate::{
+    backlog::{PARTITION, Quiet},
+    clock::unix_ms,
+    link::Peer,
+    trouble::Trouble,
+};
+
+/// How often a process says that it is alive.
+const BEAT: Duration = Duration::from_secs(1);
+/// Until a report is given up, ms. Older news are none: the next report says it all again.
+const REPORT_MS: &str = "4000";
+/// Reports on their way: as many as there are until they are given up, and some parts of large ones.
+const REPORTS_MAX: usize = 16;
+
+/// Who a process is.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Its role.
+    pub role: Role,
+    /// Its identity in the role, the same after a restart.
+    pub name: Peer,
+    /// A ranker: host and port that its links are reached at. A gateway: those that viewers connect to.
+    pub address: String,
+}
+
+/// The producer cannot be made.
+#[derive(Debug, Error)]
+#[error("cannot write topic {topic}: {source}. Check the settings of `kafka`")]
+pub struct BeatError {
+    topic: String,
+    source: KafkaError,
+}
+
+/// What is known of this process's heartbeat. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Beat {
+    acknowledged: watch::Receiver<Option<Instant>>,
+    trouble: Trouble,
+}
+
+impl Beat {
+    /// How long ago the last heartbeat was said that Kafka acknowledged: everybody who reads the topic to its end knows
+    /// that this process was alive then. `None` before the first.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.acknowledged.borrow().map(|said| said.elapsed())
+    }
+
+    /// Whether a heartbeat was said within this time and acknowledged.
+    #[must_use]
+    pub fn is_within(&self, age_max: Duration) -> bool {
+        self.age().is_some_and(|age| age <= age_max)
+    }
+
+    /// Waits until the process has announced itself: whoever moves a slice from then on waits for it. Routes are read
+    /// after that. False when the heartbeat has ended.
+    pub async fn announced(&mut self) -> bool {
+        self.acknowledged.wait_for(Option::is_some).await.is_ok()
+    }
+
+    /// Why the last report was not taken.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.current()
+    }
+}
+
+/// Says `heat` every second until `shutdown`, at first at once.
+///
+/// # Errors
+/// The producer's settings are wrong. Kafka may be away: it is tried again each second.
+pub fn start(
+    base: &ClientConfig,
+    pool: &str,
+    identity: Identity,
+    heat: Heat,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) -> Result<(Beat, JoinHandle<()>), BeatError> {
+    let topic = topic_of(pool);
+    let mut config = base.clone();
+    for (name, value) in [
+        ("acks", "all"),
+        ("compression.type", "zstd"),
+        ("linger.ms", "0"),
+        ("message.timeout.ms", REPORT_MS),
+        // A broker that is gone is noticed before the report is too old.
+        ("socket.timeout.ms", REPORT_MS),
+        ("reconnect.backoff.max.ms", "1000"),
+    ] {
+        config.set(name, value);
+    }
+    let producer = config.create_with_context(Quiet).map_err(|source| BeatError { topic: topic.clone(), source })?;
+    let (acknowledged, beat) = watch::channel(None);
+    let trouble = Trouble::default();
+    let beat = Beat { acknowledged: beat, trouble: trouble.clone() };
+    let template = Report {
+        role: identity.role.into(),
+        name: identity.name.to_string(),
+        incarnation: rand::random(),
+        address: identity.address,
+        whole: true,
+        ..Report::default()
+    };
+    let said = Said { producer, topic, acknowledged, trouble, metrics };
+    let speaker =
+        Speaker { said: Arc::new(said), template, heat, rounds: Rounds::default(), on_their_way: JoinSet::new() };
+    let task = tokio::spawn(async move { _ = shutdown.run_until_cancelled(speaker.run()).await });
+    Ok((beat, task))
+}
+
+struct Speaker {
+    said: Arc<Said>,
+    template: Report,
+    heat: Heat,
+    rounds: Rounds,
+    /// A broker that takes a second longer holds up no heartbeat: all that wait are acknowledged together.
+    on_their_way: JoinSet<()>,
+}
+
+impl Speaker {
+    async fn run(mut self) {
+        let start = Instant::now();
+        let mut ticks = tokio::time::interval(BEAT);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            while self.on_their_way.try_join_next().is_some() {}
+            let taken = self.heat.take();
+            let routes_epoch = taken.routes_epoch;
+            let (total, parts) = self.rounds.round(start.elapsed().as_secs(), taken);
+            let now = Report { at_ms: unix_ms(), routes_epoch, ..self.template.clone() };
+            for (number, rooms) in parts.into_iter().enumerate() {
+                let total = (number == 0).then_some(total);
+                self.say(Report { total, rooms, ..now.clone() });
+            }
+            // Only the first says everything of a process that was not there before.
+            self.template.whole = false;
+        }
+    }
+
+    fn say(&mut self, report: Report) {
+        if self.on_their_way.len() >= REPORTS_MAX {
+            return self.said.metrics.skipped();
+        }
+        let said = Arc::clone(&self.said);
+        self.on_their_way.spawn(async move { said.say(&report).await });
+    }
+}
+
+struct Said {
+    producer: FutureProducer<Quiet>,
+    topic: String,
+    acknowledged: watch::Sender<Option<Instant>>,
+    trouble: Trouble,
+    metrics: Metrics,
+}
+
+impl Said {
+    async fn say(&self, report: &Report) {
+        // Read before it is sent: a member that reads the topic later than this finds it.
+        let at = Instant::now();
+        let payload = report.encode_to_vec();
+        self.metrics.said(report.rooms.len(), payload.len());
+        let record = FutureRecord::<[u8], [u8]>::to(&self.topic).partition(PARTITION).payload(&payload);
+        let outcome = self.producer.send(record, Timeout::After(Duration::ZERO)).await;
+        match self.trouble.note(outcome.map_err(|(error, _)| error)) {
+            Ok(_) => {
+                self.metrics.acknowledged();
+                self.acknowledged.send_if_modified(|newest| {
+                    let newer = newest.is_none_or(|newest| newest < at);
+                    *newest = (*newest).max(Some(at));
+                    newer
+                });
+            }
+            Err(error) => {
+                self.metrics.failed();
+                tracing::debug!(topic = self.topic, %error, "a heat report was not taken");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

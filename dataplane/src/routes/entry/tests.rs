@@ -1,0 +1,130 @@
+//! Entries make the table that they were made of, whatever else stands in the topic.
+
+use super::{super::change::Change, *};
+
+fn room(name: &str) -> LiveRoom {
+    LiveRoom::new(name, barrage_crds::LiveRoomSpec::default())
+}
+
+/// Writes a change as the topic would hold it.
+fn write(change: &Change, stored: &HashMap<RoomId, pb::Room>) -> Vec<(String, Option<Vec<u8>>)> {
+    let entries = change.entries(stored, 1, "test").unwrap();
+    entries.into_iter().map(|(key, entry)| (key.to_string(), entry.map(|entry| entry.encode_to_vec()))).collect()
+}
+
+fn read(draft: &mut Draft, records: &[(String, Option<Vec<u8>>)]) -> Option<Table> {
+    let mut newest = None;
+    for (key, value) in records {
+        newest = draft.apply(key.as_bytes(), value.as_deref()).unwrap().or(newest);
+    }
+    newest
+}
+
+fn wanted() -> Table {
+    let owner = |name: &str| Owner { consumer: Some(name.into()), epoch: 1 };
+    let moved = Moved { partition: 1, from: 0, number: 1, epoch: 1 };
+    Table {
+        epoch: 1,
+        manual: true,
+        partitions: vec![owner("consumer-0"), owner("consumer-1"), Owner { consumer: None, epoch: 1 }],
+        slices: [((RoomId::from("demo"), 5), moved)].into(),
+        rankers: [(Peer::from("ranker-0"), "127.0.0.1:1".to_owned())].into(),
+        room_rankers: [(RoomId::from("demo"), Peer::from("ranker-0"))].into(),
+        rooms: Rooms::new(&[room("demo")]),
+    }
+}
+
+fn creation() -> Change {
+    let rooms = [(RoomId::from("demo"), Some(room("demo")))].into();
+    Change { rooms, ..Change::between(&Table::default(), &wanted()) }
+}
+
+#[test]
+fn a_table_comes_back_as_it_was_written() {
+    let mut draft = Draft::with_manifests();
+    let records = write(&creation(), &HashMap::new());
+    assert_eq!(records.last().unwrap().0, "head");
+    assert_eq!(read(&mut draft, &records), Some(wanted()));
+
+    let mut next = Table { epoch: 2, manual: false, ..wanted() };
+    next.partitions[0] = Owner { consumer: Some("consumer-1".into()), epoch: 2 };
+    next.rankers = [(Peer::from("ranker-1"), "127.0.0.1:2".to_owned())].into();
+    next.room_rankers.clear();
+    next.slices.insert((RoomId::from("demo"), 5), Moved { partition: 0, from: 1, number: 2, epoch: 2 });
+    let change = Change::between(&wanted(), &next);
+    let records = write(&change, &draft.stored.clone().unwrap());
+    assert_eq!(read(&mut draft, &records), Some(next.clone()), "{change:?}");
+    assert_eq!(
+        change.describe(&wanted()),
+        [
+            "mode: manual → auto",
+            "partition 0: consumer-0 → consumer-1",
+            "slice demo/5: partition 1 → 0 (move 2)",
+            "ranker ranker-0: gone (was at 127.0.0.1:1)",
+            "ranker ranker-1: new at 127.0.0.1:2",
+            "room demo: ranker ranker-0 → chosen by hash",
+        ]
+    );
+    assert!(Change::between(&next, &next).is_empty(&next));
+}
+
+#[test]
+fn nothing_counts_before_its_head_and_a_deleted_room_is_gone() {
+    let mut draft = Draft::with_manifests();
+    let records = write(&creation(), &HashMap::new());
+    let (head, before) = records.split_last().unwrap();
+    assert_eq!(read(&mut draft, before), None);
+    let table = read(&mut draft, std::slice::from_ref(head)).unwrap();
+    assert!(table.rooms.find("demo").is_some());
+
+    let change = Change { rooms: [(RoomId::from("demo"), None)].into(), ..Change::on(&table) };
+    let records = write(&change, &draft.stored.clone().unwrap());
+    let next = read(&mut draft, &records).unwrap();
+    assert!(next.rooms.find("demo").is_none() && next.room_rankers.is_empty());
+    assert_eq!(next.slices, table.slices, "moves are numbered on, if the room comes back");
+}
+
+#[test]
+fn of_two_entries_for_a_key_the_higher_epoch_counts() {
+    let owner = |epoch, consumer: &str| {
+        let kind = Kind::Partition(pb::Partition { partition: 0, consumer: consumer.to_owned() });
+        pb::Entry { epoch, kind: Some(kind) }.encode_to_vec()
+    };
+    let head = pb::Head { partitions: 1, ..pb::Head::default() };
+    let head = pb::Entry { epoch: 9, kind: Some(Kind::Head(head)) }.encode_to_vec();
+    let mut draft = Draft::default();
+    draft.apply(b"partition/0", Some(&owner(7, "new"))).unwrap();
+    draft.apply(b"partition/0", Some(&owner(6, "stale"))).unwrap();
+    let table = draft.apply(b"head", Some(&head)).unwrap().unwrap();
+    assert_eq!(table.partitions, [Owner { consumer: Some("new".into()), epoch: 7 }]);
+}
+
+#[test]
+fn what_is_not_understood_is_counted_and_left_out_and_the_rest_lives_on() {
+    let mut draft = Draft::default();
+    read(&mut draft, &write(&creation(), &HashMap::new())).unwrap();
+    let broken = |live_room: &str| {
+        let room = pb::Room { ranker: String::new(), live_room: live_room.to_owned() };
+        pb::Entry { epoch: 2, kind: Some(Kind::Room(room)) }.encode_to_vec()
+    };
+    let other = serde_json::to_string(&room("other")).unwrap();
+    for (key, value) in [
+        ("room/demo", broken("{}")),
+        ("room/demo", broken(r#"{"apiVersion": "barrage.live/v9"}"#)),
+        ("room/demo", broken(&other)),
+        ("partition/1", broken(&other)),
+        ("partition/01", broken(&other)),
+        ("slice/demo/16", broken(&other)),
+        ("weather", Vec::new()),
+        ("ranker/x", b"\xff".to_vec()),
+        ("head", pb::Entry { epoch: 2, kind: None }.encode_to_vec()),
+    ] {
+        let error = draft.apply(key.as_bytes(), Some(&value)).unwrap_err().to_string();
+        assert!(error.contains(key), "{error}");
+    }
+    assert_eq!(draft.unreadable(), 7);
+    let records = write(&Change { planned_at: 2, ..creation() }, &HashMap::new());
+    let table = read(&mut draft, &records).unwrap();
+    assert!(table.rooms.find("demo").is_some(), "written again, it is served again");
+    assert_eq!(draft.unreadable(), 4);
+}
