@@ -4,6 +4,7 @@
 #![allow(dead_code, rustdoc::broken_intra_doc_links)]
 mod blocking;
 pub mod clock;
+pub mod limit;
 pub mod link;
 pub mod log;
 pub mod room;
