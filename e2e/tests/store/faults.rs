@@ -12,7 +12,7 @@ use super::{
 
 /// A key whose master the faults are aimed at.
 const KEY: &str = "{default/demo:3}:rank";
-const RECORDS: u64 = 30_000;
+const RECORDS: u64 = 12_000;
 
 /// Runs a consumer over a log of a few seconds, and `fault` after the first; asserts that all is there afterwards.
 async fn through<F: Future<Output = Nodes>>(fault: impl FnOnce(Nodes) -> F) -> (Nodes, Store, Consumer) {

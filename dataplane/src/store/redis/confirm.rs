@@ -57,7 +57,7 @@ impl Confirmations {
         };
         let mut state = confirmations.state.lock().await;
         confirmations.adopt(&mut state).await?;
-        for replica in nodes::topology(config, &[]).await?.replicas {
+        for replica in confirmations.replicas(&mut state).await? {
             // One that is down can be no master before it is up, and is checked when it is.
             match nodes::connect(config, &replica).await {
                 Ok(mut connection) => nodes::check_settings(&mut connection, &replica).await?,
@@ -102,6 +102,15 @@ impl Confirmations {
         failure.map_or(Ok(Confirmed::Yes), Err)
     }
 
+    async fn replicas(&self, state: &mut State) -> Result<BTreeSet<Address>, StoreError> {
+        let mut all = BTreeSet::new();
+        for (address, connection) in &mut state.connections {
+            let replicas = nodes::replicas_of(connection).await;
+            all.extend(replicas.map_err(|error| failed("checked", format!("{}: {error}", show(address))))?);
+        }
+        Ok(all)
+    }
+
     /// Takes the histories that masters write now for those that confirmations speak of.
     async fn adopt(&self, state: &mut State) -> Result<(), StoreError> {
         let mut found = self.find(state).await?;
@@ -115,7 +124,7 @@ impl Confirmations {
     /// Finds all masters; all have to agree on who they are, or one that has slots might be missed.
     async fn find(&self, state: &mut State) -> Result<Vec<Found>, StoreError> {
         let further: Vec<Address> = state.connections.keys().cloned().collect();
-        let masters: Masters = nodes::topology(&self.config, &further).await?.masters;
+        let masters: Masters = nodes::masters(&self.config, &further).await?;
         state.connections.retain(|address, _| masters.contains_key(address));
         let mut tasks = JoinSet::new();
         for (address, lowest_slot) in masters.clone() {
@@ -147,9 +156,9 @@ impl Confirmations {
 
 /// Where a partition is read from: what is committed, or less if a master has less.
 pub(super) async fn start(shared: &Shared, partition: u32, committed: u64) -> Result<u64, StoreError> {
-    let topology = nodes::topology(&shared.confirmations.config, &[]).await?;
+    let masters = nodes::masters(&shared.confirmations.config, &[]).await?;
     let mut start = committed;
-    for lowest_slot in topology.masters.into_values() {
+    for lowest_slot in masters.into_values() {
         let key = shared.keys.confirmation(lowest_slot);
         let read = cmd("HGET").arg(&key).arg(field(partition)).to_owned();
         let end: Result<Option<u64>, _> = shared.calls.send_to_master(&key, read).await;
@@ -170,7 +179,7 @@ async fn find_one(
         None => nodes::connect(config, &address).await?,
     };
     let history = nodes::history_id(&mut connection).await?;
-    let masters = nodes::topology_of(&mut connection, &address).await?.masters.into_keys().collect();
+    let masters = nodes::masters_of(&mut connection, &address).await?.into_keys().collect();
     Ok(Found { address, lowest_slot, connection, history, masters })
 }
 

@@ -20,13 +20,6 @@ pub(super) type Address = (String, u16);
 /// The masters that have hash slots, each with the lowest of them.
 pub(super) type Masters = BTreeMap<Address, u16>;
 
-/// What a node says that the cluster is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Topology {
-    pub(super) masters: Masters,
-    pub(super) replicas: Vec<Address>,
-}
-
 /// Opens a connection of its own to a node.
 pub(super) async fn connect(config: &RedisConfig, (host, port): &Address) -> Result<MultiplexedConnection, RedisError> {
     let scheme = if config.tls.is_some() { "rediss" } else { "redis" };
@@ -50,52 +43,59 @@ pub(super) async fn connect(config: &RedisConfig, (host, port): &Address) -> Res
     client.get_multiplexed_async_connection_with_config(&timeouts).await
 }
 
-/// What the cluster is, as the first node says that answers.
+/// Who the masters are, as the first node says that answers.
 ///
 /// # Errors
 /// [`StoreError::Storage`]: none does.
-pub(super) async fn topology(config: &RedisConfig, further: &[Address]) -> Result<Topology, StoreError> {
-    let listed = config.nodes.iter().filter_map(|node| {
-        let (host, port) = node.rsplit_once(':')?;
-        Some((host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?))
-    });
+pub(super) async fn masters(config: &RedisConfig, further: &[Address]) -> Result<Masters, StoreError> {
+    let listed = config.nodes.iter().filter_map(|node| address_of(node));
     let mut reason = String::from("no node is listed as host:port");
     for address in further.iter().cloned().chain(listed) {
-        let asked = async { topology_of(&mut connect(config, &address).await?, &address).await };
+        let asked = async { masters_of(&mut connect(config, &address).await?, &address).await };
         match asked.await {
-            Ok(topology) if !topology.masters.is_empty() => return Ok(topology),
+            Ok(masters) if !masters.is_empty() => return Ok(masters),
             Ok(_) => reason = format!("{}: it serves no hash slots", show(&address)),
             Err(error) => reason = format!("{}: {error}", show(&address)),
         }
     }
-    Err(failed("reached", format!("no node says what the cluster is; {reason}")))
+    Err(failed("reached", format!("no node says who the masters are; {reason}")))
 }
 
-/// What the cluster is, as one node says.
-pub(super) async fn topology_of(
-    connection: &mut MultiplexedConnection,
-    asked: &Address,
-) -> Result<Topology, RedisError> {
+/// Who the masters are, as one node says.
+pub(super) async fn masters_of(connection: &mut MultiplexedConnection, asked: &Address) -> Result<Masters, RedisError> {
     let ranges: Vec<Vec<Value>> = cmd("CLUSTER").arg("SLOTS").query_async(connection).await?;
-    let mut topology = Topology { masters: Masters::new(), replicas: Vec::new() };
+    let mut masters = Masters::new();
     for range in ranges {
-        let [first, _, nodes @ ..] = range.as_slice() else { continue };
-        let first: u16 = read(first)?;
-        for (place, node) in nodes.iter().enumerate() {
-            let node: Vec<Value> = read(node)?;
-            let [host, port, ..] = node.as_slice() else { continue };
-            let host: Option<String> = read(host)?;
-            // Without a name of its own a node is where it was asked.
-            let address = (host.filter(|host| !host.is_empty()).unwrap_or_else(|| asked.0.clone()), read(port)?);
-            if place == 0 {
-                let lowest = topology.masters.entry(address).or_insert(first);
-                *lowest = first.min(*lowest);
-            } else if !topology.replicas.contains(&address) {
-                topology.replicas.push(address);
-            }
-        }
+        let [first, _, master, ..] = range.as_slice() else { continue };
+        let (first, master) = (read::<u16>(first)?, read::<Vec<Value>>(master)?);
+        let [host, port, ..] = master.as_slice() else { continue };
+        let host: Option<String> = read(host)?;
+        // Without a name of its own a node is where it was asked.
+        let address = (host.filter(|host| !host.is_empty()).unwrap_or_else(|| asked.0.clone()), read(port)?);
+        let lowest = masters.entry(address).or_insert(first);
+        *lowest = first.min(*lowest);
     }
-    Ok(topology)
+    Ok(masters)
+}
+
+/// All replicas that a node knows, also those that have nothing yet, which `CLUSTER SLOTS` leaves out.
+pub(super) async fn replicas_of(connection: &mut MultiplexedConnection) -> Result<Vec<Address>, RedisError> {
+    let text: String = cmd("CLUSTER").arg("NODES").query_async(connection).await?;
+    Ok(text.lines().filter_map(replica).collect())
+}
+
+/// The address in a line `ID HOST:PORT@BUS[,NAME] FLAGS …`, if it is of a replica.
+fn replica(line: &str) -> Option<Address> {
+    let mut fields = line.split(' ').skip(1);
+    let (address, flags) = (fields.next()?, fields.next()?);
+    flags.split(',').find(|flag| *flag == "slave")?;
+    address_of(address.split('@').next()?)
+}
+
+/// The address in `HOST:PORT`.
+fn address_of(text: &str) -> Option<Address> {
+    let (host, port) = text.rsplit_once(':')?;
+    Some((host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?))
 }
 
 /// Checks that a node is set as it has to be.
@@ -135,4 +135,19 @@ pub(super) fn show((host, port): &Address) -> String {
 
 fn read<T: FromRedisValue>(value: &Value) -> Result<T, RedisError> {
     Ok(from_redis_value(value.clone())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replicas_are_found_in_what_a_node_says() {
+        let line = |address: &str, flags: &str| format!("07c3 {address} {flags} e7d1 0 1426238317239 4 connected");
+        let found = Some(("10.0.0.1".to_owned(), 7004));
+        assert_eq!(replica(&line("10.0.0.1:7004@17004", "slave")), found);
+        assert_eq!(replica(&line("10.0.0.1:7004@17004,redis-3", "myself,slave")), found);
+        assert_eq!(replica(&line("::1:7004@17004", "slave")), Some(("::1".to_owned(), 7004)));
+        assert_eq!(replica(&line("10.0.0.1:7004@17004", "myself,master")), None);
+    }
 }
