@@ -11,6 +11,7 @@ pub mod gateway;
 pub mod health;
 pub mod heat;
 pub mod kafka;
+pub mod limit;
 pub mod link;
 pub mod log;
 pub mod ranker;

@@ -8,12 +8,14 @@ mod books;
 pub mod embedded;
 mod history;
 mod ranking;
+pub mod redis;
 
 use std::sync::Arc;
 
 use barrage_proto::{Cursor, Position, log::Record};
 use thiserror::Error;
 
+use self::redis::RedisStore;
 use crate::room::RoomId;
 use embedded::EmbeddedStore;
 
@@ -78,7 +80,7 @@ pub enum Applied {
 pub enum Confirmed {
     /// It is.
     Yes,
-    /// A node was replaced or restarted meanwhile, what it had may be lost: apply again from the commit.
+    /// A node was replaced or restarted meanwhile, what it had may be lost: apply again from [`Store::start`].
     Void,
 }
 
@@ -122,6 +124,8 @@ pub enum StoreError {
 pub enum Store {
     /// One file, in dev mode.
     Embedded(EmbeddedStore),
+    /// A Redis Cluster.
+    Redis(RedisStore),
 }
 
 impl Store {
@@ -132,6 +136,7 @@ impl Store {
     pub async fn apply(&self, batches: Arc<[SliceBatch]>) -> Vec<Result<Applied, StoreError>> {
         match self {
             Self::Embedded(store) => store.apply(batches).await,
+            Self::Redis(store) => store.apply(batches).await,
         }
     }
 
@@ -143,17 +148,19 @@ impl Store {
     pub async fn confirm(&self, applied: &[(u32, u64)]) -> Result<Confirmed, StoreError> {
         match self {
             Self::Embedded(store) => store.confirm(applied).await,
+            Self::Redis(store) => store.confirm(applied).await,
         }
     }
 
     /// Where to read a partition from so that the store misses nothing: `committed`, or lower if the store has lost
-    /// what it had confirmed.
+    /// what it had confirmed; 0 if the partition has to be filled again, with [`SliceBatch::rebuilding`].
     ///
     /// # Errors
     /// [`StoreError::Storage`].
     pub async fn start(&self, partition: u32, committed: u64) -> Result<u64, StoreError> {
         match self {
             Self::Embedded(store) => store.start(partition, committed).await,
+            Self::Redis(store) => store.start(partition, committed).await,
         }
     }
 
@@ -164,6 +171,7 @@ impl Store {
     pub async fn rebuilt(&self, partition: u32) -> Result<(), StoreError> {
         match self {
             Self::Embedded(store) => store.rebuilt(partition),
+            Self::Redis(store) => store.rebuilt(partition).await,
         }
     }
 
@@ -180,6 +188,7 @@ impl Store {
     ) -> Result<HistoryPage, StoreError> {
         match self {
             Self::Embedded(store) => store.history(room, direction, from, limit).await,
+            Self::Redis(store) => store.history(room, direction, from, limit).await,
         }
     }
 
@@ -190,6 +199,7 @@ impl Store {
     pub async fn ranking(&self, room: &RoomId, limit: u32, offset: u32) -> Result<Ranking, StoreError> {
         match self {
             Self::Embedded(store) => store.ranking(room, limit, offset).await,
+            Self::Redis(store) => store.ranking(room, limit, offset).await,
         }
     }
 
@@ -200,6 +210,7 @@ impl Store {
     pub async fn ranked_users(&self, room: &RoomId, limit: u32) -> Result<u32, StoreError> {
         match self {
             Self::Embedded(store) => store.ranked_users(room, limit).await,
+            Self::Redis(store) => store.ranked_users(room, limit).await,
         }
     }
 
@@ -210,6 +221,7 @@ impl Store {
     pub async fn books(&self, room: &RoomId) -> Result<(Books, u64), StoreError> {
         match self {
             Self::Embedded(store) => store.books(room).await,
+            Self::Redis(store) => store.books(room).await,
         }
     }
 
@@ -220,6 +232,7 @@ impl Store {
     pub async fn take_books(&self, room: &RoomId) -> Result<Books, StoreError> {
         match self {
             Self::Embedded(store) => store.take_books(room).await,
+            Self::Redis(store) => store.take_books(room).await,
         }
     }
 
@@ -230,6 +243,7 @@ impl Store {
     pub async fn save_books(&self, books: Vec<(RoomId, Books)>) -> Result<Vec<RoomId>, StoreError> {
         match self {
             Self::Embedded(store) => store.save_books(books).await,
+            Self::Redis(store) => store.save_books(books).await,
         }
     }
 
@@ -238,6 +252,7 @@ impl Store {
     pub fn trouble(&self) -> Option<String> {
         match self {
             Self::Embedded(store) => store.trouble(),
+            Self::Redis(store) => store.trouble(),
         }
     }
 }

@@ -3,7 +3,10 @@
 use std::io;
 
 use barrage_proto::{Position, log::Record};
-use prost::Message;
+use prost::{
+    Message,
+    encoding::{decode_varint, encode_varint},
+};
 
 use super::{HistoryItem, SliceRecord};
 
@@ -21,15 +24,7 @@ pub fn encode(record: &Record) -> Vec<u8> {
     let mut plain = vec![PLAIN];
     plain.reserve(record.encoded_len());
     record.encode_raw(&mut plain);
-    if plain.len() >= COMPRESS_BYTES_MIN
-        && let Ok(compressed) = zstd::bulk::compress(&plain[1..], 1)
-        && compressed.len() + 1 < plain.len()
-    {
-        plain.truncate(0);
-        plain.push(ZSTD);
-        plain.extend_from_slice(&compressed);
-    }
-    plain
+    pack(plain)
 }
 
 /// The record of a block.
@@ -37,12 +32,36 @@ pub fn encode(record: &Record) -> Vec<u8> {
 /// # Errors
 /// The bytes are none that [`encode`] made.
 pub fn decode(block: &[u8]) -> Result<Record, io::Error> {
-    let record = match block.split_first() {
-        Some((&ZSTD, compressed)) => Record::decode(&*zstd::bulk::decompress(compressed, BLOCK_BYTES_MAX)?),
-        Some((_, plain)) => Record::decode(plain),
-        None => Ok(Record::default()),
-    };
-    record.map_err(io::Error::other)
+    Record::decode(&*unpack(block)?).map_err(io::Error::other)
+}
+
+/// Several records as one block, each after its offset: two varints and a message.
+#[must_use]
+pub fn encode_all(records: &[SliceRecord]) -> Vec<u8> {
+    let mut plain = vec![PLAIN];
+    for SliceRecord { offset, record } in records.iter().filter(|one| rows(&one.record) > 0) {
+        encode_varint(*offset, &mut plain);
+        encode_varint(record.encoded_len() as u64, &mut plain);
+        plain.reserve(record.encoded_len());
+        record.encode_raw(&mut plain);
+    }
+    pack(plain)
+}
+
+/// The records of a block of several.
+///
+/// # Errors
+/// The bytes are none that [`encode_all`] made.
+pub fn decode_all(block: &[u8]) -> Result<Vec<SliceRecord>, io::Error> {
+    let plain = unpack(block)?;
+    let mut rest = &plain[..];
+    let mut records = Vec::new();
+    while !rest.is_empty() {
+        let offset = decode_varint(&mut rest).map_err(io::Error::other)?;
+        let record = Record::decode_length_delimited(&mut rest).map_err(io::Error::other)?;
+        records.push(SliceRecord { offset, record });
+    }
+    Ok(records)
 }
 
 /// Danmaku of a record that count.
@@ -64,4 +83,48 @@ pub fn items(
         received_ms: received_ms + i64::from(entry.received_delta_ms),
         entry,
     })
+}
+
+/// Compresses what follows the first byte, where that gains something.
+fn pack(mut plain: Vec<u8>) -> Vec<u8> {
+    if plain.len() >= COMPRESS_BYTES_MIN
+        && let Ok(compressed) = zstd::bulk::compress(&plain[1..], 1)
+        && compressed.len() + 1 < plain.len()
+    {
+        plain.truncate(0);
+        plain.push(ZSTD);
+        plain.extend_from_slice(&compressed);
+    }
+    plain
+}
+
+fn unpack(block: &[u8]) -> Result<Vec<u8>, io::Error> {
+    match block.split_first() {
+        Some((&ZSTD, compressed)) => zstd::bulk::decompress(compressed, BLOCK_BYTES_MAX),
+        Some((_, plain)) => Ok(plain.to_vec()),
+        None => Ok(Vec::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use barrage_proto::log::Entry;
+
+    use super::*;
+
+    #[test]
+    fn records_of_a_block_keep_their_offsets_and_those_that_count_for_nothing_are_left_out() {
+        for text in ["x", &"哈哈".repeat(500)] {
+            let entry = |user| Entry { user, content: text.as_bytes().to_vec().into(), ..Entry::default() };
+            let record = |offset, user| SliceRecord {
+                offset,
+                record: Record { entries: vec![entry(user)], ..Record::default() },
+            };
+            let block = encode_all(&[record(3, 7), record(4, 0), record(u64::MAX, 9)]);
+            let read = decode_all(&block).unwrap();
+            let users: Vec<_> = read.iter().map(|one| (one.offset, one.record.entries[0].user)).collect();
+            assert_eq!(users, [(3, 7), (u64::MAX, 9)]);
+        }
+        assert!(decode_all(&[PLAIN, 1, 200]).is_err(), "truncated");
+    }
 }

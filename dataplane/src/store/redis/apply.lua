@@ -1,0 +1,115 @@
+-- Applies records of one slice, all of them or none: scores, a block of history, counts, the applied position.
+--
+-- KEYS  1 applied, 2 rank, 3 hist, 4 the marker of their hash slot
+-- ARGV  1 "1" when the slice is being filled again from the log's start
+--       2 epoch of the caller's ownership
+--       3 number of the slice's last move, 4 the partition that the records stand in
+--       5 offset that has to be the last applied one, -1 for none of this move; "" when the caller does not know
+--       6 "1" when the caller has applied something of the slice before
+--       7 offset of the last record; 8 and 9 number and partition of the move that it closes towards, or "" and ""
+--       10 danmaku to keep, 11 ms to keep them, "" for ever
+--       12 danmaku, 13 receipt time of the last, 14 their block
+--       15… for each user: member of rank, danmaku
+-- Gives {"ok"}, {"lost"}, {"old"}, {"fenced", epoch}, {"at", offset}, {"below", move, offset}, {"elsewhere", partition}.
+local applied, rank, hist = KEYS[1], KEYS[2], KEYS[3]
+local rebuilding, expects = ARGV[1] == '1', ARGV[6] == '1'
+local epoch, move, partition, last = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[7]
+local length, age, rows = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+
+local mark = redis.call('HMGET', KEYS[4], 'laid', 'lost', 'p' .. ARGV[4])
+if not mark[1] and not mark[2] then return {'lost'} end
+if mark[2] and mark[2] ~= mark[3] and not rebuilding then return {'lost'} end
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local stored = redis.call('HMGET', applied, 'm', 'p', 'o', 'e', 'l', 'k', 'x', 'c')
+local logged, kept = tonumber(stored[5] or 0), tonumber(stored[6] or 0)
+local checked = tonumber(stored[8] or 0)
+local has_rank, has_hist = redis.call('EXISTS', rank) == 1, redis.call('EXISTS', hist) == 1
+
+-- What belongs together is not all there: somebody evicted or deleted a key. History that was due to expire is no loss;
+-- 10 s are more than the clocks of a master and its replica may differ.
+local gone
+if stored[1] then
+    local expired = stored[7] ~= '' and now >= tonumber(stored[7] or 0) - 10000
+    gone = (logged > 0 and not has_rank) or (kept > 0 and not has_hist and not expired)
+    if not has_hist then kept = 0 end
+else
+    gone = expects or has_rank or has_hist
+end
+if gone then
+    if expects or not rebuilding then return {'lost'} end
+    redis.call('DEL', applied, rank, hist)
+    stored, logged, kept, checked = {}, 0, 0, 0
+end
+
+if stored[1] then
+    local at = tonumber(stored[1])
+    if at > move then return {'old'} end
+    if at < move then return {'below', stored[1], stored[3]} end
+    -- Epochs compare within a move only: who closes it may own its partition under a higher epoch than the next owner.
+    if tonumber(stored[4]) > epoch then return {'fenced', stored[4]} end
+    if tonumber(stored[4]) < epoch then redis.call('HSET', applied, 'e', ARGV[2]) end
+    if tonumber(stored[2]) ~= partition then return {'elsewhere', stored[2]} end
+    if stored[3] ~= ARGV[5] then return {'at', stored[3]} end
+elseif move > 0 then
+    -- Whoever closes the earlier move makes the key, with nothing applied yet.
+    return {'below', '0', '-1'}
+end
+
+for i = 15, #ARGV, 2 do redis.call('ZINCRBY', rank, ARGV[i + 1], ARGV[i]) end
+
+-- Removes the oldest blocks, once a tenth more than the length is kept, and those that are too old.
+local function trim()
+    local over = kept > length + length / 10
+    local from, keep, done = '-', nil, false
+    while not done do
+        local entries = redis.call('XRANGE', hist, from, '+', 'COUNT', 32)
+        for _, entry in ipairs(entries) do
+            local n, t = tonumber(entry[2][2]), tonumber(entry[2][4])
+            if not ((over and kept - n >= length) or (age and t < now - age)) then
+                keep, done = entry[1], true
+                break
+            end
+            kept = kept - n
+            from = '(' .. entry[1]
+        end
+        done = done or #entries < 32
+    end
+    if not keep then
+        redis.call('DEL', hist)
+        kept = 0
+    elseif from ~= '-' then
+        redis.call('XTRIM', hist, 'MINID', '=', keep)
+    end
+end
+
+if rows > 0 then
+    -- The second half is the offset after the last record: 0-0 is no ID, and the first offset is 0.
+    local id = string.format('%.0f-%.0f', move, tonumber(last) + 1)
+    redis.call('XADD', hist, id, 'n', ARGV[12], 't', ARGV[13], 'p', ARGV[4], 'b', ARGV[14])
+    logged, kept = logged + rows, kept + rows
+    -- Reading the oldest block costs something: for age, once a second.
+    if kept > length + length / 10 or (age and now - checked >= 1000) then
+        trim()
+        checked = now
+    end
+end
+local expires = ''
+if age then
+    redis.call('PEXPIRE', hist, ARGV[11])
+    expires = string.format('%.0f', now + age)
+else
+    redis.call('PERSIST', hist)
+end
+
+local counts = {'l', string.format('%.0f', logged), 'k', string.format('%.0f', kept), 'x', expires,
+    'c', string.format('%.0f', checked)}
+if ARGV[8] ~= '' then
+    -- Nothing of the next move is applied yet; what was the last of this one is kept to say what is included.
+    redis.call('HSET', applied, 'm', ARGV[8], 'p', ARGV[9], 'o', '-1', 'e', '0',
+        'cm', ARGV[3], 'cp', ARGV[4], 'co', last, unpack(counts))
+else
+    redis.call('HSET', applied, 'm', ARGV[3], 'p', ARGV[4], 'o', last, 'e', ARGV[2], unpack(counts))
+end
+return {'ok'}

@@ -1,0 +1,237 @@
+//! What one call does and refuses, on an undisturbed cluster.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use barrage::store::{Applied, Books, Confirmed, Counts, Direction, SliceBatch, Store};
+use barrage_proto::{
+    Cursor, Position,
+    log::{Entry, Record},
+};
+
+use super::{
+    cluster, connect,
+    consumer::{Consumer, PARTITION, all_texts, apply, assert_exact, batch, log, room},
+};
+
+fn record(users: &[u64]) -> Record {
+    let entry = |&user| Entry { user, content: b"x".to_vec().into(), ..Entry::default() };
+    Record { received_ms: 1, entries: users.iter().map(entry).collect(), ..Record::default() }
+}
+
+async fn score_of(store: &Store, user: u64) -> u64 {
+    let scores = store.ranking(&room(), 10_000, 0).await.unwrap().scores;
+    scores.iter().find(|scored| scored.user == user).map_or(0, |scored| scored.score)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn consumers_that_apply_the_same_log_at_once_count_each_danmaku_once() {
+    let (nodes, store) = cluster().await;
+    let log = log(3_000);
+    let others = Store::Redis(connect(&nodes).await);
+    let racing = [&store, &others, &store].map(|store| tokio::spawn(Consumer::new(store, &log, Duration::ZERO).run()));
+    for consumer in racing {
+        let consumer = consumer.await.unwrap();
+        assert_eq!(consumer.lost, 0);
+    }
+    assert_exact(&store, &log).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_counts_from_where_the_slice_is() {
+    let (_nodes, store) = cluster().await;
+    let records: Vec<_> = (0..6).map(|offset| (offset, record(&[7]))).collect();
+    assert_eq!(apply(&store, batch(0, None, &records[..3])).await, Applied::Whole);
+    assert_eq!(
+        apply(&store, batch(0, Some(0), &records[1..5])).await,
+        Applied::Whole,
+        "1 and 2 were applied by others"
+    );
+    assert_eq!(score_of(&store, 7).await, 5);
+    assert_eq!(apply(&store, batch(0, Some(5), &records)).await, Applied::Behind);
+    assert_eq!(apply(&store, batch(0, None, &records)).await, Applied::Whole);
+    assert_eq!(apply(&store, batch(0, None, &records)).await, Applied::Whole);
+    assert_eq!(score_of(&store, 7).await, 6);
+    let applied = store.ranking(&room(), 1, 0).await.unwrap().applied;
+    let end = Position { moved: 0, partition: PARTITION, offset: 5, index: u32::MAX };
+    assert_eq!(applied.position(0), Some(end));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_of_a_lower_epoch_writes_nothing() {
+    let (_nodes, store) = cluster().await;
+    let by =
+        |owner_epoch, offset, expected| SliceBatch { owner_epoch, ..batch(0, expected, &[(offset, record(&[7]))]) };
+    assert_eq!(apply(&store, by(3, 0, None)).await, Applied::Whole);
+    assert_eq!(apply(&store, by(2, 1, Some(0))).await, Applied::Fenced(3));
+    // An owner that has written nothing yet fences, too.
+    assert_eq!(apply(&store, by(5, 0, None)).await, Applied::Whole);
+    assert_eq!(apply(&store, by(3, 1, Some(0))).await, Applied::Fenced(5));
+    assert_eq!(apply(&store, by(5, 1, Some(0))).await, Applied::Whole);
+    assert_eq!(score_of(&store, 7).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slice_that_moves_is_applied_to_its_end_first() {
+    let (_nodes, store) = cluster().await;
+    let old = |expected, records: &[(u64, Record)]| SliceBatch { owner_epoch: 9, ..batch(0, expected, records) };
+    let new = |expected: Option<Position>, offset| SliceBatch {
+        owner_epoch: 4,
+        moved: 1,
+        partition: 2,
+        expected,
+        ..batch(0, None, &[(offset, Record { moved: 1, ..record(&[8]) })])
+    };
+    assert_eq!(apply(&store, new(None, 0)).await, Applied::NotYet, "not even begun");
+    assert_eq!(apply(&store, old(None, &[(5, record(&[7]))])).await, Applied::Whole);
+    let known = Position { moved: 0, partition: PARTITION, offset: 5, index: 0 };
+    assert_eq!(apply(&store, new(Some(known), 0)).await, Applied::NotYet);
+    assert_eq!(apply(&store, new(Some(Position { offset: 6, ..known }), 0)).await, Applied::Behind);
+    let closing = SliceBatch { closes: Some((1, 2)), ..old(Some(5), &[(6, record(&[7])), (7, record(&[]))]) };
+    assert_eq!(apply(&store, closing.clone()).await, Applied::Whole);
+    let end = Position { moved: 0, partition: PARTITION, offset: 7, index: u32::MAX };
+    assert_eq!(store.ranking(&room(), 9, 0).await.unwrap().applied.position(0), Some(end));
+    assert_eq!(apply(&store, new(Some(end), 0)).await, Applied::Whole, "a lower epoch, but of a later move");
+    assert_eq!(apply(&store, closing).await, Applied::Whole, "all of it is old");
+    assert_eq!(apply(&store, old(None, &[(8, record(&[7]))])).await, Applied::Whole, "behind the end: does not count");
+    assert_eq!(score_of(&store, 7).await, 2);
+    assert_eq!(score_of(&store, 8).await, 1);
+    let page = store.history(&room(), Direction::Before, Cursor::default(), 10).await.unwrap();
+    let places: Vec<_> = page.items.iter().map(|item| (item.position.moved, item.position.partition)).collect();
+    assert_eq!(places, [(0, PARTITION), (0, PARTITION), (1, 2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_somebody_deleted_makes_the_slice_lost_until_it_is_filled_again() {
+    let (nodes, store) = cluster().await;
+    let log = log(600);
+    for key in ["applied", "rank", "hist"] {
+        Consumer::new(&store, &log, Duration::ZERO).run().await;
+        let key = format!("{{default/demo:{}}}:{key}", log[599].0);
+        assert_eq!(nodes.cli(0, &["-c", "DEL", &key]), "1");
+        let last = [(599, log[599].1.clone())];
+        assert_eq!(apply(&store, batch(log[599].0, Some(598), &last)).await, Applied::Lost, "{key}");
+        // It begins without knowing, and finds out.
+        let consumer = Consumer::new(&store, &log, Duration::ZERO).run().await;
+        assert_eq!(consumer.lost, 1, "{key}");
+        assert_exact(&store, &log).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_without_markers_is_lost_until_each_partition_is_filled_again() {
+    let nodes = super::Nodes::start();
+    let store = Store::Redis(connect(&nodes).await);
+    assert_eq!(store.start(PARTITION, 7).await.unwrap(), 0);
+    let one = batch(0, None, &[(0, record(&[7]))]);
+    assert_eq!(apply(&store, one.clone()).await, Applied::Lost);
+    let again = SliceBatch { rebuilding: true, ..one.clone() };
+    assert_eq!(apply(&store, again).await, Applied::Whole);
+    store.rebuilt(PARTITION).await.unwrap();
+    assert_eq!(apply(&store, one).await, Applied::Whole);
+    assert_eq!(store.start(PARTITION, 7).await.unwrap(), 7);
+    assert_eq!(store.start(PARTITION + 1, 7).await.unwrap(), 0, "another partition is still to be filled");
+    assert_eq!(score_of(&store, 7).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_again_while_it_is_filled_again_is_not_settled() {
+    let (nodes, store) = cluster().await;
+    let marker = "{default/demo:0}:applied";
+    let slot: u16 = nodes.cli(0, &["CLUSTER", "KEYSLOT", marker]).parse().unwrap();
+    let forget = || {
+        let keys = nodes.cli(nodes.master_of(marker), &["CLUSTER", "GETKEYSINSLOT", &slot.to_string(), "9"]);
+        keys.lines().for_each(|key| drop(nodes.cli(0, &["-c", "DEL", key])));
+    };
+    let one = batch(0, None, &[(0, record(&[7]))]);
+    assert_eq!(apply(&store, one.clone()).await, Applied::Whole);
+    forget();
+    assert_eq!(apply(&store, one.clone()).await, Applied::Lost);
+    assert_eq!(apply(&store, SliceBatch { rebuilding: true, ..one.clone() }).await, Applied::Whole);
+    forget();
+    store.rebuilt(PARTITION).await.unwrap();
+    assert_eq!(apply(&store, one).await, Applied::Lost);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_either_way_lose_and_repeat_nothing() {
+    let (_nodes, store) = cluster().await;
+    let log = log(700);
+    Consumer::new(&store, &log, Duration::ZERO).run().await;
+    let forward = all_texts(&store, 1_000_000).await;
+    for limit in [1, 17, 300] {
+        if limit > 1 {
+            assert_eq!(all_texts(&store, limit).await, forward);
+        }
+        let mut backward: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+        let mut from = Cursor::default();
+        loop {
+            let page = store.history(&room(), Direction::Before, from, limit).await.unwrap();
+            for item in page.items.iter().rev() {
+                let text = String::from_utf8(item.entry.content.to_vec()).unwrap();
+                backward.entry(item.shard).or_default().insert(0, text);
+            }
+            if !page.more || (limit == 1 && backward.values().map(Vec::len).sum::<usize>() > 30) {
+                break;
+            }
+            from = page.before;
+        }
+        let tails = backward.iter().map(|(shard, texts)| (forward[shard].ends_with(texts), shard));
+        assert!(tails.into_iter().all(|(is_tail, _)| is_tail));
+        assert!(limit == 1 || backward == forward);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_is_trimmed_by_length_and_by_age() {
+    let (nodes, store) = cluster().await;
+    for shard in [0, 1] {
+        let length = if shard == 0 { 100 } else { 0 };
+        for first in (0..1_000_u64).step_by(5) {
+            let records: Vec<_> = (first..first + 5).map(|offset| (offset, record(&[7]))).collect();
+            let one = SliceBatch { history_length: length, ..batch(shard, first.checked_sub(1), &records) };
+            assert_eq!(apply(&store, one).await, Applied::Whole);
+        }
+        let kept = all_texts(&store, 10_000).await.get(&shard).map_or(0, Vec::len) as u64;
+        assert!((length..=length + length / 10).contains(&kept), "{kept} of {length}");
+    }
+    let old = batch(2, None, &[(0, record(&[7]))]);
+    assert_eq!(apply(&store, SliceBatch { history_age_ms: 3_600_000, ..old.clone() }).await, Applied::Whole);
+    assert!(!all_texts(&store, 10_000).await.contains_key(&2), "received in 1970");
+    let hist = "{default/demo:2}:hist";
+    let fresh = Record { received_ms: i64::MAX, ..record(&[7]) };
+    let fresh = SliceBatch { history_age_ms: 3_600_000, ..batch(2, Some(0), &[(1, fresh)]) };
+    assert_eq!(apply(&store, fresh).await, Applied::Whole);
+    let lives: u64 = nodes.cli(0, &["-c", "PTTL", hist]).parse().unwrap();
+    assert!((1..=3_600_000).contains(&lives));
+    assert_eq!(all_texts(&store, 10_000).await[&2].len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn books_belong_to_who_took_them_last() {
+    let (_nodes, store) = cluster().await;
+    assert_eq!(store.books(&room()).await.unwrap(), (Books::default(), 0));
+    let first = store.take_books(&room()).await.unwrap();
+    assert_eq!(first.epoch, 1);
+    let watermark = [(3, Position { moved: 2, partition: 1, offset: 9, index: u32::MAX })].into_iter().collect();
+    let counts = Counts { shown: 1, merged: 2, sampled_out: 3, deleted: 4, expired: 5 };
+    let saved = Books { epoch: 1, counts, watermark };
+    assert!(store.save_books(vec![(room(), saved.clone())]).await.unwrap().is_empty());
+    assert_eq!(store.books(&room()).await.unwrap().0, saved);
+    assert_eq!(store.take_books(&room()).await.unwrap(), Books { epoch: 2, ..saved.clone() });
+    assert_eq!(store.save_books(vec![(room(), saved)]).await.unwrap(), [room()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rankings_are_cut_from_all_slices_and_users_counted_up_to_a_limit() {
+    let (_nodes, store) = cluster().await;
+    let batches: Arc<[SliceBatch]> = (0..16)
+        .map(|shard| batch(shard, None, &[(0, record(&vec![u64::from(shard) + 1; 1 + shard as usize / 2]))]))
+        .collect();
+    assert!(store.apply(batches).await.into_iter().all(|outcome| outcome.unwrap() == Applied::Whole));
+    let page = store.ranking(&room(), 4, 1).await.unwrap();
+    let page: Vec<_> = page.scores.iter().map(|scored| (scored.user, scored.score)).collect();
+    assert_eq!(page, [(16, 8), (13, 7), (14, 7), (11, 6)]);
+    assert_eq!(store.ranked_users(&room(), 9).await.unwrap(), 9);
+    assert_eq!(store.confirm(&[(PARTITION, 1)]).await.unwrap(), Confirmed::Yes);
+    assert_eq!(store.ranked_users(&room(), 100).await.unwrap(), 16);
+}

@@ -1,0 +1,131 @@
+//! Faults while a consumer writes: at the end everything is there once.
+
+use std::{future::Future, time::Duration};
+
+use barrage::store::{Confirmed, Store};
+
+use super::{
+    cluster, connect,
+    consumer::{Consumer, PARTITION, assert_exact, log},
+    nodes::Nodes,
+};
+
+/// A key whose master the faults are aimed at.
+const KEY: &str = "{default/demo:3}:rank";
+const RECORDS: u64 = 12_000;
+
+/// Runs a consumer over a log of a few seconds, and `fault` after the first; asserts that all is there afterwards.
+async fn through<F: Future<Output = Nodes>>(fault: impl FnOnce(Nodes) -> F) -> (Nodes, Store, Consumer) {
+    let (nodes, store) = cluster().await;
+    let log = log(RECORDS);
+    let writing = tokio::spawn(Consumer::new(&store, &log, Duration::from_millis(10)).run());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!writing.is_finished(), "the fault came too late to disturb anything");
+    let nodes = fault(nodes).await;
+    let consumer = writing.await.unwrap();
+    nodes.until_settled();
+    assert_exact(&store, &log).await;
+    (nodes, store, consumer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_is_killed() {
+    through(|mut nodes| async {
+        let master = nodes.master_of(KEY);
+        nodes.kill(master);
+        nodes.until_replaced(KEY, master);
+        nodes.restart(master);
+        nodes
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_restarts_with_its_data() {
+    through(|mut nodes| async {
+        let master = nodes.master_of(KEY);
+        nodes.restart(master);
+        nodes
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_comes_back_empty_before_anybody_noticed() {
+    let (.., consumer) = through(|mut nodes| async {
+        let master = nodes.master_of(KEY);
+        nodes.restart_empty(master);
+        nodes
+    })
+    .await;
+    assert!(consumer.lost > 0, "nothing was found to be lost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_nodes_are_killed_and_come_back() {
+    through(|mut nodes| async {
+        (0..6).for_each(|node| nodes.kill(node));
+        (0..6).for_each(|node| nodes.restart(node));
+        nodes
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_are_flushed() {
+    let (.., consumer) = through(|nodes| async {
+        for round in 0..20 {
+            (0..6).for_each(|node| drop(nodes.cli(node, &["SCRIPT", "FLUSH"])));
+            tokio::time::sleep(Duration::from_millis(10 * round)).await;
+        }
+        nodes
+    })
+    .await;
+    assert_eq!((consumer.behind, consumer.lost), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slots_are_given_to_another_master() {
+    let (nodes, store, consumer) = through(|nodes| async {
+        let from = nodes.master_of(KEY);
+        let to = (0..3).find(|node| *node != from).unwrap();
+        let ids = [from, to].map(|node| nodes.cli(node, &["CLUSTER", "MYID"]));
+        let address = &nodes.addresses()[0];
+        let [from, to] = &ids;
+        let words = ["--cluster", "reshard", address, "--cluster-from", from, "--cluster-to", to];
+        // All of its slots: it has none left, and its replica goes with them.
+        let said = nodes.cli(0, &[&words[..], &["--cluster-slots", "3000", "--cluster-yes"]].concat());
+        assert!(said.contains("Moving slot"), "{said}");
+        nodes
+    })
+    .await;
+    assert_eq!(consumer.lost, 0);
+    assert_eq!(store.confirm(&[(PARTITION, RECORDS)]).await.unwrap(), Confirmed::Yes);
+    drop(nodes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_confirmed_that_no_replica_has_or_that_ran_before_a_failover() {
+    let (mut nodes, store) = cluster().await;
+    assert_eq!(store.confirm(&[(PARTITION, 40)]).await.unwrap(), Confirmed::Yes);
+    assert_eq!(store.start(PARTITION, 90).await.unwrap(), 40);
+    assert_eq!(store.start(PARTITION, 30).await.unwrap(), 30);
+    let master = nodes.master_of(KEY);
+    nodes.kill(master);
+    nodes.until_replaced(KEY, master);
+    // Once all agree on who the masters are it is void, and from then on there is no replica to confirm.
+    let mut said = Vec::new();
+    while said.last() != Some(&Some(Confirmed::Void)) {
+        said.push(store.confirm(&[(PARTITION, 50)]).await.ok());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(!said.contains(&Some(Confirmed::Yes)), "{said:?}");
+    assert!(store.confirm(&[(PARTITION, 50)]).await.is_err());
+    assert!(store.trouble().is_some());
+    nodes.restart(master);
+    nodes.until_settled();
+    assert_eq!(store.confirm(&[(PARTITION, 60)]).await.unwrap(), Confirmed::Yes);
+    assert_eq!(store.trouble(), None);
+    let fresh = Store::Redis(connect(&nodes).await);
+    assert_eq!(fresh.start(PARTITION, 90).await.unwrap(), 60);
+}
