@@ -1,6 +1,10 @@
 //! `/livez`, `/readyz` and `/metrics` on a port of their own, which viewers do not reach.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use axum::{
     Json, Router,
@@ -14,6 +18,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::health::Health;
+
+/// Metrics of parts that come one after the other.
+pub type SharedRegistry = Arc<RwLock<Registry>>;
 
 /// Health and metrics cannot be served.
 #[derive(Debug, Error)]
@@ -61,7 +68,7 @@ impl Admin {
     /// [`AdminError::Serve`].
     pub async fn run(
         self,
-        registry: Arc<Registry>,
+        registry: SharedRegistry,
         health: Health,
         shutdown: CancellationToken,
     ) -> Result<(), AdminError> {
@@ -75,7 +82,7 @@ impl Admin {
 }
 
 /// The routes; `/readyz` is 503 while a check has failed.
-pub fn router(registry: Arc<Registry>, health: Health) -> Router {
+pub fn router(registry: SharedRegistry, health: Health) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(async move || readyz(&health)))
@@ -88,9 +95,10 @@ fn readyz(health: &Health) -> Response {
     (status, Json(report)).into_response()
 }
 
-fn metrics(registry: &Registry) -> Response {
+fn metrics(registry: &SharedRegistry) -> Response {
+    let registry = registry.read().unwrap_or_else(PoisonError::into_inner);
     let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, registry) {
+    match prometheus_client::encoding::text::encode(&mut text, &registry) {
         Ok(()) => {
             ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
         }
@@ -119,7 +127,7 @@ mod tests {
         let health = Health::starting(&["kafka"]);
         let mut registry = Registry::default();
         health.register(&mut registry);
-        let router = router(Arc::new(registry), health.clone());
+        let router = router(Arc::new(RwLock::new(registry)), health.clone());
         let starting = "{\"ready\":false,\"checks\":[{\"name\":\"kafka\",\"ok\":false,\"detail\":\"starting\"}]}";
         assert_eq!(get(&router, "/readyz").await, (StatusCode::SERVICE_UNAVAILABLE, starting.to_owned()));
         health.degraded("kafka", "a broker is down");

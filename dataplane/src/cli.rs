@@ -2,15 +2,21 @@
 
 mod config;
 mod dev;
+mod pool;
 mod process;
 mod role;
+mod rooms;
+mod routes;
 mod token;
 
 use std::io::IsTerminal;
 
 use anyhow::Context;
-use barrage::settings::{Flags, Role, describe};
-use clap::{Parser, Subcommand};
+use barrage::{
+    kafka::KafkaConfig,
+    settings::{Flags, Role, describe},
+};
+use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 /// Live comments for rooms of any size.
@@ -63,8 +69,23 @@ enum Command {
   barrage config --check --config barrage.toml ranker"
     )]
     Ranker(Box<Flags>),
+    /// Make a pool of a cluster
+    Pool(pool::Pool),
+    /// Show, plan and write who owns what in a pool
+    Routes(OfPool<routes::Routes>),
+    /// The rooms that a pool serves
+    Rooms(OfPool<rooms::Rooms>),
     /// Print all settings of a cluster's roles, or check them
     Config(config::Config),
+}
+
+/// A command on a pool.
+#[derive(Debug, Args)]
+struct OfPool<C: Args> {
+    #[command(flatten)]
+    connection: pool::Connection,
+    #[command(flatten)]
+    command: C,
 }
 
 impl Cli {
@@ -81,6 +102,13 @@ impl Cli {
             Command::Gateway(flags) => role::run(Role::Gateway, *flags),
             Command::Consumer(flags) => role::run(Role::Consumer, *flags),
             Command::Ranker(flags) => role::run(Role::Ranker, *flags),
+            Command::Pool(pool) => pool.run(),
+            Command::Routes(routes) => routes
+                .connection
+                .run(async move |cluster| routes.command.run(KafkaConfig::new(&cluster).client(), &cluster.pool).await),
+            Command::Rooms(rooms) => rooms
+                .connection
+                .run(async move |cluster| rooms.command.run(KafkaConfig::new(&cluster).client(), &cluster.pool).await),
             Command::Config(config) => config.run(),
         }
     }

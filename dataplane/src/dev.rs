@@ -4,7 +4,11 @@
 mod banner;
 mod data;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, RwLock},
+};
 
 use anyhow::Context;
 use barrage_crds::{LiveRoom, manifest};
@@ -112,7 +116,7 @@ impl Stages {
             metrics: ranker::Metrics::register(registry.sub_registry_with_prefix("ranker")),
         };
         let metrics = gateway::Metrics::register(registry.sub_registry_with_prefix("gateway"));
-        let registry = Arc::new(registry);
+        let registry = Arc::new(RwLock::new(registry));
         let (rankers, store_at_end) = (only(following), store.clone());
         let gateway = gateway::Deps { log, store, routes, keys, rankers, health, metrics, registry };
 

@@ -26,12 +26,13 @@ mod websocket;
 
 use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
 
-use prometheus_client::registry::Registry;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{health::Health, link::Following, log::Log, routes::Routes, store::Store, token::Keys};
+use crate::{
+    admin::SharedRegistry, health::Health, link::Following, log::Log, routes::Routes, store::Store, token::Keys,
+};
 use hub::{Hub, Inputs};
 use served::Served;
 
@@ -109,7 +110,7 @@ pub struct Deps {
     /// What is counted.
     pub metrics: Metrics,
     /// What `/metrics` shows.
-    pub registry: Arc<Registry>,
+    pub registry: SharedRegistry,
 }
 
 /// The gateway cannot go on.

@@ -4,9 +4,9 @@
 mod context;
 mod topics;
 
-use std::{fmt, path::PathBuf};
-
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
+
+use crate::settings::{self, Cluster, Identity};
 
 pub use context::Context;
 pub use topics::{Durability, check_topics, create_topics};
@@ -14,55 +14,10 @@ pub use topics::{Durability, check_topics, create_topics};
 /// Where Kafka is and how to log in.
 #[derive(Debug, Clone)]
 pub struct KafkaConfig {
-    /// Some brokers, `host:port`; they tell the others.
-    pub brokers: Vec<String>,
     /// Name of the pool; its topics and its group begin with it.
     pub pool: String,
-    /// TLS; `None` sends in the clear.
-    pub tls: Option<Tls>,
-    /// A user; `None` is nobody, or whom the client certificate names.
-    pub sasl: Option<Sasl>,
-}
-
-/// TLS to the brokers. Their certificates must name the hosts that they are reached by.
-#[derive(Debug, Clone, Default)]
-pub struct Tls {
-    /// Authorities to trust, PEM; `None`: those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// Our certificate and its key, PEM, where brokers ask for one.
-    pub identity: Option<(PathBuf, PathBuf)>,
-}
-
-/// A user and how it is proved.
-#[derive(Debug, Clone)]
-pub struct Sasl {
-    /// The mechanism; PLAIN sends the password and needs TLS.
-    pub mechanism: SaslMechanism,
-    /// The user.
-    pub username: String,
-    /// Its password.
-    pub password: Secret,
-}
-
-/// Mechanisms of SASL that Kafka and we both know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SaslMechanism {
-    /// RFC 4616.
-    Plain,
-    /// RFC 7677.
-    ScramSha256,
-    /// RFC 7677 with SHA-512.
-    ScramSha512,
-}
-
-/// What must not be printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
+    /// Brokers and how to log in.
+    pub settings: settings::Kafka,
 }
 
 /// A topic of a pool.
@@ -92,17 +47,19 @@ impl Topic {
     }
 }
 
-impl SaslMechanism {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "PLAIN",
-            Self::ScramSha256 => "SCRAM-SHA-256",
-            Self::ScramSha512 => "SCRAM-SHA-512",
-        }
-    }
-}
-
 impl KafkaConfig {
+    /// For a pool.
+    #[must_use]
+    pub fn new(cluster: &Cluster) -> Self {
+        Self { pool: cluster.pool.clone(), settings: cluster.kafka.clone() }
+    }
+
+    /// How many brokers keep a copy.
+    #[must_use]
+    pub const fn durability(&self) -> Durability {
+        if self.settings.trial { Durability::Trial } else { Durability::Replicated }
+    }
+
     /// Full name of a topic of the pool.
     #[must_use]
     pub fn topic(&self, topic: Topic) -> String {
@@ -119,7 +76,8 @@ impl KafkaConfig {
     #[must_use]
     pub fn client(&self) -> ClientConfig {
         let mut client = ClientConfig::new();
-        client.set("bootstrap.servers", self.brokers.join(",")).set("client.id", "barrage");
+        let brokers: Vec<String> = self.settings.brokers.iter().map(ToString::to_string).collect();
+        client.set("bootstrap.servers", brokers.join(",")).set("client.id", "barrage");
         for (key, value) in [
             ("statistics.interval.ms", "0"),
             ("allow.auto.create.topics", "false"),
@@ -145,25 +103,25 @@ impl KafkaConfig {
     fn secure(&self, client: &mut ClientConfig) {
         client.set(
             "security.protocol",
-            match (&self.tls, &self.sasl) {
+            match (&self.settings.tls, &self.settings.sasl) {
                 (None, None) => "plaintext",
                 (Some(_), None) => "ssl",
                 (None, Some(_)) => "sasl_plaintext",
                 (Some(_), Some(_)) => "sasl_ssl",
             },
         );
-        if let Some(tls) = &self.tls {
+        if let Some(tls) = &self.settings.tls {
             if let Some(file) = &tls.ca_file {
                 client.set("ssl.ca.location", file.to_string_lossy());
             }
-            if let Some((certificate, key)) = &tls.identity {
-                client.set("ssl.certificate.location", certificate.to_string_lossy());
-                client.set("ssl.key.location", key.to_string_lossy());
+            if let Some(Identity { cert_file, key_file }) = &tls.identity {
+                client.set("ssl.certificate.location", cert_file.to_string_lossy());
+                client.set("ssl.key.location", key_file.to_string_lossy());
             }
         }
-        if let Some(sasl) = &self.sasl {
-            client.set("sasl.mechanism", sasl.mechanism.name());
-            client.set("sasl.username", &sasl.username).set("sasl.password", &sasl.password.0);
+        if let Some(sasl) = &self.settings.sasl {
+            client.set("sasl.mechanism", sasl.mechanism.as_str());
+            client.set("sasl.username", &sasl.username).set("sasl.password", sasl.password.expose());
         }
     }
 }
@@ -173,7 +131,11 @@ mod tests {
     use super::*;
 
     fn config() -> KafkaConfig {
-        KafkaConfig { brokers: vec!["a:1".into(), "b:2".into()], pool: "default".into(), tls: None, sasl: None }
+        let brokers = ["a:1", "b:2"].map(|broker| broker.parse().unwrap()).into();
+        KafkaConfig {
+            pool: "default".into(),
+            settings: settings::Kafka { brokers, trial: false, tls: None, sasl: None },
+        }
     }
 
     #[test]
@@ -188,14 +150,15 @@ mod tests {
         let mut config = config();
         assert_eq!(config.client().get("bootstrap.servers"), Some("a:1,b:2"));
         assert_eq!(config.client().get("security.protocol"), Some("plaintext"));
-        config.tls = Some(Tls { ca_file: Some("ca.pem".into()), identity: Some(("c.pem".into(), "k.pem".into())) });
+        let identity = Some(Identity { cert_file: "c.pem".into(), key_file: "k.pem".into() });
+        config.settings.tls = Some(settings::Tls { ca_file: Some("ca.pem".into()), identity });
         assert_eq!(config.client().get("security.protocol"), Some("ssl"));
         assert_eq!(config.client().get("ssl.key.location"), Some("k.pem"));
-        let password = Secret("hush".into());
-        config.sasl = Some(Sasl { mechanism: SaslMechanism::ScramSha512, username: "u".into(), password });
+        let (mechanism, password) = (settings::Mechanism::ScramSha512, settings::Secret::new("hush"));
+        config.settings.sasl = Some(settings::Sasl { mechanism, username: "u".into(), password });
         assert_eq!(config.client().get("security.protocol"), Some("sasl_ssl"));
         assert_eq!(config.client().get("sasl.mechanism"), Some("SCRAM-SHA-512"));
-        config.tls = None;
+        config.settings.tls = None;
         assert_eq!(config.client().get("security.protocol"), Some("sasl_plaintext"));
         assert!(!format!("{config:?}").contains("hush"));
     }

@@ -23,6 +23,8 @@ use crate::{
 use barrage_proto::heat::report::Role;
 use begin::Begun;
 
+pub use begin::redis_config;
+
 /// Sessions that have begun and are not taken yet.
 const SESSIONS_QUEUE: usize = 64;
 
@@ -62,7 +64,8 @@ pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: Cancellatio
     let Some((log, store)) = begun.wait(&shutdown).await? else { return begun.end().await };
     let (sessions, rankers) = mpsc::channel(SESSIONS_QUEUE);
     let links = CancellationToken::new();
-    begun.spawn(quic::dial_gateway(local, begun.rankers(), sessions, links.clone()));
+    let peers = begun.rankers();
+    begun.spawn(quic::dial_gateway(local, peers, sessions, links.clone()));
     let deps = gateway::Deps {
         log,
         store,
@@ -91,7 +94,8 @@ pub async fn consumer(settings: Settings, shutdown: CancellationToken) -> Result
     let Some((log, store)) = begun.wait(&shutdown).await? else { return begun.end().await };
     let (sessions, rankers) = mpsc::channel(SESSIONS_QUEUE);
     let links = CancellationToken::new();
-    begun.spawn(quic::dial_consumer(local, begun.rankers(), sessions, links.clone()));
+    let peers = begun.rankers();
+    begun.spawn(quic::dial_consumer(local, peers, sessions, links.clone()));
     let deps = consumer::Deps {
         name: begun.name.clone(),
         log,
@@ -111,7 +115,7 @@ pub async fn consumer(settings: Settings, shutdown: CancellationToken) -> Result
 /// # Errors
 /// What cannot be opened, read or bound, and what to do about it.
 pub async fn ranker(settings: Settings, shutdown: CancellationToken) -> Result<()> {
-    let mut begun = Begun::new(&settings, Role::Ranker, settings.link.advertised()).await?;
+    let mut begun = Begun::new(&settings, Role::Ranker, settings.advertised()).await?;
     let local = begun.local().await?;
     let metrics = ranker::Metrics::register(begun.registry().sub_registry_with_prefix("ranker"));
     let links = CancellationToken::new();

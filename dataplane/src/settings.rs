@@ -75,19 +75,26 @@ pub enum RoleSettings {
     Ranker(Settings),
 }
 
-/// What all roles have.
+/// A pool and what keeps it.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct Cluster {
     /// Begins the names of topics and of Redis keys. At most 63 of a-z, 0-9 and `-`.
     pub pool: String,
-    /// What this process is called, the same after every restart. At most 63 of letters, digits, `-`, `_` and `.`.
-    pub name: String,
-    /// Where health and metrics are served; port 0 picks a free one.
-    pub admin: SocketAddr,
     /// The log.
     pub kafka: Kafka,
     /// The store.
     pub redis: Redis,
+}
+
+/// What all roles have.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The pool that it works for.
+    pub cluster: Cluster,
+    /// What this process is called, the same after every restart. At most 63 of letters, digits, `-`, `_` and `.`.
+    pub name: String,
+    /// Where health and metrics are served; port 0 picks a free one.
+    pub admin: SocketAddr,
     /// Between the roles.
     pub link: Link,
 }
@@ -97,6 +104,8 @@ pub struct Settings {
 pub struct Kafka {
     /// Brokers to begin with, one or more.
     pub brokers: Vec<Node>,
+    /// One broker without copies.
+    pub trial: bool,
     /// `None` is plain text.
     pub tls: Option<Tls>,
     /// `None` is nobody in particular.
@@ -123,6 +132,21 @@ pub struct Link {
     pub identity: Identity,
     /// UDP address of a ranker.
     pub listen: SocketAddr,
+    /// By what others reach it.
+    pub advertise: Option<Node>,
+}
+
+impl Settings {
+    /// Host and port by which others reach a ranker's links.
+    #[must_use]
+    pub fn advertised(&self) -> String {
+        let Link { listen, advertise, .. } = &self.link;
+        match advertise {
+            Some(node) => node.to_string(),
+            None if listen.ip().is_unspecified() => Node { host: self.name.clone(), port: listen.port() }.to_string(),
+            None => listen.to_string(),
+        }
+    }
 }
 
 /// What only a gateway has.
@@ -243,7 +267,7 @@ impl fmt::Display for Node {
 pub struct Secret(Box<str>);
 
 impl Secret {
-    fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self(text.into())
     }
 
@@ -266,6 +290,21 @@ impl fmt::Debug for Secret {
 /// [`Refused`], with everything that is wrong.
 pub fn load(role: Role, flags: Flags, host: &Host) -> Result<RoleSettings, Refused> {
     read(role, flags, host).map(|(_, settings)| settings)
+}
+
+/// What a command runs with that looks after a pool: by a file and the environment.
+///
+/// # Errors
+/// [`Refused`], with everything that is wrong.
+pub fn cluster(file: Option<PathBuf>, host: &Host) -> Result<Cluster, Refused> {
+    let role = Role::Consumer;
+    let mut refusals = Vec::new();
+    let raw = source::read(role, Flags::of_file(file), host, &mut refusals);
+    let cluster = raw.and_then(|raw| validate::cluster(&raw, host).map_err(|more| refusals.extend(more)).ok());
+    match cluster {
+        Some(cluster) if refusals.is_empty() => Ok(cluster),
+        _ => Err(Refused { role, refusals }),
+    }
 }
 
 /// What a role would run with, in the form of a settings file. Secrets are in other files, so it holds none.

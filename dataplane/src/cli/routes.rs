@@ -136,7 +136,7 @@ impl Apply {
 pub(super) async fn existing(base: ClientConfig, pool: &str) -> anyhow::Result<Table> {
     let table = topic::read(base, pool).await?;
     table.with_context(|| {
-        format!("the pool {pool} has no route table yet: make it with `barrage routes plan --partitions N --apply`")
+        format!("the pool {pool} has no route table yet: make it with `barrage pool create --partitions N`")
     })
 }
 

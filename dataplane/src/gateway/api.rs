@@ -3,7 +3,7 @@
 mod health;
 mod history;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use axum::{
     Json, Router,
@@ -13,7 +13,6 @@ use axum::{
     routing::{get, post},
 };
 use http::{StatusCode, header::CONTENT_TYPE};
-use prometheus_client::registry::Registry;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -25,6 +24,7 @@ use super::{
     upgrade::{authorize, bearer},
 };
 use crate::{
+    admin::SharedRegistry,
     clock::unix_ms,
     store::StoreError,
     token::{self, AUDIENCE, Claims, Role, RoomClaim},
@@ -38,7 +38,7 @@ const GUEST_S: u64 = 24 * 60 * 60;
 type Api = State<Arc<Served>>;
 
 /// All routes but WebSocket upgrades.
-pub(super) fn router(served: Arc<Served>, registry: Arc<Registry>) -> Router {
+pub(super) fn router(served: Arc<Served>, registry: SharedRegistry) -> Router {
     let metrics = get(move || {
         let registry = Arc::clone(&registry);
         async move { metrics(&registry) }
@@ -180,9 +180,10 @@ async fn guest(State(served): Api, Json(request): Json<GuestRequest>) -> Result<
     Ok(Json(json!({ "token": token, "userId": user, "expiresMs": exp * 1_000 })))
 }
 
-fn metrics(registry: &Registry) -> Response {
+fn metrics(registry: &SharedRegistry) -> Response {
+    let registry = registry.read().unwrap_or_else(PoisonError::into_inner);
     let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, registry) {
+    match prometheus_client::encoding::text::encode(&mut text, &registry) {
         Ok(()) => {
             ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
         }

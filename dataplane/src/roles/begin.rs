@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::{Admin, SharedRegistry},
-    heat::{self, Beat, Heat},
     health::Health,
+    heat::{self, Beat, Heat},
     kafka::{self, KafkaConfig},
     link::{
         Peer,
@@ -29,7 +29,7 @@ use crate::{
         Routes,
         topic::{self, Freshness},
     },
-    settings::Settings,
+    settings::{Cluster, Settings},
     store::{
         Store, StoreError,
         redis::{self, RedisConfig, RedisStore, RedisTls},
@@ -74,16 +74,15 @@ impl Begun {
         let health = Health::starting(&[checks::ROUTES, checks::KAFKA, checks::REDIS]);
         let mut registry = Registry::with_prefix("barrage");
         health.register(&mut registry);
-        let kafka = KafkaConfig::new(settings);
+        let kafka = KafkaConfig::new(&settings.cluster);
         let (stop, admin_stop) = (CancellationToken::new(), CancellationToken::new());
-        let heat_metrics = heat::Metrics::register(registry.sub_registry_with_prefix("heat"));
+        let heat_metrics = heat::metrics::Metrics::register(registry.sub_registry_with_prefix("heat"));
         let identity = heat::Identity { role, name: Peer::clone(&name), address };
         let heat = Heat::default();
         let (beat, beating) =
-            heat::start(&kafka.client(), &kafka.pool, identity, heat, heat_metrics, stop.clone())?;
-        let routes_metrics = crate::routes::Metrics::register(registry.sub_registry_with_prefix("routes"));
-        let (routes, freshness, following) =
-            topic::follow(kafka.client(), &kafka.pool, routes_metrics, stop.clone());
+            heat::beat::start(&kafka.client(), &kafka.pool, identity, heat, heat_metrics, stop.clone())?;
+        let routes_metrics = crate::routes::metrics::Metrics::register(registry.sub_registry_with_prefix("routes"));
+        let (routes, freshness, following) = topic::follow(kafka.client(), &kafka.pool, routes_metrics, stop.clone());
         let registry: SharedRegistry = Arc::new(RwLock::new(registry));
         let admin = Admin::bind(settings.admin).await?;
         let address = admin.address();
@@ -135,7 +134,7 @@ impl Begun {
             key: link.identity.key_file.clone(),
         };
         let identity = Identity::load(files, metrics.clone()).await?;
-        Ok(Local { name: Peer::clone(&self.name), pool: self.settings.pool.clone(), identity, metrics })
+        Ok(Local { name: Peer::clone(&self.name), pool: self.settings.cluster.pool.clone(), identity, metrics })
     }
 
     /// The rankers of the newest table.
@@ -183,11 +182,8 @@ impl Begun {
         let Some(table) = topic::first(&mut routes, &self.freshness).await else { bail!("the routes have ended") };
         self.health.ok(checks::ROUTES);
         self.check_topics(table.partition_count()).await?;
-        let log = KafkaLog::open(
-            &self.kafka,
-            table.partition_count(),
-            self.registry().sub_registry_with_prefix("log"),
-        )?;
+        let log =
+            KafkaLog::open(&self.kafka, table.partition_count(), self.registry().sub_registry_with_prefix("log"))?;
         let metrics = redis::Metrics::register(self.registry().sub_registry_with_prefix("store"));
         let store = self.connect_store(metrics).await?;
         Ok((Log::Kafka(log), Store::Redis(store)))
@@ -195,23 +191,23 @@ impl Begun {
 
     async fn check_topics(&self, partitions: u32) -> Result<()> {
         loop {
-            match kafka::check_topics(&self.kafka, Some(partitions)).await {
-                Ok(()) => {
-                    self.health.ok(checks::KAFKA);
-                    return Ok(());
-                }
-                Err(error @ LogError::Topic { .. }) => return Err(error.into()),
-                Err(error) => {
-                    self.health.failed(checks::KAFKA, error.to_string());
-                    tracing::warn!(%error, "waiting for Kafka");
-                    sleep(RETRY_AFTER).await;
-                }
+            let checked = kafka::check_topics(&self.kafka, Some(partitions), self.kafka.durability()).await;
+            let Err(errors) = checked else {
+                self.health.ok(checks::KAFKA);
+                return Ok(());
+            };
+            let all = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            if errors.iter().any(|error| matches!(error, LogError::Topic { .. })) {
+                bail!(all);
             }
+            tracing::warn!(error = all, "waiting for Kafka");
+            self.health.failed(checks::KAFKA, all);
+            sleep(RETRY_AFTER).await;
         }
     }
 
     async fn connect_store(&self, metrics: redis::Metrics) -> Result<RedisStore> {
-        let config = redis_config(&self.settings)?;
+        let config = redis_config(&self.settings.cluster)?;
         loop {
             match RedisStore::connect(config.clone(), metrics.clone()).await {
                 Ok(store) => {
@@ -259,14 +255,18 @@ impl Begun {
     }
 }
 
-fn redis_config(settings: &Settings) -> Result<RedisConfig> {
-    let redis = &settings.redis;
+/// What the store is reached by.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn redis_config(cluster: &Cluster) -> Result<RedisConfig> {
+    let redis = &cluster.redis;
     let ca = redis.tls.as_ref().and_then(|tls| tls.ca_file.as_deref());
     let ca = ca.map(|path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display())));
     let credentials = redis.credentials.as_ref();
     Ok(RedisConfig {
         nodes: redis.nodes.iter().map(ToString::to_string).collect(),
-        pool: settings.pool.clone(),
+        pool: cluster.pool.clone(),
         tls: redis.tls.is_some().then_some(RedisTls { ca: ca.transpose()? }),
         username: credentials.and_then(|known| known.username.clone()),
         password: credentials.map(|known| known.password.expose().to_owned()),

@@ -79,7 +79,7 @@ impl Freshness {
             (None, None) => format!("waiting for the route table: topic {topic} is being read"),
             (None, Some(_)) => {
                 format!(
-                    "waiting for the route table: topic {topic} is empty; make the pool with `barrage routes plan --partitions N --apply`"
+                    "waiting for the route table: topic {topic} is empty; make the pool with `barrage pool create --partitions N`"
                 )
             }
         }

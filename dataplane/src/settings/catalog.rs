@@ -65,7 +65,7 @@ pub fn describe(role: Role) -> impl FnMut(Arg) -> Arg {
         }
         help += &format!(" [env: {}]", setting.env);
         let hidden = match setting.path().as_str() {
-            "link.listen" => role != Role::Ranker,
+            "link.listen" | "link.advertise" => role != Role::Ranker,
             path => path.starts_with("gateway.") && role != Role::Gateway,
         };
         arg.help(help).hide(hidden)

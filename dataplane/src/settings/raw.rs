@@ -74,6 +74,13 @@ pub(crate) struct Kafka {
         layer_attr(arg(id = "kafka-brokers", long, value_name = "HOST:PORT,…"))
     )]
     pub(super) brokers: Value,
+    /// One broker without copies, to try things out: what is acknowledged is lost with its disk
+    #[config(
+        default = false,
+        env = "BARRAGE_KAFKA_TRIAL",
+        layer_attr(arg(id = "kafka-trial", long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true"))
+    )]
+    pub(super) trial: Value,
     /// Whether brokers are spoken to over TLS
     #[config(
         default = false,
@@ -152,6 +159,10 @@ pub(crate) struct Link {
     /// PEM file of its private key. Needed
     #[config(env = "BARRAGE_LINK_KEY_FILE", layer_attr(arg(id = "link-key-file", long, value_name = "FILE")))]
     pub(super) key_file: Option<Value>,
+    /// Host and port by which others reach a ranker's links. Default: where it listens, or its name if that is
+    /// everywhere
+    #[config(env = "BARRAGE_LINK_ADVERTISE", layer_attr(arg(id = "link-advertise", long, value_name = "HOST:PORT")))]
+    pub(super) advertise: Option<Value>,
     /// UDP address on which a ranker takes links
     #[config(
         default = "0.0.0.0:7800",

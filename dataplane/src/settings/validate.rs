@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    Credentials, Gateway, Identity, Kafka, Link, Mechanism, Redis, Role, RoleSettings, Sasl, Settings, Tls,
+    Cluster, Credentials, Gateway, Identity, Kafka, Link, Mechanism, Redis, Role, RoleSettings, Sasl, Settings, Tls,
     check::Check,
     host::Host,
     raw::{self, Raw},
@@ -42,17 +42,37 @@ pub(super) fn validate(role: Role, raw: &Raw, host: &Host) -> Result<RoleSetting
     }
 }
 
+/// What a command needs that looks after a pool.
+///
+/// # Errors
+/// All that is wrong.
+pub(super) fn cluster(raw: &Raw, host: &Host) -> Result<Cluster, Vec<Refusal>> {
+    let mut check = Check { refusals: Vec::new(), host };
+    let pool = pool(raw, &mut check);
+    let (kafka, redis) = (kafka(&raw.kafka, &mut check), redis(&raw.redis, &mut check));
+    match (pool, kafka, redis) {
+        (Some(pool), Some(kafka), Some(redis)) if check.refusals.is_empty() => Ok(Cluster { pool, kafka, redis }),
+        _ => Err(check.refusals),
+    }
+}
+
+fn pool(raw: &Raw, check: &mut Check) -> Option<String> {
+    check.parse("pool", &raw.pool, POOL, |text| is_pool(text).then(|| text.to_owned()))
+}
+
 fn settings(raw: &Raw, check: &mut Check) -> Option<Settings> {
-    let pool = check.parse("pool", &raw.pool, POOL, |text| is_pool(text).then(|| text.to_owned()));
+    let pool = pool(raw, check);
     let name = check.parse_if_set("name", &raw.name, NAME, |text| is_name(text).then(|| text.to_owned()));
     let name = name.and_then(|name| name.or_else(|| check.refuse_absent("name", NAME)));
     let admin = check.address("admin.listen", &raw.admin.listen);
     let (kafka, redis, link) = (kafka(&raw.kafka, check), redis(&raw.redis, check), link(&raw.link, check));
-    Some(Settings { pool: pool?, name: name?, admin: admin?, kafka: kafka?, redis: redis?, link: link? })
+    let cluster = Cluster { pool: pool?, kafka: kafka?, redis: redis? };
+    Some(Settings { cluster, name: name?, admin: admin?, link: link? })
 }
 
 fn kafka(raw: &raw::Kafka, check: &mut Check) -> Option<Kafka> {
     let brokers = check.nodes("kafka.brokers", &raw.brokers);
+    let trial = check.truth("kafka.trial", &raw.trial);
     let tls = check.truth("kafka.tls", &raw.tls);
     let ca_file = check.certificates("kafka.ca-file", &raw.ca_file);
     let cert_file = check.certificates("kafka.cert-file", &raw.cert_file);
@@ -75,7 +95,7 @@ fn kafka(raw: &raw::Kafka, check: &mut Check) -> Option<Kafka> {
     let mechanism = mechanism?.unwrap_or(Mechanism::ScramSha512);
     let sasl = username?.zip(password?).map(|(username, password)| Sasl { mechanism, username, password });
     let ca_file = ca_file?;
-    Some(Kafka { brokers: brokers?, tls: tls?.then_some(Tls { ca_file, identity }), sasl })
+    Some(Kafka { brokers: brokers?, trial: trial?, tls: tls?.then_some(Tls { ca_file, identity }), sasl })
 }
 
 fn redis(raw: &raw::Redis, check: &mut Check) -> Option<Redis> {
@@ -101,6 +121,10 @@ fn link(raw: &raw::Link, check: &mut Check) -> Option<Link> {
     let cert_file = check.certificates("link.cert-file", &raw.cert_file);
     let key_file = check.private_key("link.key-file", &raw.key_file);
     let listen = check.address("link.listen", &raw.listen);
+    let advertise =
+        check.parse_if_set("link.advertise", &raw.advertise, "a host and a port, like ranker-0.rankers:7800", |text| {
+            text.parse().ok()
+        });
     for (name, value) in
         [("link.ca-file", &raw.ca_file), ("link.cert-file", &raw.cert_file), ("link.key-file", &raw.key_file)]
     {
@@ -109,7 +133,7 @@ fn link(raw: &raw::Link, check: &mut Check) -> Option<Link> {
         }
     }
     let identity = Identity { cert_file: cert_file??, key_file: key_file?? };
-    Some(Link { ca_file: ca_file??, identity, listen: listen? })
+    Some(Link { ca_file: ca_file??, identity, listen: listen?, advertise: advertise? })
 }
 
 /// The inner `None` for another role: then the section is only looked at.

@@ -19,14 +19,14 @@ mod ranking;
 use std::sync::Arc;
 
 use barrage_proto::Cursor;
-use prometheus_client::registry::Registry;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{Applied, Books, Confirmed, Direction, HistoryPage, Ranking, SliceBatch, StoreError};
 use crate::{room::RoomId, trouble::Trouble};
 use confirm::Confirmations;
 use markers::Markers;
-use metrics::Metrics;
+
+pub use metrics::Metrics;
 
 pub(crate) use calls::{Calls, Script};
 pub(crate) use keys::Keys;
@@ -87,8 +87,7 @@ impl RedisStore {
     ///
     /// # Errors
     /// [`StoreError::Storage`]: the cluster cannot be reached now; [`StoreError::Setting`].
-    pub async fn connect(config: RedisConfig, registry: &mut Registry) -> Result<Self, StoreError> {
-        let metrics = Metrics::register(registry);
+    pub async fn connect(config: RedisConfig, metrics: Metrics) -> Result<Self, StoreError> {
         let confirmations = Confirmations::begin(&config).await?;
         let calls = Calls::connect(&config, metrics.clone()).await;
         let calls = calls.map_err(|error| failed("reached", format!("{}: {error}", config.nodes.join(", "))))?;

@@ -11,18 +11,17 @@ use barrage::{
         Table,
         change::Change,
         plan::{Alive, plan, spread},
-        topic::{self, Writer},
+        topic::Writer,
     },
 };
 use barrage_proto::heat::report::Role;
 use clap::Args;
 use rdkafka::ClientConfig;
 
-use super::{WRITER, print_change, write};
+use super::{WRITER, existing, print_change, write};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  barrage routes plan --partitions 12 --apply          make the pool
   barrage routes plan                                  what would change, with those alive
   barrage routes plan --apply
   barrage routes plan --consumers consumer-0,consumer-1 --rankers ranker-0=10.0.0.5:7800 --apply
@@ -38,9 +37,6 @@ pub(super) struct Plan {
     /// Spread a room's slices over so many partitions; owners stay as they are, unless they are named too
     #[arg(long, value_name = "ROOM=N", value_delimiter = ',', value_parser = spreading)]
     spread: Vec<(String, u32)>,
-    /// Partitions of a new pool, for ever: as many as its danmaku topic has
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    partitions: Option<u32>,
     /// Write it
     #[arg(long)]
     apply: bool,
@@ -50,7 +46,7 @@ impl Plan {
     pub(super) async fn run(self, base: ClientConfig, pool: &str) -> anyhow::Result<()> {
         let alive = self.alive(&base, pool).await?;
         let change_on = |table: &Table| anyhow::Ok(Change::between(table, &self.planned(table, alive.as_ref())?));
-        let table = topic::read(base.clone(), pool).await?.unwrap_or_default();
+        let table = existing(base.clone(), pool).await?;
         let change = change_on(&table)?;
         if !self.apply || change.is_empty(&table) {
             return print_change(&change, &table, "with --apply it is written");
@@ -87,7 +83,7 @@ impl Plan {
 
     fn planned(&self, table: &Table, alive: Option<&Alive>) -> anyhow::Result<Table> {
         let mut new = match alive {
-            Some(alive) => plan(table, alive, self.partitions)?,
+            Some(alive) => plan(table, alive, None)?,
             None => table.clone(),
         };
         for (room, over) in &self.spread {

@@ -12,7 +12,7 @@ use prometheus_client::{
 
 /// Counters of one process's use of Redis.
 #[derive(Clone)]
-pub(crate) struct Metrics {
+pub struct Metrics {
     operations: Counter,
     calls: Counter,
     failures: Counter,
@@ -28,7 +28,8 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     /// Registers under the registry's prefix.
-    pub(super) fn register(registry: &mut Registry) -> Self {
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
         let mut counter = |name: &str, help: &str| {
             let counter = Counter::default();
             registry.register(name, help, counter.clone());

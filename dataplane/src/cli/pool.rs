@@ -1,0 +1,102 @@
+//! What the commands that look after a pool share, and `barrage pool`, which makes one.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use barrage::{
+    kafka::{self, KafkaConfig},
+    roles::redis_config,
+    routes::{
+        Table,
+        change::Change,
+        plan::{Alive, plan},
+        topic::{self, Writer},
+    },
+    settings::{self, Cluster, Host},
+    store::redis::{Metrics, RedisStore},
+};
+use clap::{Args, Subcommand};
+use prometheus_client::registry::Registry;
+
+use super::{process::until_signal, routes::write};
+
+/// What stands as the writer of a change.
+const WRITER: &str = "barrage pool";
+
+/// Where a pool is.
+#[derive(Debug, Args)]
+pub(super) struct Connection {
+    /// TOML file with settings; variables are stronger. `barrage config` prints all of them
+    #[arg(long, global = true, value_name = "FILE", env = "BARRAGE_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl Connection {
+    /// Runs a command on a pool, until it is done or interrupted.
+    pub(super) fn run<F>(self, command: impl FnOnce(Cluster) -> F) -> anyhow::Result<()>
+    where
+        F: Future<Output = anyhow::Result<()>>,
+    {
+        let cluster = settings::cluster(self.config, &Host::here())?;
+        until_signal(1, |interrupt| {
+            let done = command(cluster);
+            async move { interrupt.run_until_cancelled_owned(done).await.unwrap_or_else(|| bail!("interrupted")) }
+        })
+    }
+}
+
+/// Pools: what rooms run on.
+#[derive(Debug, Args)]
+pub(super) struct Pool {
+    #[command(flatten)]
+    pub(super) connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a pool: its topics, the marks in Redis by which a loss is noticed, and the first route table
+    #[command(after_help = "Examples:
+  barrage pool create --partitions 12
+  BARRAGE_KAFKA_TRIAL=true barrage pool create --partitions 3     on a single broker, to try things out")]
+    Create(Create),
+}
+
+#[derive(Debug, Args)]
+struct Create {
+    /// Partitions of its log, for ever: at least as many as consumers that it will ever need
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    partitions: u32,
+}
+
+impl Pool {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let Command::Create(create) = self.command;
+        self.connection.run(|cluster| create.run(cluster))
+    }
+}
+
+impl Create {
+    async fn run(self, cluster: Cluster) -> anyhow::Result<()> {
+        let (kafka, pool) = (KafkaConfig::new(&cluster), cluster.pool.clone());
+        println!("topics of {pool} with {} partitions …", self.partitions);
+        kafka::create_topics(&kafka, self.partitions, kafka.durability()).await?;
+        let checked = kafka::check_topics(&kafka, Some(self.partitions), kafka.durability()).await;
+        if let Err(errors) = checked {
+            bail!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+        }
+        if let Some(table) = topic::read(kafka.client(), &pool).await? {
+            bail!("the pool {pool} is there already, at epoch {} of its route table", table.epoch);
+        }
+        println!("marks in Redis …");
+        let store = RedisStore::connect(redis_config(&cluster)?, Metrics::register(&mut Registry::default())).await?;
+        store.lay_markers().await?;
+        let mut writer = Writer::open(kafka.client(), &pool, WRITER).await?;
+        let first = plan(&Table::default(), &Alive::default(), Some(self.partitions))?;
+        let change = Change::between(writer.table(), &first);
+        write(&mut writer, &change).await?;
+        println!("the pool {pool} is made. Next: start its roles, then `barrage routes plan --apply`");
+        Ok(())
+    }
+}
