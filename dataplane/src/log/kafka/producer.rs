@@ -5,7 +5,9 @@
 //! with the next record. When a record is refused for good, or an append is not acknowledged for 20 s, the line takes no
 //! more records, what it still holds is thrown away, and only then all its appends fail and a fresh line is opened. So
 //! of what a line was given, brokers have a prefix, and whatever is produced after a failure became known goes into
-//! another line. Only a request that a stalled broker still has in its socket can come later; who sent it was told to
+//! another line. Two gaps remain. Brokers take any first batch of a producer that is new to a partition: of two in flight
+//! then, the second can get in where the first is refused; so whoever needs an order waits for its appends, as gateways
+//! do. And a request that a stalled broker still has in its socket can come later; who sent it was told to
 //! retry, and the retry and the original cancel each other out.
 
 use std::{
