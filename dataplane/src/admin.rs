@@ -145,7 +145,7 @@ mod tests {
         let error = Admin::bind(address).await.err().unwrap().to_string();
         assert!(error.contains(&address.to_string()) && error.contains("--admin-listen"), "{error}");
         let shutdown = CancellationToken::new();
-        let running = tokio::spawn(admin.run(Arc::new(Registry::default()), Health::default(), shutdown.clone()));
+        let running = tokio::spawn(admin.run(SharedRegistry::default(), Health::default(), shutdown.clone()));
         tokio::net::TcpStream::connect(address).await.unwrap();
         shutdown.cancel();
         running.await.unwrap().unwrap();

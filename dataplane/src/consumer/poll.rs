@@ -43,7 +43,7 @@ impl Poll {
         let slices = BTreeMap::new();
         let count = records.len() as u64;
         let mut poll = Self { partition, start, end, slices, unreadable: Vec::new(), records: count, repeats: 0 };
-        for LogRecord { offset, append_ms, payload } in records {
+        for LogRecord { offset, append_ms, payload, .. } in records {
             let mut record = match decode(&payload) {
                 Ok(record) => record,
                 Err(reason) => {

@@ -57,7 +57,7 @@ async fn start(dir: &Path) -> Running {
 
 impl Running {
     async fn append(&self, payload: impl Into<Bytes>) {
-        self.log.append(vec![NewRecord { partition: 0, payload: payload.into() }]).await.unwrap();
+        self.log.append(vec![NewRecord { partition: 0, payload: payload.into(), trace: None }]).await.unwrap();
     }
 
     async fn candidates(&mut self) -> Candidates {
@@ -199,7 +199,7 @@ async fn a_ranker_that_takes_nothing_holds_up_neither_the_store_nor_another() {
     running.rankers.send(to_ranker).await.ok().unwrap();
     let records = link::CANDIDATES_QUEUE as u64 + 2_000;
     for first in (0..records).step_by(100) {
-        let new = |seq| NewRecord { partition: 0, payload: record(&[(seq, false, "x")]).into() };
+        let new = |seq| NewRecord { partition: 0, payload: record(&[(seq, false, "x")]).into(), trace: None };
         running.log.append((first..first + 100).map(new).collect()).await.unwrap();
     }
     let room = RoomId::from("demo");

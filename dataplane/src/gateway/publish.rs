@@ -66,7 +66,7 @@ pub(super) async fn publish(shard: &Shard) {
 fn record(draft: &mut Draft, table: &Table) -> NewRecord {
     let home = table.home(&draft.room, draft.record.shard);
     draft.record.moved = home.moved;
-    NewRecord { partition: home.partition, payload: draft.record.encode_to_vec().into() }
+    NewRecord { partition: home.partition, payload: draft.record.encode_to_vec().into(), trace: None }
 }
 
 fn acknowledge(shard: &Shard, draft: &Draft, table: &Table, offset: u64) {

@@ -50,9 +50,9 @@ fn refused(role: Role, text: &str, expected: &[&str]) {
 #[test]
 fn a_consumer_needs_no_more_than_the_files_of_its_links() {
     let Ok(RoleSettings::Consumer(settings)) = load(Role::Consumer, LINK) else { panic!() };
-    assert_eq!((settings.pool.as_str(), settings.name.as_str()), ("default", "node-7"));
-    assert_eq!(settings.kafka.brokers[0].to_string(), "127.0.0.1:9092");
-    assert!(settings.kafka.tls.is_none() && settings.kafka.sasl.is_none() && settings.redis.credentials.is_none());
+    assert_eq!((settings.cluster.pool.as_str(), settings.name.as_str()), ("default", "node-7"));
+    assert_eq!(settings.cluster.kafka.brokers[0].to_string(), "127.0.0.1:9092");
+    assert!(settings.cluster.kafka.tls.is_none() && settings.cluster.kafka.sasl.is_none() && settings.cluster.redis.credentials.is_none());
     assert_eq!(settings.link.identity.key_file, PathBuf::from("key"));
 }
 
@@ -68,14 +68,14 @@ fn everything_that_is_set_arrives() {
     let Ok(RoleSettings::Gateway(settings, gateway)) = load(Role::Gateway, &format!("{text}{LINK}")) else { panic!() };
     let shown = format!("{settings:?} {gateway:?}");
     assert!(!shown.contains("hunter2"), "{shown}");
-    let brokers: Vec<_> = settings.kafka.brokers.iter().map(ToString::to_string).collect();
+    let brokers: Vec<_> = settings.cluster.kafka.brokers.iter().map(ToString::to_string).collect();
     assert_eq!(brokers, ["a:1", "[::1]:2"]);
-    let tls = settings.kafka.tls.unwrap();
+    let tls = settings.cluster.kafka.tls.unwrap();
     assert!(tls.ca_file.is_some() && tls.identity.is_some());
-    let sasl = settings.kafka.sasl.unwrap();
+    let sasl = settings.cluster.kafka.sasl.unwrap();
     assert_eq!((sasl.mechanism, sasl.username.as_str(), sasl.password.expose()), (Mechanism::Plain, "u", "hunter2"));
-    assert_eq!(settings.redis.nodes[1], Node { host: "c".to_owned(), port: 4 });
-    let credentials = settings.redis.credentials.unwrap();
+    assert_eq!(settings.cluster.redis.nodes[1], Node { host: "c".to_owned(), port: 4 });
+    let credentials = settings.cluster.redis.credentials.unwrap();
     assert_eq!((credentials.username.as_deref(), credentials.password.expose()), (Some("v"), "hunter2"));
     let config = gateway.config;
     assert_eq!((gateway.shards, config.connections_max, config.connections_per_address_max), (3, 7, 6));

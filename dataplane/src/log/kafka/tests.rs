@@ -19,8 +19,8 @@ const BROKERS: i32 = 3;
 type Mock = MockCluster<'static, DefaultProducerContext>;
 
 fn config(mock: &Mock) -> KafkaConfig {
-    let brokers = mock.bootstrap_servers().split(',').map(str::to_owned).collect();
-    KafkaConfig { brokers, pool: "test".into(), tls: None, sasl: None }
+    let brokers = mock.bootstrap_servers().split(',').map(|broker| broker.parse().unwrap()).collect();
+    KafkaConfig { pool: "test".into(), settings: settings::Kafka { brokers, trial: false, tls: None, sasl: None } }
 }
 
 fn mock(partitions: i32) -> Mock {
