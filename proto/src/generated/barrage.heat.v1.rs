@@ -18,7 +18,9 @@ pub struct Report {
     /// Epoch of the route table that it goes by.
     #[prost(uint64, tag = "6")]
     pub routes_epoch: u64,
-    /// All rooms that are not silent are here; else only those whose heat has changed by more than a tenth.
+    /// The first of this incarnation: all rooms that are not silent are here, over as many reports as it takes. Else only
+    /// those whose heat has changed by more than a tenth, and each second some of the others: all within a minute. A room
+    /// that was not here for longer is silent.
     #[prost(bool, tag = "7")]
     pub whole: bool,
     #[prost(message, optional, tag = "8")]
@@ -83,6 +85,7 @@ pub struct Load {
 pub struct RoomLoad {
     #[prost(string, tag = "1")]
     pub room: ::prost::alloc::string::String,
+    /// Averages over about four seconds; connections as they are.
     #[prost(message, optional, tag = "2")]
     pub load: ::core::option::Option<Load>,
     /// Where slices differ: by shard. Columns are either empty or of the same length.

@@ -77,6 +77,11 @@ fn nothing_counts_before_its_head_and_a_deleted_room_is_gone() {
     let table = read(&mut draft, std::slice::from_ref(head)).unwrap();
     assert!(table.rooms.find("demo").is_some());
 
+    let change = Change { rooms: creation().rooms, ..Change::on(&table) };
+    let records = write(&change, &draft.stored.clone().unwrap());
+    let table = read(&mut draft, &records).unwrap();
+    assert_eq!(table.room_rankers, wanted().room_rankers, "a manifest that changes leaves the ranker alone");
+
     let change = Change { rooms: [(RoomId::from("demo"), None)].into(), ..Change::on(&table) };
     let records = write(&change, &draft.stored.clone().unwrap());
     let next = read(&mut draft, &records).unwrap();
