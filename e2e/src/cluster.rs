@@ -9,6 +9,7 @@ mod disk;
 mod error;
 mod fault;
 mod kafka;
+mod pool;
 mod redis_cluster;
 mod roles;
 mod run;
@@ -44,6 +45,10 @@ pub struct ClusterOptions {
     pub redis: RedisOptions,
     /// The program of the roles, instead of the one that [`crate::server::binary`] finds.
     pub program: Option<PathBuf>,
+    /// Partitions of the pool's log; 0 makes no pool.
+    pub partitions: u32,
+    /// Manifests of the rooms that the pool serves.
+    pub rooms: String,
     /// How many gateways.
     pub gateways: usize,
     /// How many consumers.
@@ -67,6 +72,8 @@ impl Default for ClusterOptions {
             kafka: KafkaOptions::default(),
             redis: RedisOptions::default(),
             program: None,
+            partitions: 3,
+            rooms: pool::DEMO.to_owned(),
             gateways: 2,
             consumers: 3,
             rankers: 2,
@@ -116,6 +123,9 @@ impl Cluster {
         let shared = Shared::new(&run, all, &options)?;
         let (gateways, consumers, rankers) = (Vec::new(), Vec::new(), Vec::new());
         let mut cluster = Self { gateways, consumers, rankers, redis, kafka, disks, shared };
+        if options.partitions > 0 {
+            cluster.make_pool(options.partitions, &options.rooms).await?;
+        }
         // All are started before the first is waited for: they may wait for each other.
         for (role, count) in
             [(Role::Ranker, options.rankers), (Role::Consumer, options.consumers), (Role::Gateway, options.gateways)]
@@ -126,6 +136,9 @@ impl Cluster {
         }
         for process in cluster.processes() {
             process.until_ready().await?;
+        }
+        if options.partitions > 0 {
+            cluster.share_work().await?;
         }
         Ok(cluster)
     }

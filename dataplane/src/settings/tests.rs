@@ -52,7 +52,11 @@ fn a_consumer_needs_no_more_than_the_files_of_its_links() {
     let Ok(RoleSettings::Consumer(settings)) = load(Role::Consumer, LINK) else { panic!() };
     assert_eq!((settings.cluster.pool.as_str(), settings.name.as_str()), ("default", "node-7"));
     assert_eq!(settings.cluster.kafka.brokers[0].to_string(), "127.0.0.1:9092");
-    assert!(settings.cluster.kafka.tls.is_none() && settings.cluster.kafka.sasl.is_none() && settings.cluster.redis.credentials.is_none());
+    assert!(
+        settings.cluster.kafka.tls.is_none()
+            && settings.cluster.kafka.sasl.is_none()
+            && settings.cluster.redis.credentials.is_none()
+    );
     assert_eq!(settings.link.identity.key_file, PathBuf::from("key"));
 }
 

@@ -11,6 +11,9 @@ use rcgen::{
 
 use super::error::ClusterError;
 
+/// What every certificate of a link is for.
+const LINK_NAME: &str = "barrage-link";
+
 /// Where the files of a run's authority are, all PEM.
 #[derive(Debug, Clone)]
 pub struct Certificates {
@@ -55,7 +58,7 @@ fn sign() -> Result<(String, String, String), rcgen::Error> {
     let ca = params.self_signed(&key)?;
     let issuer = Issuer::new(params, key);
 
-    let mut params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+    let mut params = CertificateParams::new(["localhost", "127.0.0.1", LINK_NAME].map(ToOwned::to_owned))?;
     params.distinguished_name.push(DnType::CommonName, "a server of a test");
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

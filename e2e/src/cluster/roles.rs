@@ -144,7 +144,10 @@ impl RoleProcess {
             Role::Consumer => None,
             Role::Ranker => {
                 command.env("BARRAGE_LINK_LISTEN", listen.to_string());
-                shared.wired.then(|| Wire::udp(&shared.run, listen)).transpose()?
+                let wire = shared.wired.then(|| Wire::udp(&shared.run, listen)).transpose()?;
+                let reached = wire.as_ref().map_or(listen, Wire::address);
+                command.env("BARRAGE_LINK_ADVERTISE", reached.to_string());
+                wire
             }
         };
         command.envs(settings.iter().cloned()).envs(shared.settings.iter().cloned());

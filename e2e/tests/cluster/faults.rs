@@ -19,7 +19,7 @@ fn stand_in(folder: &Path) -> ClusterOptions {
     let program = folder.join("barrage");
     fs::write(&program, STAND_IN).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    ClusterOptions { program: Some(program), ..ClusterOptions::default() }
+    ClusterOptions { program: Some(program), partitions: 0, ..ClusterOptions::default() }
 }
 
 /// The newest time that a stand-in has said, Unix seconds.

@@ -10,7 +10,7 @@ use rdkafka::{
 use tokio::time::timeout;
 
 use super::*;
-use crate::log::LogRecord;
+use crate::{log::LogRecord, settings};
 
 /// Generous: what is waited for comes in milliseconds.
 const SOON: Duration = Duration::from_secs(30);

@@ -1,0 +1,46 @@
+//! A pool on real brokers and a real Redis Cluster, its roles as processes of their own.
+
+mod rooms;
+
+use std::time::{Duration, Instant};
+
+use barrage_e2e::{
+    client::{ClientV2, Join},
+    cluster::{Cluster, ClusterOptions},
+    http::Api,
+    token::Claims,
+};
+
+/// Longer than anything takes on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The cluster that the tests are about: 3 brokers, 6 Redis nodes, 2 gateways, 3 consumers, 2 rankers.
+pub(crate) async fn cluster() -> Cluster {
+    Cluster::start(ClusterOptions::default()).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A viewer of the room `demo` at a gateway.
+pub(crate) fn join(cluster: &Cluster, gateway: usize, user: u64) -> ClientV2 {
+    let listen = cluster.gateways[gateway].listen().unwrap();
+    let token = token(cluster, user);
+    ClientV2::join(&Join::new(&format!("ws://{listen}"), "demo", &token), user).unwrap()
+}
+
+/// The API of a gateway, read as a viewer of `demo`.
+pub(crate) fn api(cluster: &Cluster, gateway: usize) -> Api {
+    let token = token(cluster, 1);
+    Api::new(&format!("http://{}", cluster.gateways[gateway].listen().unwrap())).with_token(token)
+}
+
+fn token(cluster: &Cluster, user: u64) -> String {
+    cluster.token_key().unwrap().mint(&Claims::viewer("demo", user)).unwrap()
+}
+
+/// Waits until something is true.
+pub(crate) fn until(what: &str, mut look: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !look() {
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
