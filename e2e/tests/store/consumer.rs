@@ -93,11 +93,11 @@ impl Consumer {
     /// Applies all of the log, and goes on until that is confirmed.
     pub(crate) async fn run(self) -> Self {
         let store = self.store.clone();
-        let done = tokio::time::timeout(PATIENCE, self.to_the_end()).await;
+        let done = tokio::time::timeout(PATIENCE, self.drive()).await;
         done.unwrap_or_else(|_| panic!("it does not come to its end: {:?}", store.trouble()))
     }
 
-    async fn to_the_end(mut self) -> Self {
+    async fn drive(mut self) -> Self {
         let mut polls = 0;
         loop {
             let applied = self.poll().await;
