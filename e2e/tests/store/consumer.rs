@@ -15,6 +15,8 @@ use barrage_proto::{
 pub(crate) const PARTITION: u32 = 5;
 /// Records that one look at the log gives at the most.
 const POLL: usize = 64;
+/// Faults take seconds; a busy machine takes its time.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn room() -> RoomId {
     RoomId::from("demo")
@@ -89,7 +91,13 @@ impl Consumer {
     }
 
     /// Applies all of the log, and goes on until that is confirmed.
-    pub(crate) async fn run(mut self) -> Self {
+    pub(crate) async fn run(self) -> Self {
+        let store = self.store.clone();
+        let done = tokio::time::timeout(PATIENCE, self.drive()).await;
+        done.unwrap_or_else(|_| panic!("it does not come to its end: {:?}", store.trouble()))
+    }
+
+    async fn drive(mut self) -> Self {
         let mut polls = 0;
         loop {
             let applied = self.poll().await;

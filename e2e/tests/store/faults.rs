@@ -116,6 +116,7 @@ async fn nothing_is_confirmed_that_no_replica_has_or_that_ran_before_a_failover(
     // Once all agree on who the masters are it is void, and from then on there is no replica to confirm.
     let mut said = Vec::new();
     while said.last() != Some(&Some(Confirmed::Void)) {
+        assert!(said.len() < 600, "it is not noticed");
         said.push(store.confirm(&[(PARTITION, 50)]).await.ok());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

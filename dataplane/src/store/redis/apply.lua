@@ -57,8 +57,6 @@ elseif move > 0 then
     return {'below', '0', '-1'}
 end
 
-for i = 15, #ARGV, 2 do redis.call('ZINCRBY', rank, ARGV[i + 1], ARGV[i]) end
-
 -- Removes the oldest blocks, once a tenth more than the length is kept, and those that are too old.
 local function trim()
     local over = kept > length + length / 10
@@ -87,7 +85,9 @@ end
 if rows > 0 then
     -- The second half is the offset after the last record: 0-0 is no ID, and the first offset is 0.
     local id = string.format('%.0f-%.0f', move, tonumber(last) + 1)
+    -- A failing script keeps what it has written. This is what refuses a second time, so it comes before the scores.
     redis.call('XADD', hist, id, 'n', ARGV[12], 't', ARGV[13], 'p', ARGV[4], 'b', ARGV[14])
+    for i = 15, #ARGV, 2 do redis.call('ZINCRBY', rank, ARGV[i + 1], ARGV[i]) end
     logged, kept = logged + rows, kept + rows
     -- Reading the oldest block costs something: for age, once a second.
     if kept > length + length / 10 or (age and now - checked >= 1000) then
