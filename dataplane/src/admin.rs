@@ -128,7 +128,7 @@ mod tests {
         let mut registry = Registry::default();
         health.register(&mut registry);
         let router = router(Arc::new(RwLock::new(registry)), health.clone());
-        let starting = "{\"ready\":false,\"checks\":[{\"name\":\"kafka\",\"ok\":false,\"detail\":\"starting\"}]}";
+        let starting = "{\"status\":\"failed\",\"ready\":false,\"checks\":[{\"name\":\"kafka\",\"ok\":false,\"detail\":\"starting\"}]}";
         assert_eq!(get(&router, "/readyz").await, (StatusCode::SERVICE_UNAVAILABLE, starting.to_owned()));
         health.degraded("kafka", "a broker is down");
         let (status, body) = get(&router, "/readyz").await;

@@ -92,8 +92,7 @@ impl Create {
         let store = RedisStore::connect(redis_config(&cluster)?, Metrics::register(&mut Registry::default())).await?;
         store.lay_markers().await?;
         let mut writer = Writer::open(kafka.client(), &pool, WRITER).await?;
-        let first =
-            Table { partitions: vec![Owner::default(); usize::try_from(self.partitions)?], ..Table::default() };
+        let first = Table { partitions: vec![Owner::default(); usize::try_from(self.partitions)?], ..Table::default() };
         let change = Change::between(writer.table(), &first);
         write(&mut writer, &change).await?;
         println!("the pool {pool} is made. Next: start its roles, then `barrage routes plan --apply`");

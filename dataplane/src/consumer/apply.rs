@@ -60,10 +60,11 @@ impl Applier {
         source: Arc<Source>,
         progress: Arc<Progress>,
         stop: CancellationToken,
+        rebuilding: Option<u64>,
     ) -> Self {
-        let end = progress.committed();
+        let (end, _) = progress.done();
         let follower = source.follow(end, &progress);
-        let (expected, held, rebuilding) = (HashMap::new(), Vec::new(), None);
+        let (expected, held) = (HashMap::new(), Vec::new());
         Self { context, source, progress, follower, expected, held, end, rebuilding, stop }
     }
 
@@ -85,8 +86,13 @@ impl Applier {
     async fn follow(&mut self, followed: Result<Followed, LogError>) -> Step {
         match followed {
             Ok(Followed::Poll(poll)) => self.apply(poll).await,
-            Ok(Followed::Rewound) => {
+            Ok(Followed::Rewound { to }) => {
                 self.forget();
+                if to < self.progress.committed() {
+                    // The store has lost more than what was not confirmed.
+                    self.context.metrics.rebuilds.inc();
+                    self.rebuilding = Some(self.source.end());
+                }
                 Step::Again
             }
             Ok(Followed::End) => Step::End(Ended::Released),
@@ -215,7 +221,7 @@ impl Applier {
         );
         self.context.metrics.rewinds.inc();
         self.forget();
-        self.progress.rewind();
+        self.progress.rewind(u64::MAX);
         Step::Again
     }
 

@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, checks, progress::Progress};
+use super::{Context, RETRY_AFTER, checks, progress::Progress};
 use crate::{log::Commit, store::Confirmed};
 
 /// How often what was applied is made safe and committed.
@@ -52,7 +52,10 @@ async fn commit(context: &Context, partitions: &[Arc<Progress>], released: u64) 
                 "the store lost a node: what was written since the last commit is checked and written again"
             );
             context.metrics.rewinds.inc();
-            return partitions.iter().for_each(|progress| progress.rewind());
+            for progress in partitions {
+                go_back(context, progress).await;
+            }
+            return;
         }
         Err(error) => {
             context.health.degraded(checks::STORE, format!("{error}; the log keeps what is to apply"));
@@ -71,6 +74,26 @@ async fn commit(context: &Context, partitions: &[Arc<Progress>], released: u64) 
             context.health.degraded(checks::LOG, error.to_string());
             tracing::warn!(%error, "commit left for later");
         }
+    }
+}
+
+/// Followers go back to the commit, or the applier to where the store misses something.
+async fn go_back(context: &Context, progress: &Progress) {
+    let committed = progress.committed();
+    loop {
+        match context.store.start(progress.partition, committed).await {
+            Ok(start) => {
+                if start < committed
+                    && let Ok(state) = context.log.state(progress.partition).await
+                    && state.start > start
+                {
+                    context.data_lost(progress.partition, state.start - start);
+                }
+                return progress.rewind(start);
+            }
+            Err(error) => tracing::warn!(%error, "what the store has lost is looked for again"),
+        }
+        sleep(RETRY_AFTER).await;
     }
 }
 

@@ -149,8 +149,11 @@ impl Source {
 pub(super) enum Followed {
     /// Records, without a hole behind what came before.
     Poll(Arc<Poll>),
-    /// What came before may be lost; it comes again.
-    Rewound,
+    /// What came before may be lost; it comes again from here on.
+    Rewound {
+        /// The offset.
+        to: u64,
+    },
     /// The feed has ended and everything was followed.
     End,
 }
@@ -185,7 +188,7 @@ impl Follower {
                 let Rewind { count, to } = *self.rewinds.borrow_and_update();
                 self.rewind = count;
                 self.go_back(to);
-                return Ok(Followed::Rewound);
+                return Ok(Followed::Rewound { to });
             }
             if !matches!(self.behind, Behind::No) && self.has_reached_the_feed() {
                 self.behind = Behind::No;

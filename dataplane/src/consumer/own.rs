@@ -68,13 +68,13 @@ pub(super) async fn own(context: Arc<Context>, partition: u32, owned: Owned, at_
         start = begin(&context, partition, epoch, at_start) => Some(start),
         () = owned.stop.cancelled() => None,
     };
-    let Some(start) = begun else { return (partition, epoch, Ended::Released) };
-    tracing::info!(partition, epoch, start, "partition taken");
-    let progress = Arc::new(Progress::new(partition, start));
-    let source = Arc::new(Source::new(context.log.clone(), partition, start, context.metrics.clone()));
+    let Some(Begin { committed, start, rebuild_to }) = begun else { return (partition, epoch, Ended::Released) };
+    tracing::info!(partition, epoch, committed, start, "partition taken");
+    let progress = Arc::new(Progress::new(partition, committed, start));
+    let source = Arc::new(Source::new(context.log.clone(), partition, committed, context.metrics.clone()));
     context.partitions.insert(&progress);
-    let applier = Applier::new(Arc::clone(&context), Arc::clone(&source), Arc::clone(&progress), owned.stop.clone());
-    let stop = owned.stop.clone();
+    let (for_applier, stop) = (Arc::clone(&context), owned.stop.clone());
+    let applier = Applier::new(for_applier, Arc::clone(&source), Arc::clone(&progress), stop.clone(), rebuild_to);
     let applying = async {
         let ended = applier.run().await;
         stop.cancel();
@@ -89,15 +89,27 @@ pub(super) async fn own(context: Arc<Context>, partition: u32, owned: Owned, at_
     (partition, epoch, ended)
 }
 
+/// Where an ownership begins.
+struct Begin {
+    /// Everything below took full effect.
+    committed: u64,
+    /// Where the applier begins, below if the store has lost what it confirmed.
+    start: u64,
+    /// Then up to where the store is filled again.
+    rebuild_to: Option<u64>,
+}
+
 /// Where to start reading: at the commit, once the last owner has made its last one, or lower if the store has lost
 /// what it confirmed.
-async fn begin(context: &Context, partition: u32, epoch: u64, at_start: bool) -> u64 {
+async fn begin(context: &Context, partition: u32, epoch: u64, at_start: bool) -> Begin {
     let waiting = Instant::now();
     loop {
         match state_and_start(context, partition).await {
             // A process that has just started was not waited for: nobody has owned this since, or it is fenced.
             Ok((state, start)) if at_start || state.released >= epoch || waiting.elapsed() > RELEASE_MAX => {
-                return start.max(state.start);
+                let committed = state.committed.max(state.start);
+                let rebuild_to = (start < state.committed).then_some(state.end);
+                return Begin { committed, start: start.clamp(state.start, committed), rebuild_to };
             }
             Ok(_) => sleep(RELEASE_LOOK_EVERY).await,
             Err(error) => {

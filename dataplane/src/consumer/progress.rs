@@ -60,9 +60,10 @@ struct State {
 }
 
 impl Progress {
-    pub(super) fn new(partition: u32, start: u64) -> Self {
-        let state = State { applied: start, committed: start, outstanding: Outstanding::default() };
-        let (rewinds, _) = watch::channel(Rewind { count: 0, to: start });
+    /// Everything below `committed` was done before, and everything below `applied` is in the store still.
+    pub(super) fn new(partition: u32, committed: u64, applied: u64) -> Self {
+        let state = State { applied, committed, outstanding: Outstanding::default() };
+        let (rewinds, _) = watch::channel(Rewind { count: 0, to: applied });
         Self { partition, state: Mutex::new(state), rewinds }
     }
 
@@ -102,10 +103,11 @@ impl Progress {
         state.outstanding.forget_settled(offset);
     }
 
-    /// What was applied and accounted for since the last commit may be lost: all followers go back there.
-    pub(super) fn rewind(&self) {
+    /// What was applied and accounted for since the last commit may be lost: all followers go back there, or the
+    /// applier even to `start` where that is lower.
+    pub(super) fn rewind(&self, start: u64) {
         let mut state = self.lock();
-        let to = state.committed;
+        let to = start.min(state.committed);
         state.applied = to;
         state.outstanding = Outstanding::default();
         self.rewinds.send_modify(|rewind| *rewind = Rewind { count: rewind.count + 1, to });
@@ -134,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_commit_waits_for_applying_and_for_accounts() {
-        let progress = Progress::new(1, 4);
+        let progress = Progress::new(1, 4, 4);
         let slice = (RoomId::from("a"), 0);
         progress.expect([(&slice, 4), (&slice, 6)].into_iter());
         assert_eq!(progress.done(), (4, 4));
@@ -148,10 +150,10 @@ mod tests {
 
     #[test]
     fn a_rewind_voids_what_came_since_the_commit_also_what_is_under_way() {
-        let progress = Progress::new(1, 0);
+        let progress = Progress::new(1, 0, 0);
         progress.applied(9, 0);
         progress.set_committed(5);
-        progress.rewind();
+        progress.rewind(u64::MAX);
         assert_eq!(*progress.rewinds().borrow(), Rewind { count: 1, to: 5 });
         progress.applied(12, 0);
         assert_eq!(progress.done(), (5, 5));

@@ -20,7 +20,11 @@ pub(super) async fn relay(context: Arc<Context>, source: Arc<Source>, progress: 
     loop {
         let poll = match follower.next().await {
             Ok(Followed::Poll(poll)) => poll,
-            Ok(Followed::Rewound) => continue,
+            Ok(Followed::Rewound { to }) => {
+                // How far back the store is does not matter to a ranker.
+                follower.go_back(to.max(progress.committed()));
+                continue;
+            }
             Ok(Followed::End) => return,
             Err(error) => {
                 tracing::warn!(ranker = %session.ranker, %error, "handing on is tried again");

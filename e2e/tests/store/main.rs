@@ -9,7 +9,7 @@ mod nodes;
 
 use barrage::store::{
     Store, StoreError,
-    redis::{RedisConfig, RedisStore, RedisTls},
+    redis::{Metrics, RedisConfig, RedisStore, RedisTls},
 };
 use prometheus_client::registry::Registry;
 
@@ -24,7 +24,7 @@ async fn cluster() -> (Nodes, Store) {
 }
 
 async fn connect(nodes: &Nodes) -> RedisStore {
-    RedisStore::connect(config(nodes), &mut Registry::default()).await.unwrap()
+    RedisStore::connect(config(nodes), Metrics::register(&mut Registry::default())).await.unwrap()
 }
 
 fn config(nodes: &Nodes) -> RedisConfig {
@@ -40,7 +40,7 @@ async fn it_speaks_tls_and_logs_in_with_an_acl_user() {
         password: Some(nodes::PASSWORD.into()),
         ..config(&nodes)
     };
-    let store = RedisStore::connect(secured.clone(), &mut Registry::default()).await.unwrap();
+    let store = RedisStore::connect(secured.clone(), Metrics::register(&mut Registry::default())).await.unwrap();
     store.lay_markers().await.unwrap();
     let (store, log) = (Store::Redis(store), consumer::log(300));
     consumer::Consumer::new(&store, &log, std::time::Duration::ZERO).run().await;
@@ -50,7 +50,7 @@ async fn it_speaks_tls_and_logs_in_with_an_acl_user() {
         RedisConfig { tls: None, ..secured.clone() },
         RedisConfig { tls: Some(RedisTls::default()), ..secured },
     ] {
-        let refused = RedisStore::connect(wrong, &mut Registry::default()).await.err();
+        let refused = RedisStore::connect(wrong, Metrics::register(&mut Registry::default())).await.err();
         assert!(matches!(refused, Some(StoreError::Storage { .. })), "{refused:?}");
     }
 }
@@ -61,18 +61,18 @@ async fn a_node_that_may_evict_or_forget_is_named_with_its_setting() {
     for (setting, bad, good) in [("maxmemory-policy", "allkeys-lru", "noeviction"), ("appendonly", "no", "yes")] {
         for node in [1, 4] {
             nodes.cli(node, &["CONFIG", "SET", setting, bad]);
-            let refused = RedisStore::connect(config(&nodes), &mut Registry::default()).await.err();
+            let refused = RedisStore::connect(config(&nodes), Metrics::register(&mut Registry::default())).await.err();
             let said = refused.map(|error| error.to_string()).unwrap_or_default();
             assert!(said.contains(&nodes.addresses()[node]) && said.contains(setting) && said.contains(bad), "{said}");
             nodes.cli(node, &["CONFIG", "SET", setting, good]);
         }
     }
-    assert!(RedisStore::connect(config(&nodes), &mut Registry::default()).await.is_ok());
+    assert!(RedisStore::connect(config(&nodes), Metrics::register(&mut Registry::default())).await.is_ok());
 }
 
 #[tokio::test]
 async fn it_does_not_come_up_without_redis_and_says_why() {
     let config = RedisConfig { nodes: vec!["127.0.0.1:1".into()], pool: "default".into(), ..RedisConfig::default() };
-    let refused = RedisStore::connect(config, &mut Registry::default()).await.err();
+    let refused = RedisStore::connect(config, Metrics::register(&mut Registry::default())).await.err();
     assert!(refused.unwrap().to_string().contains("127.0.0.1:1"));
 }

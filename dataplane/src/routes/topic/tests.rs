@@ -52,7 +52,7 @@ async fn so(condition: impl Fn() -> bool) {
 async fn readers_see_whole_changes_and_know_how_fresh_they_are() {
     let (_cluster, base) = cluster();
     let (mut routes, freshness, _shutdown) = following(&base);
-    so(|| freshness.waiting_for().contains("routes plan --partitions")).await;
+    so(|| freshness.waiting_for().contains("pool create --partitions")).await;
 
     let mut writer = Writer::open(base.clone(), "test", "tester").await.unwrap();
     writer.write(&creation()).await.unwrap();
