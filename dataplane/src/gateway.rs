@@ -34,7 +34,7 @@ use crate::{
     admin::SharedRegistry, health::Health, link::Following, log::Log, routes::Routes, store::Store, token::Keys,
 };
 use hub::{Hub, Inputs};
-use served::Served;
+use served::{Backing, Served};
 
 pub use listen::Listeners;
 pub use metrics::Metrics;
@@ -140,8 +140,9 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), GatewayError> {
     let Deps { log, store, routes, keys, rankers, health, metrics, registry } = deps;
+    let backing = Backing { log, store, routes: routes.clone(), keys };
     let (wanted, wishes) = mpsc::channel(WISHES_QUEUE);
-    let served = Arc::new(Served::new(config, log, store, routes.clone(), keys, health, metrics, wanted));
+    let served = Arc::new(Served::new(config, backing, health, metrics, wanted));
     let router = api::router(Arc::clone(&served), registry);
     let mut mailboxes = Vec::new();
     let mut threads = Vec::new();

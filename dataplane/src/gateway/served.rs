@@ -26,6 +26,14 @@ use crate::{
     token::Keys,
 };
 
+/// What a gateway serves from.
+pub(super) struct Backing {
+    pub(super) log: Log,
+    pub(super) store: Store,
+    pub(super) routes: Routes,
+    pub(super) keys: Arc<Keys>,
+}
+
 /// A gateway, as its shards see it.
 pub(super) struct Served {
     pub(super) config: Config,
@@ -46,14 +54,12 @@ pub(super) struct Served {
 impl Served {
     pub(super) fn new(
         config: Config,
-        log: Log,
-        store: Store,
-        routes: Routes,
-        keys: Arc<Keys>,
+        backing: Backing,
         health: Health,
         metrics: Metrics,
         wanted: mpsc::Sender<RoomId>,
     ) -> Self {
+        let Backing { log, store, routes, keys } = backing;
         let served = Self {
             admission: Admission::new(config.connections_max, config.connections_per_address_max),
             config,
