@@ -31,7 +31,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admin::SharedRegistry, health::Health, link::Following, log::Log, routes::Routes, store::Store, token::Keys,
+    admin::SharedRegistry, health::Health, heat::Heat, link::Following, log::Log, routes::Routes, store::Store,
+    token::Keys,
 };
 use hub::{Hub, Inputs};
 use served::{Backing, Served};
@@ -107,6 +108,8 @@ pub struct Deps {
     pub rankers: mpsc::Receiver<Following>,
     /// How it is.
     pub health: Health,
+    /// How much work each room makes.
+    pub heat: Heat,
     /// What is counted.
     pub metrics: Metrics,
     /// What `/metrics` shows.
@@ -139,8 +142,8 @@ pub async fn run(
     deps: Deps,
     shutdown: CancellationToken,
 ) -> Result<(), GatewayError> {
-    let Deps { log, store, routes, keys, rankers, health, metrics, registry } = deps;
-    let backing = Backing { log, store, routes: routes.clone(), keys };
+    let Deps { log, store, routes, keys, rankers, health, heat, metrics, registry } = deps;
+    let backing = Backing { log, store, routes: routes.clone(), keys, heat };
     let (wanted, wishes) = mpsc::channel(WISHES_QUEUE);
     let served = Arc::new(Served::new(config, backing, health, metrics, wanted));
     let router = api::router(Arc::clone(&served), registry);

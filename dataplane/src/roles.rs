@@ -73,6 +73,7 @@ pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: Cancellatio
         keys: gateway.keys,
         rankers,
         health: begun.health.clone(),
+        heat: begun.heat.clone(),
         metrics,
         registry: begun.shared_registry(),
     };
@@ -103,6 +104,7 @@ pub async fn consumer(settings: Settings, shutdown: CancellationToken) -> Result
         routes: begun.routes(),
         rankers,
         health: begun.health.clone(),
+        heat: begun.heat.clone(),
         metrics,
     };
     consumer::run(deps, shutdown).await;
@@ -128,6 +130,7 @@ pub async fn ranker(settings: Settings, shutdown: CancellationToken) -> Result<(
         routes: begun.routes(),
         callers,
         health: begun.health.clone(),
+        heat: begun.heat.clone(),
         metrics,
     };
     ranker::run(deps, shutdown).await;

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::{Config, Metrics, admission::Admission};
 use crate::{
     health::Health,
+    heat::{Heat, RoomHeat},
     link::BoardChange,
     log::Log,
     room::{Room, RoomId},
@@ -32,6 +33,7 @@ pub(super) struct Backing {
     pub(super) store: Store,
     pub(super) routes: Routes,
     pub(super) keys: Arc<Keys>,
+    pub(super) heat: Heat,
 }
 
 /// A gateway, as its shards see it.
@@ -44,6 +46,7 @@ pub(super) struct Served {
     pub(super) admission: Admission,
     pub(super) routes: Routes,
     pub(super) health: Health,
+    heat: Heat,
     rooms: ArcSwap<HashMap<RoomId, Arc<ServedRoom>>>,
     /// Rooms that have their first viewer at a shard.
     wanted: mpsc::Sender<RoomId>,
@@ -59,7 +62,7 @@ impl Served {
         metrics: Metrics,
         wanted: mpsc::Sender<RoomId>,
     ) -> Self {
-        let Backing { log, store, routes, keys } = backing;
+        let Backing { log, store, routes, keys, heat } = backing;
         let served = Self {
             admission: Admission::new(config.connections_max, config.connections_per_address_max),
             config,
@@ -69,6 +72,7 @@ impl Served {
             metrics,
             routes,
             health,
+            heat,
             rooms: ArcSwap::default(),
             wanted,
             broadcast_us: AtomicU64::new(0),
@@ -96,7 +100,7 @@ impl Served {
                     served.change(room);
                     Arc::clone(served)
                 }
-                None => Arc::new(ServedRoom::new(room)),
+                None => Arc::new(ServedRoom::new(room, self.heat.room(&room.id))),
             };
             (room.id.clone(), served)
         });
@@ -117,11 +121,14 @@ impl Served {
 /// A room at this gateway.
 pub(super) struct ServedRoom {
     id: RoomId,
+    pub(super) heat: RoomHeat,
     settings: ArcSwap<Settings>,
     /// The table has it no more.
     pub(super) closed: AtomicBool,
     /// Viewers at all shards.
     pub(super) viewers: AtomicU32,
+    /// Viewers at all gateways, as the ranker counts them.
+    viewers_in_all: AtomicU32,
     /// Danmaku/s sent to the room.
     pub(super) messages_per_second: AtomicU32,
     board: Mutex<Option<HashMap<u64, u64>>>,
@@ -142,12 +149,14 @@ impl Settings {
 }
 
 impl ServedRoom {
-    fn new(room: &Arc<Room>) -> Self {
+    fn new(room: &Arc<Room>, heat: RoomHeat) -> Self {
         Self {
+            heat,
             id: room.id.clone(),
             settings: ArcSwap::from_pointee(Settings::new(room)),
             closed: AtomicBool::new(false),
             viewers: AtomicU32::new(0),
+            viewers_in_all: AtomicU32::new(0),
             messages_per_second: AtomicU32::new(0),
             board: Mutex::new(None),
         }
@@ -172,9 +181,22 @@ impl ServedRoom {
         self.viewers.load(Ordering::Relaxed)
     }
 
+    /// Viewers at all gateways; those here are never missing.
+    pub(super) fn viewers_in_all(&self) -> u32 {
+        self.viewers_in_all.load(Ordering::Relaxed).max(self.viewers())
+    }
+
+    /// The ranker has counted.
+    pub(super) fn watched_by(&self, viewers: u32) {
+        self.viewers_in_all.store(viewers, Ordering::Relaxed);
+    }
+
     /// Who watches and how much is said.
     pub(super) fn state(&self) -> pb::RoomState {
-        pb::RoomState { viewers: self.viewers(), messages_per_second: self.messages_per_second.load(Ordering::Relaxed) }
+        pb::RoomState {
+            viewers: self.viewers_in_all(),
+            messages_per_second: self.messages_per_second.load(Ordering::Relaxed),
+        }
     }
 
     /// Takes one of the user's sends from the room's limit.

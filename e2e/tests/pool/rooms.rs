@@ -11,6 +11,11 @@ async fn viewers_at_one_gateway_see_what_was_sent_at_the_other() {
     block_in_place(|| {
         let mut watcher = join(&cluster, 1, 1);
         let mut sender = join(&cluster, 0, 2);
+        let both = |event: &Event| match event {
+            Event::State(state) => (state.viewers == 2).then_some(()),
+            _ => None,
+        };
+        watcher.wait_for("the viewers of both gateways", PATIENCE, both).unwrap();
         for round in 0..20 {
             let text = format!("弹幕 {round}");
             let seq = sender.say(&text).unwrap();
