@@ -121,7 +121,8 @@ impl Stages {
         let metrics = gateway::Metrics::register(registry.sub_registry_with_prefix("gateway"));
         let registry = Arc::new(RwLock::new(registry));
         let (rankers, store_at_end) = (only(following), store.clone());
-        let gateway = gateway::Deps { log, store, routes, keys, rankers, health, heat, metrics, registry };
+        let gateway =
+            gateway::Deps { log, store, routes, keys, rankers, limiter: None, health, heat, metrics, registry };
 
         // Each stage outlives the one before it: what a gateway accepted still reaches the store and the books. The
         // ranker ends when no consumer is left. A stage that fails takes the others down.

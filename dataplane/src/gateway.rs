@@ -13,6 +13,7 @@ mod encode;
 mod hub;
 mod inbound;
 mod join;
+mod limit;
 mod listen;
 mod metrics;
 mod outbox;
@@ -31,8 +32,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admin::SharedRegistry, health::Health, heat::Heat, link::Following, log::Log, routes::Routes, store::Store,
-    token::Keys,
+    admin::SharedRegistry, health::Health, heat::Heat, limit::Limiter, link::Following, log::Log, routes::Routes,
+    store::Store, token::Keys,
 };
 use hub::{Hub, Inputs};
 use served::{Backing, Served};
@@ -106,6 +107,8 @@ pub struct Deps {
     pub keys: Arc<Keys>,
     /// Sessions with rankers, as they begin.
     pub rankers: mpsc::Receiver<Following>,
+    /// The rate limit that gateways share; `None` where this is the only one.
+    pub limiter: Option<Limiter>,
     /// How it is.
     pub health: Health,
     /// How much work each room makes.
@@ -142,8 +145,8 @@ pub async fn run(
     deps: Deps,
     shutdown: CancellationToken,
 ) -> Result<(), GatewayError> {
-    let Deps { log, store, routes, keys, rankers, health, heat, metrics, registry } = deps;
-    let backing = Backing { log, store, routes: routes.clone(), keys, heat };
+    let Deps { log, store, routes, keys, rankers, limiter, health, heat, metrics, registry } = deps;
+    let backing = Backing { log, store, routes: routes.clone(), keys, heat, limiter };
     let (wanted, wishes) = mpsc::channel(WISHES_QUEUE);
     let served = Arc::new(Served::new(config, backing, health, metrics, wanted));
     let router = api::router(Arc::clone(&served), registry);

@@ -75,7 +75,11 @@ fn acknowledge(shard: &Shard, draft: &Draft, table: &Table, offset: u64) {
     if let Some(sent) = draft.sent.first() {
         let bytes = draft.record.entries.iter().map(|entry| entry.content.len() as u64).sum();
         let count = u32::try_from(draft.sent.len()).unwrap_or(u32::MAX);
-        sent.viewer.room.served.heat.messages(draft.record.shard, count, bytes);
+        let room = &sent.viewer.room.served;
+        room.heat.messages(draft.record.shard, count, bytes);
+        if let Some(limit) = &shard.served.limit {
+            limit.tell(room, &draft.record);
+        }
     }
     let mut acks: HashMap<*const Viewer, (&Viewer, pb::Ack)> = HashMap::new();
     for ((sent, entry), index) in draft.sent.iter().zip(&draft.record.entries).zip(0_u32..) {

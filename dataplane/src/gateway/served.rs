@@ -15,10 +15,15 @@ use barrage_proto::v2::pb;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
 use tokio::sync::mpsc;
 
-use super::{Config, Metrics, admission::Admission};
+use super::{
+    Config, Metrics,
+    admission::Admission,
+    limit::{HeldBack, SharedLimit},
+};
 use crate::{
     health::Health,
     heat::{Heat, RoomHeat},
+    limit::Limiter,
     link::BoardChange,
     log::Log,
     room::{Room, RoomId},
@@ -34,6 +39,7 @@ pub(super) struct Backing {
     pub(super) routes: Routes,
     pub(super) keys: Arc<Keys>,
     pub(super) heat: Heat,
+    pub(super) limiter: Option<Limiter>,
 }
 
 /// A gateway, as its shards see it.
@@ -47,6 +53,8 @@ pub(super) struct Served {
     pub(super) routes: Routes,
     pub(super) health: Health,
     heat: Heat,
+    /// Where there are other gateways.
+    pub(super) limit: Option<SharedLimit>,
     rooms: ArcSwap<HashMap<RoomId, Arc<ServedRoom>>>,
     /// Rooms that have their first viewer at a shard.
     wanted: mpsc::Sender<RoomId>,
@@ -62,7 +70,7 @@ impl Served {
         metrics: Metrics,
         wanted: mpsc::Sender<RoomId>,
     ) -> Self {
-        let Backing { log, store, routes, keys, heat } = backing;
+        let Backing { log, store, routes, keys, heat, limiter } = backing;
         let served = Self {
             admission: Admission::new(config.connections_max, config.connections_per_address_max),
             config,
@@ -73,6 +81,7 @@ impl Served {
             routes,
             health,
             heat,
+            limit: limiter.map(SharedLimit::new),
             rooms: ArcSwap::default(),
             wanted,
             broadcast_us: AtomicU64::new(0),
@@ -122,6 +131,7 @@ impl Served {
 pub(super) struct ServedRoom {
     id: RoomId,
     pub(super) heat: RoomHeat,
+    pub(super) held_back: HeldBack,
     settings: ArcSwap<Settings>,
     /// The table has it no more.
     pub(super) closed: AtomicBool,
@@ -152,6 +162,7 @@ impl ServedRoom {
     fn new(room: &Arc<Room>, heat: RoomHeat) -> Self {
         Self {
             heat,
+            held_back: HeldBack::default(),
             id: room.id.clone(),
             settings: ArcSwap::from_pointee(Settings::new(room)),
             closed: AtomicBool::new(false),
@@ -204,6 +215,9 @@ impl ServedRoom {
     /// # Errors
     /// How long to wait for the next.
     pub(super) fn take_send(&self, user: u64) -> Result<(), Duration> {
+        if let Some(wait) = self.held_back.wait(user) {
+            return Err(wait);
+        }
         let limiter = &self.settings.load().limiter;
         limiter.check_key(&user).map_err(|not_until| not_until.wait_time_from(limiter.clock().now()))
     }
@@ -213,6 +227,7 @@ impl ServedRoom {
         let limiter = &self.settings.load().limiter;
         limiter.retain_recent();
         limiter.shrink_to_fit();
+        self.held_back.forget();
     }
 
     /// Follows the ranker's leaderboard.

@@ -20,6 +20,7 @@ use crate::{
     health::Health,
     heat::{self, Beat, Heat},
     kafka::{self, KafkaConfig},
+    limit::Limiter,
     link::{
         Peer,
         quic::{self, Identity, IdentityFiles, Local, Rankers},
@@ -137,6 +138,14 @@ impl Begun {
         };
         let identity = Identity::load(files, metrics.clone()).await?;
         Ok(Local { name: Peer::clone(&self.name), pool: self.settings.cluster.pool.clone(), identity, metrics })
+    }
+
+    /// The rate limit that gateways share.
+    pub(super) fn limiter(&self, store: &Store) -> Option<Limiter> {
+        match store {
+            Store::Redis(store) => Some(Limiter::new(store, self.registry().sub_registry_with_prefix("gateway"))),
+            Store::Embedded(_) => None,
+        }
     }
 
     /// The rankers of the newest table.
