@@ -1,5 +1,6 @@
 //! The command line.
 
+mod certificates;
 mod config;
 mod dev;
 mod pool;
@@ -69,6 +70,8 @@ enum Command {
   barrage config --check --config barrage.toml ranker"
     )]
     Ranker(Box<Flags>),
+    /// Make certificates for the links between a pool's processes
+    Certificates(certificates::Certificates),
     /// Make a pool of a cluster
     Pool(pool::Pool),
     /// Show, plan and write who owns what in a pool
@@ -102,6 +105,7 @@ impl Cli {
             Command::Gateway(flags) => role::run(Role::Gateway, *flags),
             Command::Consumer(flags) => role::run(Role::Consumer, *flags),
             Command::Ranker(flags) => role::run(Role::Ranker, *flags),
+            Command::Certificates(certificates) => certificates.run(),
             Command::Pool(pool) => pool.run(),
             Command::Routes(routes) => routes
                 .connection

@@ -32,6 +32,9 @@ pub(super) struct Token {
     /// Where barrage dev keeps its state, the key included
     #[arg(long, value_name = "DIR", env = "BARRAGE_DATA", default_value = "./barrage-data")]
     data: PathBuf,
+    /// Make a key in --data first if there is none; gateways of a pool verify with DIR/keys.json
+    #[arg(long)]
+    make_key: bool,
 }
 
 impl Token {
@@ -49,7 +52,8 @@ impl Token {
             exp: u64::try_from(unix_ms() / 1_000)?.saturating_add(self.ttl),
             aud: AUDIENCE.to_owned(),
         };
-        println!("{}", mint(&Keys::load(&self.data)?, &claims)?);
+        let keys = if self.make_key { Keys::load_or_make(&self.data)? } else { Keys::load(&self.data)? };
+        println!("{}", mint(&keys, &claims)?);
         Ok(())
     }
 }

@@ -32,7 +32,7 @@ const ALPN: &[u8] = b"barrage-link/1";
 /// The DNS name that every certificate has to carry, whoever holds it. Pods change their addresses and are dialled by
 /// them, so a certificate cannot name its host. A name of ours, on both sides, keeps out what else the same authority may
 /// have signed; which peer it is, `Hello` says, and whoever has such a certificate is trusted to say it.
-const SERVER_NAME: &str = "barrage-link";
+pub const LINK_NAME: &str = "barrage-link";
 
 /// Nothing heard for so long: the link is cut.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -23,7 +23,10 @@ struct Args {
 #[tokio::main]
 async fn main() -> Result<()> {
     let Args { gateways, consumers, rankers } = Args::parse();
+    // Without roles there are only the servers, for pools of one's own.
+    let partitions = if gateways + consumers + rankers > 0 { ClusterOptions::default().partitions } else { 0 };
     let options = ClusterOptions {
+        partitions,
         kafka: KafkaOptions { wired: false, ..KafkaOptions::default() },
         redis: RedisOptions { wired: false, ..RedisOptions::default() },
         wired_links: false,

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    Code, Local, PATIENCE, SERVER_NAME, STREAMS_MAX, close, end,
+    Code, LINK_NAME, Local, PATIENCE, STREAMS_MAX, close, end,
     hello::{HelloError, Link, greet},
     listen::{bind, close_endpoint},
     metrics::Caller,
@@ -197,7 +197,7 @@ impl Dialer {
             Caller::Gateway => STREAMS_MAX,
         };
         let config = self.local.identity.client(streams);
-        let connecting = self.endpoint.connect_with(config, address, SERVER_NAME)?;
+        let connecting = self.endpoint.connect_with(config, address, LINK_NAME)?;
         let connection = connecting.await.map_err(HelloError::Lost)?;
         let greeted = greet(connection.clone(), &self.local, self.sessions.caller(), ranker).await;
         Ok(greeted.inspect_err(|error| error.tell(&connection))?)

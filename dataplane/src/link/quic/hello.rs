@@ -9,7 +9,7 @@ use rustls::{
 };
 use thiserror::Error;
 
-use super::{Code, Local, SERVER_NAME, close, ending, metrics::Caller, pump::Messages};
+use super::{Code, LINK_NAME, Local, close, ending, metrics::Caller, pump::Messages};
 use crate::link::{
     Peer,
     codec::{Malformed, alone},
@@ -118,11 +118,11 @@ fn certified(connection: &Connection) -> Result<(), HelloError> {
     let certificates = connection.peer_identity().and_then(|chain| chain.downcast::<Vec<CertificateDer<'_>>>().ok());
     let carries_name = certificates.is_some_and(|chain| {
         let parsed = chain.first().and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
-        let name = ServerName::try_from(SERVER_NAME).ok();
+        let name = ServerName::try_from(LINK_NAME).ok();
         parsed.zip(name).is_some_and(|(parsed, name)| verify_server_name(&parsed, &name).is_ok())
     });
     if carries_name {
         return Ok(());
     }
-    Err(HelloError::Stranger(format!("the caller's certificate does not carry the DNS name {SERVER_NAME}")))
+    Err(HelloError::Stranger(format!("the caller's certificate does not carry the DNS name {LINK_NAME}")))
 }

@@ -60,7 +60,7 @@ impl Authority {
     async fn local(&self, name: &str) -> Local {
         let folder = self.folder.path().join(name);
         std::fs::create_dir_all(&folder).unwrap();
-        local(name, self.write(&folder, SERVER_NAME)).await
+        local(name, self.write(&folder, LINK_NAME)).await
     }
 }
 

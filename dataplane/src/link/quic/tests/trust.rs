@@ -21,7 +21,7 @@ async fn a_caller_without_a_certificate_is_refused() {
     tls.alpn_protocols = vec![ALPN.to_vec()];
     let config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
     let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-    let connecting = endpoint.connect_with(config, ranker.address, SERVER_NAME).unwrap();
+    let connecting = endpoint.connect_with(config, ranker.address, LINK_NAME).unwrap();
     // TLS 1.3 lets a client believe for a moment that it is in.
     let error = match soon(connecting).await {
         Ok(connection) => soon(connection.closed()).await,
@@ -40,7 +40,7 @@ async fn peers_of_another_authority_refuse_each_other() {
     lines.say(&["no link to the ranker", "invalid peer certificate"]).await;
     // A caller that does not look at the ranker's certificate is refused for its own.
     let mixed = tempfile::tempdir().unwrap();
-    let files = theirs.write(mixed.path(), SERVER_NAME);
+    let files = theirs.write(mixed.path(), LINK_NAME);
     std::fs::write(&files.authority, ours.issuer.pem()).unwrap();
     let other = consumer(local("consumer-1", files).await, ranker.address);
     lines.say(&["a caller is refused", "invalid peer certificate"]).await;
@@ -81,7 +81,7 @@ async fn a_peer_that_cannot_be_understood_is_left_and_told_why() {
     let lines = Lines::about(&ranker);
     let local = authority.local("consumer-0").await;
     let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-    let connecting = endpoint.connect_with(local.identity.client(0), ranker.address, SERVER_NAME).unwrap();
+    let connecting = endpoint.connect_with(local.identity.client(0), ranker.address, LINK_NAME).unwrap();
     let connection = soon(connecting).await.unwrap();
     let greeted = soon(hello::greet(connection.clone(), &local, metrics::Caller::Consumer, "ranker-0")).await;
     let mut stream = greeted.unwrap().stream;
@@ -97,7 +97,7 @@ async fn a_peer_that_cannot_be_understood_is_left_and_told_why() {
 async fn certificates_are_replaced_while_running() {
     let (old, new) = (Authority::new(), Authority::new());
     let folder = tempfile::tempdir().unwrap();
-    let files = old.write(folder.path(), SERVER_NAME);
+    let files = old.write(folder.path(), LINK_NAME);
     let mut ranker = Ranker::start(local("ranker-0", files.clone()).await, 0).unwrap();
     let lines = Lines::about(&ranker);
     let mut before = consumer(old.local("consumer-0").await, ranker.address);
@@ -111,7 +111,7 @@ async fn certificates_are_replaced_while_running() {
 
     let mut after = consumer(new.local("consumer-2").await, ranker.address);
     lines.say(&["no link to the ranker", "invalid peer certificate"]).await;
-    new.write(folder.path(), SERVER_NAME);
+    new.write(folder.path(), LINK_NAME);
     let session = after.session().await;
     assert!(!session.candidates.is_closed());
     of_files.say(&["certificates are read anew"]).await;
@@ -122,7 +122,7 @@ async fn certificates_are_replaced_while_running() {
 async fn what_is_no_identity_is_refused_at_start() {
     let authority = Authority::new();
     let folder = tempfile::tempdir().unwrap();
-    let files = authority.write(folder.path(), SERVER_NAME);
+    let files = authority.write(folder.path(), LINK_NAME);
     let refusal = async |files: &IdentityFiles| {
         let metrics = Metrics::register(&mut Registry::default());
         Identity::load(files.clone(), metrics).await.err().map(|error| error.to_string()).unwrap_or_default()
