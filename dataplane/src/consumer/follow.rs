@@ -30,7 +30,8 @@ use crate::log::{Log, LogError, LogRecord, Reader, Reading};
 const POLL_RECORDS_MAX: u32 = 256;
 /// Polls that a follower may be behind the feed, so memory stays bounded.
 const FEED_POLLS: usize = 32;
-/// What is read behind the end is there already; if it is not after this time, it was trimmed away.
+/// What is read behind the end is there already; if it does not come in this time, it was trimmed away, or the log cannot
+/// be read now.
 const READ_BACK_MAX: Duration = Duration::from_secs(2);
 
 /// One partition of the log, read once for all.
@@ -122,7 +123,10 @@ impl Source {
         Ok(dedupe)
     }
 
-    /// Records behind the end; none if there are none any more.
+    /// Records behind the end; none if there are none any more before the end.
+    ///
+    /// # Errors
+    /// [`LogError`] when the log does not give them now, which says nothing about whether they are there.
     async fn records_behind(&self, from: u64) -> Result<Vec<LogRecord>, LogError> {
         let mut back = self.back.lock().await;
         let mut reader = match back.take() {
@@ -140,7 +144,11 @@ impl Source {
                 *back = Some((next, reader));
                 Ok(records)
             }
-            Err(_) => Ok(Vec::new()),
+            Err(_) if self.log.state(self.partition).await?.start >= self.end() => Ok(Vec::new()),
+            Err(_) => {
+                let reason = format!("partition {} gives nothing at offset {from}", self.partition);
+                Err(LogError::Storage { doing: "read back", reason })
+            }
         }
     }
 }
