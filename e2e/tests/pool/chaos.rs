@@ -8,6 +8,7 @@ use barrage_e2e::{
     chaos::{Chaos, Crowd, CrowdOptions, Screens, Verdict, Window, until_well},
     cluster::{Cluster, ClusterOptions},
 };
+use tokio::sync::Mutex;
 
 /// How often something is broken; the long form asks for more.
 const FAULTS: &str = "BARRAGE_FAULTS";
@@ -15,11 +16,15 @@ const FAULTS_SHORT: usize = 30;
 /// Repeats a run.
 const SEED: &str = "BARRAGE_SEED";
 
+/// A cluster under load needs the machine for itself.
+pub(crate) static TURN: Mutex<()> = Mutex::const_new(());
+
 /// More rooms than partitions, so that every consumer and every ranker has something to do.
 const ROOMS: [&str; 4] = ["demo", "music", "games", "night"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_doubled_or_out_of_order_whatever_breaks() {
+    let _turn = TURN.lock().await;
     let faults = std::env::var(FAULTS).ok().filter(|faults| !faults.is_empty());
     let faults = faults.map_or(FAULTS_SHORT, |faults| faults.parse().unwrap());
     let seed = std::env::var(SEED).map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());

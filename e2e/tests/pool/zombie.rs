@@ -11,7 +11,7 @@ use barrage_e2e::{
 use tokio::task::block_in_place;
 
 use crate::{
-    chaos::{gather, judged, many_rooms},
+    chaos::{TURN, gather, judged, many_rooms},
     until,
 };
 
@@ -20,6 +20,7 @@ const FEW: u64 = 200;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_that_lost_its_partitions_while_it_stood_still_writes_nothing() {
+    let _turn = TURN.lock().await;
     let mut cluster = many_rooms().await;
     let crowd = gather(&mut cluster, 1).await;
     let screens = Screens::watch(&crowd).unwrap();
@@ -47,6 +48,7 @@ async fn a_consumer_that_lost_its_partitions_while_it_stood_still_writes_nothing
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ranker_that_lost_its_rooms_while_it_stood_still_shows_nothing() {
+    let _turn = TURN.lock().await;
     let mut cluster = many_rooms().await;
     let crowd = gather(&mut cluster, 2).await;
     let screens = Screens::watch(&crowd).unwrap();
@@ -70,6 +72,7 @@ async fn a_ranker_that_lost_its_rooms_while_it_stood_still_shows_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn work_that_is_shared_anew_under_load_loses_nothing() {
+    let _turn = TURN.lock().await;
     let mut cluster = many_rooms().await;
     let crowd = gather(&mut cluster, 3).await;
     let screens = Screens::watch(&crowd).unwrap();
@@ -107,8 +110,9 @@ async fn share(cluster: &Cluster, consumers: &[usize], rankers: &[usize]) {
 fn metric(process: &RoleProcess, name: &str) -> u64 {
     let api = Api::new(&format!("http://{}", process.admin()));
     let text = block_in_place(|| api.get("/metrics")).unwrap().body;
-    let values = text.lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' ')?.1.parse::<f64>().ok());
-    values.sum::<f64>() as u64
+    let values = text.lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' ')?.1.parse::<u64>().ok());
+    // Counts; shown as whole numbers.
+    values.sum()
 }
 
 /// Records that a consumer has not applied yet.
