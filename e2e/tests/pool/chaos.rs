@@ -1,14 +1,19 @@
 //! Under load, with one thing after another broken at random, nothing acknowledged is lost, doubled or out of order, the
 //! ranking is exact and the books balance.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use barrage::room::shard_of;
 use barrage_e2e::{
     chaos::{Chaos, Crowd, CrowdOptions, Screens, Verdict, Window, until_well},
-    cluster::{Cluster, ClusterOptions},
+    cluster::{Cluster, ClusterOptions, Fault, Line, Party, RedisCluster, Slowness},
 };
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::sleep};
+
+use crate::until;
 
 /// How often something is broken; the long form asks for more.
 const FAULTS: &str = "BARRAGE_FAULTS";
@@ -35,6 +40,37 @@ async fn nothing_acknowledged_is_lost_doubled_or_out_of_order_whatever_breaks() 
     let windows = windows.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     let verdict = judged(&cluster, crowd, screens, windows).await;
     assert!(verdict.senders().count() > 20, "{verdict}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_fell_behind_and_reads_a_slow_log_passes_over_nothing() {
+    let _turn = TURN.lock().await;
+    let mut cluster = many_rooms().await;
+    let crowd = gather(&mut cluster, 4).await;
+    let screens = Screens::watch(&crowd).unwrap();
+    // While the store is away, the feed runs away from those who apply.
+    let store = (0..RedisCluster::NODES).map(|node| Fault::Cut(Line::Redis(node)));
+    store.clone().for_each(|cut| cut.inject(&mut cluster).unwrap());
+    let said = acknowledged(&crowd) + 1_500;
+    until("danmaku that cannot be applied", || acknowledged(&crowd) >= said);
+    // Brokers answer, and records come, but only after longer than a reader wants to wait.
+    let slowness = Slowness { delay: Duration::from_millis(1_500), bytes_per_s: 1_000_000 };
+    let log = Fault::Slow(Line::Kafka(Party::Consumers), slowness);
+    log.inject(&mut cluster).unwrap();
+    for cut in store {
+        cut.heal(&mut cluster).await.unwrap();
+    }
+    sleep(Duration::from_secs(12)).await;
+    log.heal(&mut cluster).await.unwrap();
+    until_well(&mut cluster, &crowd, "a store that was away and a slow log")
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    judged(&cluster, crowd, screens, Vec::new()).await;
+}
+
+/// Danmaku acknowledged so far.
+fn acknowledged(crowd: &Crowd) -> u64 {
+    crowd.corners().iter().map(|corner| corner.control.progress.acknowledged.value()).sum()
 }
 
 /// A cluster that serves [`ROOMS`].
