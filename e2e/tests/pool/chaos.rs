@@ -54,7 +54,7 @@ async fn a_consumer_that_fell_behind_and_reads_a_slow_log_passes_over_nothing() 
     let said = acknowledged(&crowd) + 1_500;
     until("danmaku that cannot be applied", || acknowledged(&crowd) >= said);
     // Brokers answer, and records come, but only after longer than a reader wants to wait.
-    let slowness = Slowness { delay: Duration::from_millis(1_500), bytes_per_s: 1_000_000 };
+    let slowness = Slowness { delay: Duration::from_millis(850), bytes_per_s: 1_000_000 };
     let log = Fault::Slow(Line::Kafka(Party::Consumers), slowness);
     log.inject(&mut cluster).unwrap();
     for cut in store {
