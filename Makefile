@@ -63,9 +63,16 @@ fuzz: ## Fuzz each parser for FUZZ_SECONDS (60)
 	@$(SETUP) fuzz
 	@$(SUITES) fuzz
 
+.PHONY: chaos
+chaos: export BARRAGE_FAULTS := $(FAULTS)
+chaos: ## Break a cluster at random under load FAULTS times (30) and check what is kept; BARRAGE_SEED repeats a run
+	@$(SETUP) test
+	@$(MAKE) --no-print-directory web
+	@$(SUITES) chaos
+
 .PHONY: soak
 soak: export FUZZ_SECONDS ?= 600
-soak: ## The long forms: 200 kills (BARRAGE_KILLS), tests that are left out of `make test`, ten minutes of fuzzing a parser
+soak: ## The long forms: 200 kills (BARRAGE_KILLS), 300 faults in a cluster (BARRAGE_FAULTS), tests that are left out of `make test`, ten minutes of fuzzing a parser
 	@$(SETUP) test fuzz
 	@$(MAKE) --no-print-directory web
 	@$(SUITES) soak

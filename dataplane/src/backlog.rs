@@ -1,6 +1,9 @@
 //! What stands in a topic of one partition, read once from some place to its end. Blocking: for a thread of its own.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     ClientConfig, ClientContext, Message, Offset, TopicPartitionList,
@@ -16,6 +19,8 @@ use thiserror::Error;
 pub(crate) const PARTITION: i32 = 0;
 /// Until a broker answers, or the next record comes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// Before a broker is asked again that does not lead yet, or not any more.
+const ELECTION_PAUSE: Duration = Duration::from_millis(100);
 /// How often a client says where the end is, when nothing comes: how long [`read`] waits there.
 const FETCH_WAIT_MS: &str = "100";
 /// A topic that is made while a client runs is found in this time.
@@ -132,7 +137,7 @@ fn to_the_end(
     take: &mut dyn FnMut(&BorrowedMessage<'_>),
 ) -> Result<(), KafkaError> {
     // Fails at once where there is no such topic; an assignment would wait for it.
-    consumer.fetch_watermarks(topic, PARTITION, PATIENCE)?;
+    bounds(consumer, topic)?;
     consumer.assign(&assignment(topic, start)?)?;
     let mut silent_since = Instant::now();
     while silent_since.elapsed() < PATIENCE {
@@ -157,10 +162,27 @@ pub(crate) fn lasting(error: &KafkaError) -> bool {
         || matches!(code, Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange))
 }
 
+/// Oldest offset and the one behind the newest. While a leader is being elected, as for a topic that was made a moment
+/// ago, a broker refuses what the next one it is asked of grants.
+fn bounds(consumer: &BaseConsumer<Quiet>, topic: &str) -> Result<(i64, i64), KafkaError> {
+    let asked = Instant::now();
+    loop {
+        match consumer.fetch_watermarks(topic, PARTITION, PATIENCE) {
+            Err(error) if electing(&error) && asked.elapsed() < PATIENCE => sleep(ELECTION_PAUSE),
+            answer => return answer,
+        }
+    }
+}
+
+fn electing(error: &KafkaError) -> bool {
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable))
+}
+
 /// Time of the newest record, ms.
 fn newest(consumer: &BaseConsumer<Quiet>, topic: &str) -> Result<Option<i64>, KafkaError> {
     let mut newest = None;
-    let (low, high) = consumer.fetch_watermarks(topic, PARTITION, PATIENCE)?;
+    let (low, high) = bounds(consumer, topic)?;
     if low < high {
         to_the_end(consumer, topic, Offset::OffsetTail(1), &mut |message| newest = message.timestamp().to_millis())?;
     }

@@ -177,6 +177,11 @@ impl Consumer {
             Ok((partition, epoch, ended)) => {
                 tracing::info!(partition, epoch, ?ended, "partition given up");
                 self.owned.remove(&partition);
+                if self.owned.is_empty() {
+                    // What it last found wrong is no longer its own to find right again.
+                    self.context.health.ok(checks::STORE);
+                    self.context.health.ok(checks::LOG);
+                }
                 // A fenced owner waits for the table that says so.
                 if ended != Ended::Fenced {
                     self.reassign(false);

@@ -1,8 +1,9 @@
 // Runs suites of tests one after the other, lets their output through, and closes with what each counted and one line
 // of the sum. Ends with status 1 when anything failed, after the others have run.
 //
-// usage: node suites.mjs GROUP...      GROUP: lint, test, fuzz, bench, soak
+// usage: node suites.mjs GROUP...      GROUP: lint, test, fuzz, bench, chaos, soak
 // FUZZ_SECONDS: how long each fuzz target runs (60). BARRAGE_KILLS: how often the soak kills the server (200).
+// BARRAGE_FAULTS: how often something in a cluster is broken (30, in the soak 300).
 
 import { execFileSync, spawn } from 'node:child_process';
 import { resolve } from 'node:path';
@@ -57,10 +58,15 @@ const BUILD = 'cargo build';
 // All targets: the tests start the server's program and must find it built, with the features they were built with.
 const build = () => check(BUILD, `cargo build ${LOCKED}--workspace --all-targets`);
 
+const LONG_FORMS = {
+  BARRAGE_KILLS: process.env.BARRAGE_KILLS ?? '200',
+  BARRAGE_FAULTS: process.env.BARRAGE_FAULTS ?? '300',
+};
+
 const rust = ({ soak }) => ({
   name: 'cargo test',
   command: `cargo test ${LOCKED}--workspace --no-fail-fast${soak ? ' -- --include-ignored' : ''}`,
-  env: soak ? { SOAK: '1', BARRAGE_KILLS: process.env.BARRAGE_KILLS ?? '200' } : {},
+  env: soak ? { SOAK: '1', ...LONG_FORMS } : {},
   reader: new CargoTests(packages),
   needs: BUILD,
 });
@@ -78,6 +84,13 @@ const test = () => [
     needs: BUILD,
   }),
 ];
+
+const chaos = () => ({
+  name: 'cargo test, chaos',
+  command: `cargo test ${LOCKED}--workspace --test pool -- --nocapture chaos:: zombie::`,
+  reader: new CargoTests(packages),
+  needs: BUILD,
+});
 
 // The pinned compiler has the sanitizer, but takes options that are for nightly ones only when it is told to.
 const FUZZ = { folder: 'proto', env: { RUSTC_BOOTSTRAP: '1' } };
@@ -117,6 +130,7 @@ const GROUPS = {
   test,
   fuzz,
   bench,
+  chaos: () => [build(), chaos()],
   soak: () => [build(), rust({ soak: true }), ...fuzz()],
 };
 

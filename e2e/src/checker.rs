@@ -4,10 +4,12 @@
 mod books;
 mod kept;
 mod ranking;
+mod slices;
 
 pub use books::Books;
 pub use kept::check_history;
 pub use ranking::{Scores, check_ranking, check_ranking_order, count};
+pub use slices::{check_senders, check_slices};
 
 use std::fmt;
 
@@ -59,6 +61,22 @@ pub enum Finding {
         /// Where and how it is kept.
         kept: String,
     },
+    /// In the history behind one of the same slice that stands behind it in the log.
+    Slice {
+        /// The shard of the slice.
+        shard: u32,
+        /// Which.
+        id: Position,
+        /// The one before it in the history.
+        behind: Position,
+    },
+    /// In the history, and nobody sent it, or its sender was told that it will not be kept.
+    Stranger {
+        /// Who is said to have sent it.
+        user: u64,
+        /// Which.
+        id: Position,
+    },
     /// A score that is not the count of the user's danmaku.
     Score {
         /// Who.
@@ -93,6 +111,15 @@ impl fmt::Display for Finding {
                 write!(f, "out of order: {name} stands behind the one that its sender sent at {behind_sent_ms}")
             }
             Self::Changed { name, kept } => write!(f, "changed: {name} is kept as {kept}"),
+            Self::Slice { shard, id, behind } => {
+                write!(f, "out of order: {id} of shard {shard} stands behind {behind} in the history")
+            }
+            Self::Stranger { user, id } => {
+                write!(
+                    f,
+                    "not sent: {id} of user {user} is in the history, and nobody sent it or was told that it is kept"
+                )
+            }
             Self::Score { user, counted, ranked } => {
                 write!(f, "ranking: user {user} has {counted} danmaku in the history and a score of {ranked}")
             }

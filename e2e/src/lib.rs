@@ -2,6 +2,7 @@
 //! checker, a whole cluster with faults), the load generator `barrage-load`, and the benchmarks.
 
 pub mod bench;
+pub mod chaos;
 pub mod checker;
 pub mod client;
 pub mod cluster;

@@ -45,6 +45,8 @@ pub struct Line {
     pub retried: bool,
     /// Times the sender was shown it.
     pub seen: u8,
+    /// Unix time of its answer, ms; 0 while there is none.
+    pub settled_ms: i64,
     in_flight: bool,
     first_try_ms: i64,
     last_try_ms: i64,
@@ -106,6 +108,7 @@ impl Session {
             tries: 0,
             retried: false,
             seen: 0,
+            settled_ms: 0,
             in_flight: false,
             first_try_ms: 0,
             last_try_ms: 0,
@@ -157,12 +160,12 @@ impl Session {
     }
 
     /// Takes an Ack; returns how many danmaku it settled.
-    pub fn acknowledged(&mut self, ack: &pb::Ack) -> usize {
+    pub fn acknowledged(&mut self, ack: &pb::Ack, now_ms: i64) -> usize {
         let mut settled = 0;
         for (at, &seq) in ack.seq.iter().enumerate() {
             let index = ack.index.get(at).copied().unwrap_or_default();
             let position = Position { moved: 0, partition: ack.partition, offset: ack.offset, index };
-            settled += usize::from(self.settle(seq, Fate::Acknowledged(position)));
+            settled += usize::from(self.settle(seq, Fate::Acknowledged(position), now_ms));
         }
         self.window = (self.window + settled).min(WINDOW_MAX);
         settled
@@ -184,8 +187,8 @@ impl Session {
         match error.reason() {
             Reason::Retry => self.unanswered(error.seq, true),
             Reason::RateLimited | Reason::Blocked => self.unanswered(error.seq, false),
-            Reason::UnknownOutcome => self.settle(error.seq, Fate::Unknown),
-            reason => self.settle(error.seq, Fate::Refused(reason)),
+            Reason::UnknownOutcome => self.settle(error.seq, Fate::Unknown, now_ms),
+            reason => self.settle(error.seq, Fate::Refused(reason), now_ms),
         }
     }
 
@@ -273,12 +276,13 @@ impl Session {
     }
 
     /// False if there is no such danmaku, or if it was settled before.
-    fn settle(&mut self, seq: u64, fate: Fate) -> bool {
+    fn settle(&mut self, seq: u64, fate: Fate, now_ms: i64) -> bool {
         self.unanswered(seq, false);
         let Some(line) = line_of(&mut self.lines, seq).filter(|line| line.fate == Fate::Pending) else {
             return false;
         };
         line.fate = fate;
+        line.settled_ms = now_ms;
         self.open += self.lines[self.open..].iter().take_while(|line| line.fate != Fate::Pending).count();
         true
     }

@@ -46,7 +46,7 @@ async fn commit(context: &Context, partitions: &[Arc<Progress>], released: u64) 
     }
     let applied: Vec<(u32, u64)> = done.iter().map(|&(partition, applied, _)| (partition, applied)).collect();
     match context.store.confirm(&applied).await {
-        Ok(Confirmed::Yes) => {}
+        Ok(Confirmed::Yes) => context.health.ok(checks::STORE),
         Ok(Confirmed::Void) => {
             tracing::warn!(
                 "the store lost a node: what was written since the last commit is checked and written again"

@@ -30,7 +30,8 @@ use crate::log::{Log, LogError, LogRecord, Reader, Reading};
 const POLL_RECORDS_MAX: u32 = 256;
 /// Polls that a follower may be behind the feed, so memory stays bounded.
 const FEED_POLLS: usize = 32;
-/// What is read behind the end is there already; if it is not after this time, it was trimmed away.
+/// What is read behind the end is there already; if it does not come in this time, it was trimmed away, or the log cannot
+/// be read now.
 const READ_BACK_MAX: Duration = Duration::from_secs(2);
 
 /// One partition of the log, read once for all.
@@ -122,25 +123,32 @@ impl Source {
         Ok(dedupe)
     }
 
-    /// Records behind the end; none if there are none any more.
+    /// Records behind the end; none if there are none any more before the end.
+    ///
+    /// # Errors
+    /// [`LogError`] when the log does not give them now, which says nothing about whether they are there.
     async fn records_behind(&self, from: u64) -> Result<Vec<LogRecord>, LogError> {
         let mut back = self.back.lock().await;
-        let mut reader = match back.take() {
-            Some((at, reader)) if at == from => reader,
-            other => {
-                // One reader of a kind at a time.
-                drop(other);
-                self.log.reader(self.partition, from, Reading::CatchUp)?
-            }
+        if back.as_ref().is_none_or(|(at, _)| *at != from) {
+            // One reader of a kind at a time.
+            *back = None;
+        }
+        // It stays where it is when this is given up: what it waits for may be on its way.
+        let (at, reader) = match &mut *back {
+            Some(reader) => reader,
+            none => none.insert((from, self.log.reader(self.partition, from, Reading::CatchUp)?)),
         };
         match timeout(READ_BACK_MAX, reader.next(POLL_RECORDS_MAX)).await {
             Ok(records) => {
                 let records = records?;
-                let next = records.last().map_or(from, |record| record.offset + 1);
-                *back = Some((next, reader));
+                *at = records.last().map_or(from, |record| record.offset + 1);
                 Ok(records)
             }
-            Err(_) => Ok(Vec::new()),
+            Err(_) if self.log.state(self.partition).await?.start >= self.end() => Ok(Vec::new()),
+            Err(_) => {
+                let reason = format!("partition {} gives nothing at offset {from}", self.partition);
+                Err(LogError::Storage { doing: "read back", reason })
+            }
         }
     }
 }

@@ -108,7 +108,7 @@ mod tests {
             session.push(text, 1000);
             session.next_send(1000);
         }
-        session.acknowledged(&pb::Ack { seq: vec![1, 2, 3], partition: 0, offset: 7, index: vec![0, 1, 2] });
+        session.acknowledged(&pb::Ack { seq: vec![1, 2, 3], partition: 0, offset: 7, index: vec![0, 1, 2] }, 1000);
         session
     }
 

@@ -222,7 +222,7 @@ impl ClientV2 {
         };
         let event = self.event(frame_type, frame)?;
         match &event {
-            Event::Ack(ack) => _ = self.session.acknowledged(ack),
+            Event::Ack(ack) => _ = self.session.acknowledged(ack, now_ms()),
             Event::Error(error) => _ = self.session.refused(error, now_ms()),
             Event::Batch(danmaku, batch) => {
                 let own = danmaku.iter().filter(|danmaku| danmaku.user == self.session.user());

@@ -27,11 +27,11 @@ fn error(seq: u64, reason: Reason, retry_after_ms: u32) -> pb::Error {
 fn sends_in_order_and_an_ack_names_the_position_of_each() {
     let mut session = session(&["a", "b", "c"]);
     assert_eq!(seqs(&mut session, 1001), [1, 2, 3]);
-    assert_eq!(session.acknowledged(&ack(&[1, 3])), 2);
+    assert_eq!(session.acknowledged(&ack(&[1, 3]), 2000), 2);
     let position = Position { moved: 0, partition: 1, offset: 70, index: 1 };
     assert_eq!(session.lines()[2].fate, Fate::Acknowledged(position));
     assert_eq!((session.pending(), session.waiting_since_ms()), (2, Some(1001)));
-    assert_eq!(session.acknowledged(&ack(&[2, 2, 99, 0])), 1);
+    assert_eq!(session.acknowledged(&ack(&[2, 2, 99, 0]), 2000), 1);
     assert_eq!(session.pending(), 0);
 }
 
@@ -46,7 +46,7 @@ fn times_of_sending_ascend_so_that_each_names_one_danmaku() {
 fn after_a_lost_connection_what_was_in_flight_is_marked_as_a_retry() {
     let mut session = session(&["a", "b"]);
     assert_eq!(seqs(&mut session, 1001), [1, 2]);
-    session.acknowledged(&ack(&[1]));
+    session.acknowledged(&ack(&[1]), 2000);
     session.disconnected();
     session.push("c", 1500);
     assert_eq!(session.next_send(1500), None);
@@ -61,7 +61,7 @@ fn after_a_lost_connection_what_was_in_flight_is_marked_as_a_retry() {
 fn a_rate_limit_holds_until_all_answers_are_in_and_the_pause_is_over() {
     let mut session = session(&["a", "b", "c"]);
     seqs(&mut session, 1000);
-    session.acknowledged(&ack(&[1]));
+    session.acknowledged(&ack(&[1]), 2000);
     session.refused(&error(2, Reason::RateLimited, 50), 1000);
     session.push("d", 1010);
     assert_eq!(seqs(&mut session, 1060), [0_u64; 0], "3 is not answered yet");
@@ -70,7 +70,7 @@ fn a_rate_limit_holds_until_all_answers_are_in_and_the_pause_is_over() {
     let again = session.next_send(1050).unwrap();
     assert_eq!((again.seq, again.retry_age_ms), (2, 0), "what was refused outright was surely not kept");
     assert_eq!(session.next_send(1050), None, "the next may be refused too");
-    session.acknowledged(&ack(&[2]));
+    session.acknowledged(&ack(&[2]), 2000);
     assert_eq!(seqs(&mut session, 1051), [3, 4]);
 }
 

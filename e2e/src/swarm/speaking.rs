@@ -77,7 +77,7 @@ impl Swarm {
             };
             match reply {
                 Reply::Ack(ack) => {
-                    let acknowledged = session.acknowledged(ack);
+                    let acknowledged = session.acknowledged(ack, now_ms());
                     settled += acknowledged;
                     self.control.progress.acknowledged.add(acknowledged as u64);
                 }

@@ -1,6 +1,8 @@
 //! A pool on real brokers and a real Redis Cluster, its roles as processes of their own.
 
+mod chaos;
 mod rooms;
+mod zombie;
 
 use std::time::{Duration, Instant};
 

@@ -3,7 +3,10 @@
 //! The client follows MOVED and ASK, waits out TRYAGAIN and asks for the topology again by itself. A call that is not
 //! answered may still take effect: whatever is called here is safe to repeat.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
 
 use redis::{
     Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, TlsCertificates, ToRedisArgs,
@@ -25,11 +28,25 @@ const ALL_ATTEMPTS: Duration = Duration::from_millis(1_500);
 /// Pause before another attempt, where a node says that it cannot answer yet.
 const PAUSE_MS: (u64, u64) = (20, 200);
 
+/// A connection that has answered nothing for so long is given up for a new one. While the client looks for the topology
+/// it carries out no call, and one that holds the client's lock at that moment keeps it from ever finding it.
+const RENEW_AFTER: Duration = Duration::from_secs(5);
+/// How long a new connection may take.
+const RENEW_WITHIN: Duration = Duration::from_secs(5);
+
 /// A connection to the cluster; clones share it.
 #[derive(Clone)]
 pub(crate) struct Calls {
-    connection: ClusterConnection,
+    line: Arc<Line>,
     metrics: Metrics,
+}
+
+/// The connection, as long as it answers.
+struct Line {
+    client: ClusterClient,
+    connection: RwLock<ClusterConnection>,
+    /// Since when no call was answered in time.
+    silent_since: Mutex<Option<Instant>>,
 }
 
 /// A script, and the hash by which a node that has it calls it.
@@ -64,8 +81,10 @@ impl Calls {
         if let Some(password) = &config.password {
             client = client.password(password);
         }
-        let connection = client.build()?.get_async_connection().await?;
-        Ok(Self { connection, metrics })
+        let client = client.build()?;
+        let connection = RwLock::new(client.get_async_connection().await?);
+        let line = Line { client, connection, silent_since: Mutex::default() };
+        Ok(Self { line: Arc::new(line), metrics })
     }
 
     /// Calls a script on the master of its keys. A node that does not have it (it is new, restarted or was flushed) is
@@ -96,14 +115,54 @@ impl Calls {
     /// Sends a command; one that only reads goes to a replica.
     pub(crate) async fn send<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
         self.metrics.sent(1);
-        command.query_async(&mut self.connection.clone()).await
+        let outcome = command.query_async(&mut self.line.connection()).await;
+        self.heard(&outcome).await;
+        outcome
     }
 
     /// Sends a command to the master of a key, though it only reads.
     pub(super) async fn send_to_master<T: FromRedisValue>(&self, key: &str, command: Cmd) -> Result<T, RedisError> {
         self.metrics.sent(1);
         let master = SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master));
-        let value = self.connection.clone().route_command(command, RoutingInfo::SingleNode(master)).await?;
-        Ok(T::from_redis_value(value.extract_error()?)?)
+        let outcome = self.line.connection().route_command(command, RoutingInfo::SingleNode(master)).await;
+        self.heard(&outcome).await;
+        Ok(T::from_redis_value(outcome?.extract_error()?)?)
+    }
+
+    /// Takes down whether a call was answered; connects anew when none has been for too long.
+    async fn heard<T>(&self, outcome: &Result<T, RedisError>) {
+        let silent = outcome.as_ref().is_err_and(RedisError::is_timeout);
+        if !self.line.is_dead(silent, Instant::now()) {
+            return;
+        }
+        match tokio::time::timeout(RENEW_WITHIN, self.line.client.get_async_connection()).await {
+            Ok(Ok(connection)) => {
+                tracing::warn!("Redis has answered nothing for {RENEW_AFTER:?}; connected anew");
+                self.metrics.renewed();
+                *self.line.connection.write().unwrap_or_else(PoisonError::into_inner) = connection;
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "Redis answers nothing and cannot be connected to anew"),
+            Err(_) => tracing::warn!("Redis answers nothing and cannot be connected to anew in {RENEW_WITHIN:?}"),
+        }
+    }
+}
+
+impl Line {
+    fn connection(&self) -> ClusterConnection {
+        self.connection.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether nothing has been answered for too long; true for one caller, and again after as long.
+    fn is_dead(&self, silent: bool, now: Instant) -> bool {
+        let mut since = self.silent_since.lock().unwrap_or_else(PoisonError::into_inner);
+        if !silent {
+            *since = None;
+            return false;
+        }
+        let dead = now.saturating_duration_since(*since.get_or_insert(now)) >= RENEW_AFTER;
+        if dead {
+            *since = Some(now);
+        }
+        dead
     }
 }

@@ -18,6 +18,7 @@ pub struct Metrics {
     failures: Counter,
     call_seconds: Histogram,
     reloads: Counter,
+    renewals: Counter,
     pub(super) applied_danmaku: Counter,
     pub(super) skipped_records: Counter,
     pub(super) fenced: Counter,
@@ -40,6 +41,7 @@ impl Metrics {
             calls: counter("script_calls", "Script calls"),
             failures: counter("script_failures", "Script calls that failed or were not answered in time"),
             reloads: counter("script_reloads", "Script calls that found the script gone from its node"),
+            renewals: counter("renewals", "Connections that answered nothing and were given up for new ones"),
             applied_danmaku: counter("applied_danmaku", "Danmaku applied to history and ranking"),
             skipped_records: counter("skipped_records", "Records that had been applied before"),
             fenced: counter("fenced", "Writes refused because another owner has a higher epoch"),
@@ -68,6 +70,10 @@ impl Metrics {
         if !succeeded {
             self.failures.inc();
         }
+    }
+
+    pub(super) fn renewed(&self) {
+        self.renewals.inc();
     }
 
     pub(super) fn reloaded(&self) {

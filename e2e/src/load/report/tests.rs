@@ -17,7 +17,7 @@ fn outcome(kept: u32) -> Outcome {
         session.push(text, 1000);
         session.next_send(1000);
     }
-    session.acknowledged(&pb::Ack { seq: vec![1, 2], partition: 0, offset: 7, index: vec![0, 1] });
+    session.acknowledged(&pb::Ack { seq: vec![1, 2], partition: 0, offset: 7, index: vec![0, 1] }, 1000);
     let history = (0..kept).map(|index| Kept {
         id: Position { moved: 0, partition: 0, offset: 7, index },
         user: 5,
