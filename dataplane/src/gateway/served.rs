@@ -15,7 +15,7 @@ use barrage_proto::v2::pb;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
 use tokio::sync::mpsc;
 
-use super::{Config, Metrics, admission::Admission};
+use super::{Config, Metrics, admission::Admission, moves::Gates, standing::Standing};
 use crate::{
     health::Health,
     heat::{Heat, RoomHeat},
@@ -32,6 +32,8 @@ pub(super) struct Backing {
     pub(super) log: Log,
     pub(super) store: Store,
     pub(super) routes: Routes,
+    pub(super) gates: Gates,
+    pub(super) standing: Standing,
     pub(super) keys: Arc<Keys>,
     pub(super) heat: Heat,
 }
@@ -45,6 +47,9 @@ pub(super) struct Served {
     pub(super) metrics: Metrics,
     pub(super) admission: Admission,
     pub(super) routes: Routes,
+    /// Where slices are written now.
+    pub(super) gates: Gates,
+    pub(super) standing: Standing,
     pub(super) health: Health,
     heat: Heat,
     rooms: ArcSwap<HashMap<RoomId, Arc<ServedRoom>>>,
@@ -62,7 +67,7 @@ impl Served {
         metrics: Metrics,
         wanted: mpsc::Sender<RoomId>,
     ) -> Self {
-        let Backing { log, store, routes, keys, heat } = backing;
+        let Backing { log, store, routes, gates, standing, keys, heat } = backing;
         let served = Self {
             admission: Admission::new(config.connections_max, config.connections_per_address_max),
             config,
@@ -71,6 +76,8 @@ impl Served {
             keys,
             metrics,
             routes,
+            gates,
+            standing,
             health,
             heat,
             rooms: ArcSwap::default(),
