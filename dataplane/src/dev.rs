@@ -104,11 +104,13 @@ impl Stages {
             log: log.clone(),
             store: store.clone(),
             routes: routes.clone(),
+            gateways: consumer::Gateways::Known([Peer::clone(&name)].into()),
             rankers: only(to_ranker),
             health: health.clone(),
             heat: heat.clone(),
             metrics: consumer::Metrics::register(registry.sub_registry_with_prefix("consumer")),
         };
+        let gateway_name = Peer::clone(&name);
         let ranker = ranker::Deps {
             name,
             store: store.clone(),
@@ -121,8 +123,21 @@ impl Stages {
         let metrics = gateway::Metrics::register(registry.sub_registry_with_prefix("gateway"));
         let registry = Arc::new(RwLock::new(registry));
         let (rankers, store_at_end) = (only(following), store.clone());
-        let gateway =
-            gateway::Deps { log, store, routes, keys, rankers, limiter: None, health, heat, metrics, registry };
+        let standing = gateway::Standing::alone();
+        let gateway = gateway::Deps {
+            name: gateway_name,
+            log,
+            store,
+            routes,
+            standing,
+            keys,
+            rankers,
+            limiter: None,
+            health,
+            heat,
+            metrics,
+            registry,
+        };
 
         // Each stage outlives the one before it: what a gateway accepted still reaches the store and the books. The
         // ranker ends when no consumer is left. A stage that fails takes the others down.

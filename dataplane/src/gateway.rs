@@ -16,12 +16,14 @@ mod join;
 mod limit;
 mod listen;
 mod metrics;
+mod moves;
 mod outbox;
 mod page;
 mod problem;
 mod publish;
 mod served;
 mod shard;
+mod standing;
 mod upgrade;
 mod websocket;
 
@@ -32,14 +34,23 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admin::SharedRegistry, health::Health, heat::Heat, limit::Limiter, link::Following, log::Log, routes::Routes,
-    store::Store, token::Keys,
+    admin::SharedRegistry,
+    health::Health,
+    heat::Heat,
+    limit::Limiter,
+    link::{Following, Peer},
+    log::Log,
+    routes::Routes,
+    store::Store,
+    token::Keys,
 };
 use hub::{Hub, Inputs};
+use moves::Mover;
 use served::{Backing, Served};
 
 pub use listen::Listeners;
 pub use metrics::Metrics;
+pub use standing::Standing;
 
 /// Flushes between hub and a shard: more than a second's worth; a shard that is behind by that much skips.
 const SHARD_QUEUE: usize = 128;
@@ -97,12 +108,16 @@ impl Default for Config {
 
 /// What a gateway works with.
 pub struct Deps {
+    /// Its identity.
+    pub name: Peer,
     /// Where accepted danmaku go.
     pub log: Log,
     /// History and ranking for those who join and for the HTTP API.
     pub store: Store,
     /// Where slices live, who ranks, and the rooms that are served.
     pub routes: Routes,
+    /// Whether what it writes is known to count.
+    pub standing: Standing,
     /// What tokens are verified with.
     pub keys: Arc<Keys>,
     /// Sessions with rankers, as they begin.
@@ -145,8 +160,11 @@ pub async fn run(
     deps: Deps,
     shutdown: CancellationToken,
 ) -> Result<(), GatewayError> {
-    let Deps { log, store, routes, keys, rankers, limiter, health, heat, metrics, registry } = deps;
-    let backing = Backing { log, store, routes: routes.clone(), keys, heat, limiter };
+    let Deps { name, log, store, routes, standing, keys, rankers, limiter, health, heat, metrics, registry } = deps;
+    let (mover, gates) = Mover::new(name, log.clone(), routes.clone(), standing.clone(), metrics.clone());
+    let moves_over = CancellationToken::new();
+    let moving = tokio::spawn(mover.run(moves_over.clone()));
+    let backing = Backing { log, store, routes: routes.clone(), gates, standing, keys, heat, limiter };
     let (wanted, wishes) = mpsc::channel(WISHES_QUEUE);
     let served = Arc::new(Served::new(config, backing, health, metrics, wanted));
     let router = api::router(Arc::clone(&served), registry);
@@ -168,6 +186,10 @@ pub async fn run(
             Ok(Ok(result)) => result.map_err(GatewayError::Shard)?,
             _ => tracing::error!("a shard panicked"),
         }
+    }
+    moves_over.cancel();
+    if let Err(error) = moving.await {
+        tracing::error!(%error, "the mover failed");
     }
     Ok(())
 }

@@ -76,13 +76,15 @@ pub struct DeadLetter {
     pub payload: Bytes,
 }
 
-/// Which of a partition's two readers: each has its own place.
+/// Which of a partition's readers: each has its own place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
     /// At the end of the log, for viewers.
     Live,
     /// Behind it: what somebody missed.
     CatchUp,
+    /// The last minute of a partition that slices moved away from.
+    Window,
 }
 
 /// The log cannot do what was asked.
@@ -211,6 +213,17 @@ impl Log {
         match self {
             Self::Embedded(log) => log.rewind(partition, offset, window_ms).await,
             Self::Kafka(log) => log.rewind(partition, offset, window_ms).await,
+        }
+    }
+
+    /// Offset of the first record that was appended at `since_ms` or later, Unix time; of the next one if there is none.
+    ///
+    /// # Errors
+    /// [`LogError::Storage`].
+    pub async fn since(&self, partition: u32, since_ms: i64) -> Result<u64, LogError> {
+        match self {
+            Self::Embedded(log) => log.since(partition, since_ms).await,
+            Self::Kafka(log) => log.since(partition, since_ms).await,
         }
     }
 

@@ -68,9 +68,11 @@ pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: Cancellatio
     let peers = begun.rankers();
     begun.spawn(quic::dial_gateway(local, peers, sessions, links.clone()));
     let deps = gateway::Deps {
+        name: begun.name.clone(),
         log,
         store,
         routes: begun.routes(),
+        standing: begun.standing(),
         keys: gateway.keys,
         rankers,
         limiter,
@@ -104,6 +106,7 @@ pub async fn consumer(settings: Settings, shutdown: CancellationToken) -> Result
         log,
         store,
         routes: begun.routes(),
+        gateways: begun.gateways(),
         rankers,
         health: begun.health.clone(),
         heat: begun.heat.clone(),

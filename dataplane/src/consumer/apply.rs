@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Context, RETRY_AFTER, checks,
     follow::{Followed, Follower, Source},
+    moves::{Holding, owner_epoch},
     own::Ended,
     poll::{Poll, Slice, closes},
     progress::Progress,
@@ -39,6 +40,8 @@ pub(super) struct Applier {
     expected: HashMap<Slice, Position>,
     /// Batches of slices whose last move is not applied to its end yet; other slices go on.
     held: Vec<SliceBatch>,
+    /// Records of slices whose past is not known yet.
+    holding: Holding,
     /// Offset after the last record that was applied or is held.
     end: u64,
     /// The partition is applied from its start again, up to this offset.
@@ -64,8 +67,8 @@ impl Applier {
     ) -> Self {
         let (end, _) = progress.done();
         let follower = source.follow(end, &progress);
-        let (expected, held) = (HashMap::new(), Vec::new());
-        Self { context, source, progress, follower, expected, held, end, rebuilding, stop }
+        let (expected, held, holding) = (HashMap::new(), Vec::new(), Holding::default());
+        Self { context, source, progress, follower, expected, held, holding, end, rebuilding, stop }
     }
 
     /// Runs until the feed has ended and all it read is applied, or until it is fenced.
@@ -74,13 +77,28 @@ impl Applier {
     pub(super) async fn run(mut self) -> Ended {
         loop {
             let step = tokio::select! {
-                followed = self.follower.next() => self.follow(followed).await,
-                () = sleep(NOT_YET_RETRY), if !self.held.is_empty() => self.write(Vec::new()).await,
+                followed = self.follower.next(), if !self.holding.is_full() => self.follow(followed).await,
+                () = sleep(NOT_YET_RETRY), if self.looks_at_held() => self.retry().await,
             };
             if let Step::End(ended) = step {
                 return ended;
             }
         }
+    }
+
+    /// Whether to look at what is held though nothing comes. Who reads behind is not interrupted: it would begin anew.
+    fn looks_at_held(&self) -> bool {
+        let waits = !self.held.is_empty() || !self.holding.is_empty();
+        self.holding.is_full() || waits && !self.follower.is_behind()
+    }
+
+    async fn retry(&mut self) -> Step {
+        if self.stop.is_cancelled() && self.holding.is_full() {
+            return Step::End(Ended::Released);
+        }
+        let table = Arc::clone(&self.context.routes.borrow());
+        let batches = self.batches(&[], &table);
+        self.write(batches).await
     }
 
     async fn follow(&mut self, followed: Result<Followed, LogError>) -> Step {
@@ -118,6 +136,7 @@ impl Applier {
     fn forget(&mut self) {
         self.expected.clear();
         self.held.clear();
+        self.holding.clear();
     }
 
     /// Applies a poll and those at hand behind it.
@@ -130,8 +149,7 @@ impl Applier {
         }
         let table = Arc::clone(&self.context.routes.borrow());
         for poll in &polls {
-            let served = poll.served(&table);
-            self.progress.expect(served.flat_map(|(slice, records)| records.iter().map(move |r| (slice, r.offset))));
+            self.progress.expect(poll.served(&table));
         }
         if let Err(error) = self.set_aside(&polls).await {
             tracing::warn!(%error, "a record cannot be set aside; tried again");
@@ -139,7 +157,8 @@ impl Applier {
             return self.again(RETRY_AFTER).await;
         }
         self.end = polls.last().map_or(self.end, |poll| poll.end);
-        let step = self.write(self.batches(&polls, &table)).await;
+        let batches = self.batches(&polls, &table);
+        let step = self.write(batches).await;
         if let Step::Done = step
             && self.rebuilding.is_some_and(|until| self.end >= until)
         {
@@ -157,7 +176,8 @@ impl Applier {
         loop {
             let (call, mut rest) = first_of_each(queue, &waiting);
             if call.is_empty() {
-                let held = rest.iter().filter_map(|batch| batch.records.first()).map(|record| record.offset).min();
+                let held = rest.iter().filter_map(|batch| batch.records.first()).map(|record| record.offset);
+                let held = held.chain(self.holding.first()).min();
                 self.held = rest;
                 self.progress.applied(held.unwrap_or(self.end), rewind);
                 return Step::Done;
@@ -291,9 +311,16 @@ impl Applier {
     }
 
     /// One batch for each slice, and another where a move ends.
-    fn batches(&self, polls: &[Arc<Poll>], table: &Table) -> Vec<SliceBatch> {
+    fn batches(&mut self, polls: &[Arc<Poll>], table: &Table) -> Vec<SliceBatch> {
         let mut slices: BTreeMap<&Slice, Vec<&SliceRecord>> = BTreeMap::new();
-        for (slice, records) in polls.iter().flat_map(|poll| &poll.slices) {
+        for poll in polls {
+            self.holding.take_in(poll);
+            for (slice, records) in poll.slices.iter().filter(|(slice, _)| !self.holding.holds(slice)) {
+                slices.entry(slice).or_default().extend(records);
+            }
+        }
+        let released = self.holding.release();
+        for (slice, records) in &released {
             slices.entry(slice).or_default().extend(records);
         }
         slices.into_iter().flat_map(|(slice, records)| self.batches_of(slice, &records, table)).collect()
@@ -302,7 +329,7 @@ impl Applier {
     fn batches_of(&self, slice: &Slice, records: &[&SliceRecord], table: &Table) -> Vec<SliceBatch> {
         let (room, shard) = slice;
         let served = table.rooms.find(room.as_str());
-        let owner_epoch = table.home(room, *shard).owner_epoch;
+        let owner_epoch = owner_epoch(table, slice, self.progress.partition);
         let mut expected = self.expected.get(slice).copied();
         let runs = records.chunk_by(|a, b| a.record.moved == b.record.moved && closes(&a.record).is_none());
         let batch = |run: &[&SliceRecord]| {
@@ -336,7 +363,7 @@ fn first_of_each(queue: Vec<SliceBatch>, waiting: &HashSet<Slice>) -> (Arc<[Slic
 }
 
 fn records_of(poll: &Poll) -> usize {
-    poll.slices.values().map(Vec::len).sum()
+    usize::try_from(poll.records).unwrap_or(usize::MAX)
 }
 
 impl Context {

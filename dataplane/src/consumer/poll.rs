@@ -9,7 +9,7 @@ use barrage_proto::{
 };
 use prost::Message;
 
-use super::dedupe::Dedupe;
+use super::moves::{Judge, Verdict, Wait};
 use crate::{
     link::{Candidates, Danmaku},
     log::{DeadLetter, LogRecord},
@@ -23,11 +23,12 @@ const RECORD_VERSION: u32 = 0;
 
 /// Records of one partition, grouped by slice, and from where to where they go.
 pub(super) struct Poll {
-    pub(super) partition: u32,
     pub(super) start: u64,
     /// Offset after the last record read, those that hold nothing included.
     pub(super) end: u64,
     pub(super) slices: BTreeMap<Slice, Vec<SliceRecord>>,
+    /// Of slices that came from another partition: which of them count is not known yet. With the append times.
+    pub(super) arriving: BTreeMap<Slice, (Wait, Vec<(i64, SliceRecord)>)>,
     /// Records that are none, or that a newer version wrote.
     pub(super) unreadable: Vec<DeadLetter>,
     pub(super) records: u64,
@@ -38,11 +39,11 @@ pub(super) struct Poll {
 pub(super) type Slice = (RoomId, u32);
 
 impl Poll {
-    pub(super) fn read(partition: u32, start: u64, records: Vec<LogRecord>, dedupe: &mut Dedupe) -> Self {
+    pub(super) fn read(partition: u32, start: u64, records: Vec<LogRecord>, judge: &mut Judge) -> Self {
         let end = records.last().map_or(start, |record| record.offset + 1);
-        let slices = BTreeMap::new();
+        let (slices, arriving) = (BTreeMap::new(), BTreeMap::new());
         let count = records.len() as u64;
-        let mut poll = Self { partition, start, end, slices, unreadable: Vec::new(), records: count, repeats: 0 };
+        let mut poll = Self { start, end, slices, arriving, unreadable: Vec::new(), records: count, repeats: 0 };
         for LogRecord { offset, append_ms, payload, .. } in records {
             let mut record = match decode(&payload) {
                 Ok(record) => record,
@@ -51,40 +52,57 @@ impl Poll {
                     continue;
                 }
             };
-            poll.repeats += blank_repeats(&mut record, append_ms, dedupe);
             let slice = (RoomId::from(record.room.as_str()), record.shard);
-            poll.slices.entry(slice).or_default().push(SliceRecord { offset, record });
+            match judge.judge(&slice, &mut record, append_ms) {
+                Verdict::Judged(repeats) => {
+                    poll.repeats += repeats;
+                    poll.slices.entry(slice).or_default().push(SliceRecord { offset, record });
+                }
+                Verdict::Waits(wait) => {
+                    let (_, records) = poll.arriving.entry(slice).or_insert_with(|| (wait, Vec::new()));
+                    records.push((append_ms, SliceRecord { offset, record }));
+                }
+            }
         }
         poll
     }
 
-    /// The slices of rooms that are served.
-    pub(super) fn served<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = (&'a Slice, &'a Vec<SliceRecord>)> {
-        self.slices.iter().filter(|((room, _), _)| table.rooms.find(room.as_str()).is_some())
+    /// Offsets of the slices of rooms that are served.
+    pub(super) fn served<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = (&'a Slice, u64)> {
+        let judged = self.slices.iter().flat_map(|(slice, records)| records.iter().map(move |r| (slice, r.offset)));
+        let arriving = self.arriving.iter();
+        let arriving = arriving.flat_map(|(slice, (_, records))| records.iter().map(move |(_, r)| (slice, r.offset)));
+        judged.chain(arriving).filter(|((room, _), _)| table.rooms.find(room.as_str()).is_some())
     }
 
     /// Danmaku in it, repeats included.
     pub(super) fn danmaku(&self) -> usize {
-        self.slices.values().flatten().map(|record| record.record.entries.len()).sum()
+        let arriving = self.arriving.values().flat_map(|(_, records)| records.iter().map(|(_, record)| record));
+        self.slices.values().flatten().chain(arriving).map(|record| record.record.entries.len()).sum()
     }
+}
 
-    /// What a ranker gets: one for each record of its rooms, so that its watermark passes those of repeats, too.
-    ///
-    /// A room that is not served now has no viewers and no ranker; what was acknowledged in it is kept all the same.
-    pub(super) fn candidates<'a>(&'a self, table: &'a Table, ranker: &'a str) -> impl Iterator<Item = Candidates> + 'a {
-        let owner_epoch = table.partitions.get(self.partition as usize).map_or(0, |owner| owner.epoch);
-        let its = self.served(table).filter(move |((room, _), _)| table.ranker_of(room).map(|r| &**r) == Some(ranker));
-        its.flat_map(move |((room, shard), records)| {
-            records.iter().map(move |SliceRecord { offset, record }| {
-                let place = Position { moved: record.moved, partition: self.partition, offset: *offset, index: 0 };
-                let counting = (0..).zip(&record.entries).filter(|(_, entry)| entry.user != 0);
-                let danmaku = counting.map(|(index, entry)| danmaku(Position { index, ..place }, record, entry));
-                let closed = closes(record).is_some();
-                let (room, shard) = (room.clone(), *shard);
-                Candidates { room, shard, record: place, owner_epoch, closed, danmaku: danmaku.collect() }
-            })
-        })
-    }
+/// What a ranker gets of a slice: one for each record, so that its watermark passes those of repeats, too. Nothing where
+/// another ranks the room.
+///
+/// A room that is not served now has no viewers and no ranker; what was acknowledged in it is kept all the same.
+pub(super) fn candidates<'a>(
+    partition: u32,
+    (room, shard): &'a Slice,
+    records: &'a [SliceRecord],
+    table: &Table,
+    ranker: &str,
+) -> impl Iterator<Item = Candidates> + use<'a> {
+    let owner_epoch = table.partitions.get(partition as usize).map_or(0, |owner| owner.epoch);
+    let its = table.rooms.find(room.as_str()).is_some() && table.ranker_of(room).map(|r| &**r) == Some(ranker);
+    records.iter().filter(move |_| its).map(move |SliceRecord { offset, record }| {
+        let place = Position { moved: record.moved, partition, offset: *offset, index: 0 };
+        let counting = (0..).zip(&record.entries).filter(|(_, entry)| entry.user != 0);
+        let danmaku = counting.map(|(index, entry)| danmaku(Position { index, ..place }, record, entry));
+        let closed = closes(record).is_some();
+        let (room, shard) = (room.clone(), *shard);
+        Candidates { room, shard, record: place, owner_epoch, closed, danmaku: danmaku.collect() }
+    })
 }
 
 /// The number of the move that a record closes.
@@ -105,18 +123,6 @@ fn decode(payload: &bytes::Bytes) -> Result<Record, String> {
         return Err("no record: it names no room".to_owned());
     }
     Ok(record)
-}
-
-/// An entry that does not count becomes one of user 0, who cannot send: the indexes of the others stay.
-fn blank_repeats(record: &mut Record, append_ms: i64, dedupe: &mut Dedupe) -> u64 {
-    let mut repeats = 0;
-    for entry in &mut record.entries {
-        if !dedupe.first(append_ms, (entry.user, entry.session, entry.seq)) {
-            repeats += 1;
-            *entry = Entry::default();
-        }
-    }
-    repeats
 }
 
 fn danmaku(position: Position, record: &Record, entry: &Entry) -> Danmaku {

@@ -1,15 +1,20 @@
 //! Hands the danmaku of one partition to one ranker, as long as its session lives.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 
 use super::{
     Context, RETRY_AFTER, Session,
     follow::{Followed, Source},
+    moves::Holding,
+    poll::candidates,
     progress::Progress,
 };
 use crate::routes::Table;
+
+/// How often slices are looked at that wait for what they bring with them.
+const HELD_LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Runs until the session or the partition ends.
 ///
@@ -17,16 +22,24 @@ use crate::routes::Table;
 pub(super) async fn relay(context: Arc<Context>, source: Arc<Source>, progress: Arc<Progress>, session: Session) {
     let mut follower = source.follow(progress.committed(), &progress);
     let mut table = Arc::clone(&context.routes.borrow());
+    let mut holding = Holding::default();
     loop {
-        let poll = match follower.next().await {
-            Ok(Followed::Poll(poll)) => poll,
-            Ok(Followed::Rewound { to }) => {
+        let followed = tokio::select! {
+            followed = follower.next(), if !holding.is_full() => Some(followed),
+            // What reads behind is not interrupted: it would begin anew.
+            () = sleep(HELD_LOOK_EVERY), if holding.is_full() || !holding.is_empty() && !follower.is_behind() => None,
+        };
+        let poll = match followed {
+            None => None,
+            Some(Ok(Followed::Poll(poll))) => Some(poll),
+            Some(Ok(Followed::Rewound { to })) => {
+                holding.clear();
                 // How far back the store is does not matter to a ranker.
                 follower.go_back(to.max(progress.committed()));
                 continue;
             }
-            Ok(Followed::End) => return,
-            Err(error) => {
+            Some(Ok(Followed::End)) => return,
+            Some(Err(error)) => {
                 tracing::warn!(ranker = %session.ranker, %error, "handing on is tried again");
                 sleep(RETRY_AFTER).await;
                 continue;
@@ -38,13 +51,23 @@ pub(super) async fn relay(context: Arc<Context>, source: Arc<Source>, progress: 
             table = newest;
             if regrouped {
                 // A room that is new to this ranker begins at what its last one has not accounted for.
+                holding.clear();
                 follower.go_back(progress.committed());
                 continue;
             }
         }
-        for candidates in poll.candidates(&table, &session.ranker) {
-            if session.candidates.send(candidates).await.is_err() {
-                return;
+        let judged = poll.as_ref().map(|poll| {
+            holding.take_in(poll);
+            poll.slices.iter().filter(|(slice, _)| !holding.holds(slice)).collect()
+        });
+        let judged: Vec<_> = judged.unwrap_or_default();
+        let released = holding.release();
+        let released = released.iter().map(|(slice, records)| (slice, records));
+        for (slice, records) in judged.into_iter().chain(released) {
+            for candidates in candidates(progress.partition, slice, records, &table, &session.ranker) {
+                if session.candidates.send(candidates).await.is_err() {
+                    return;
+                }
             }
         }
     }

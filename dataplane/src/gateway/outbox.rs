@@ -1,6 +1,6 @@
 //! What viewers sent and the log does not have yet: gathered into one record per slice, and each sender's order.
 
-use std::{collections::HashMap, rc::Rc};
+use std::{collections::HashMap, rc::Rc, time::Instant};
 
 use barrage_proto::log::{Entry, Record};
 
@@ -23,6 +23,9 @@ pub(super) struct Draft {
     pub(super) room: RoomId,
     pub(super) record: Record,
     pub(super) sent: Vec<Sent>,
+    /// When the first came.
+    pub(super) since: Instant,
+    bytes: usize,
 }
 
 /// Accepted danmaku by slice.
@@ -49,15 +52,19 @@ impl Outbox {
 
     /// Adds a danmaku received at `received_ms`.
     pub(super) fn push(&mut self, shard: u32, mut entry: Entry, sent: Sent, received_ms: i64) {
-        self.bytes += entry.content.len() + ENTRY_OVERHEAD_BYTES;
+        let bytes = entry.content.len() + ENTRY_OVERHEAD_BYTES;
+        self.bytes += bytes;
         let room = sent.viewer.room.served.id();
         let new = || Draft {
             room: room.clone(),
             record: Record { room: room.to_string(), shard, received_ms, ..Record::default() },
             sent: Vec::new(),
+            since: Instant::now(),
+            bytes: 0,
         };
         let draft = self.drafts.entry((room.clone(), shard)).or_insert_with(new);
         entry.received_delta_ms = u32::try_from(received_ms - draft.record.received_ms).unwrap_or_default();
+        draft.bytes += bytes;
         draft.record.entries.push(entry);
         draft.sent.push(sent);
     }
@@ -67,10 +74,16 @@ impl Outbox {
         self.bytes -= std::mem::take(&mut self.taken);
     }
 
-    /// Takes everything.
-    pub(super) fn take(&mut self) -> Vec<Draft> {
-        self.taken = self.bytes;
-        self.drafts.drain().map(|(_, draft)| draft).collect()
+    /// Whether nothing waits here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.drafts.is_empty()
+    }
+
+    /// Takes what `may_go`.
+    pub(super) fn take(&mut self, mut may_go: impl FnMut(&Draft) -> bool) -> Vec<Draft> {
+        let taken: Vec<_> = self.drafts.extract_if(|_, draft| may_go(draft)).map(|(_, draft)| draft).collect();
+        self.taken += taken.iter().map(|draft| draft.bytes).sum::<usize>();
+        taken
     }
 }
 

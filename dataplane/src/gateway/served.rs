@@ -19,6 +19,8 @@ use super::{
     Config, Metrics,
     admission::Admission,
     limit::{HeldBack, SharedLimit},
+    moves::Gates,
+    standing::Standing,
 };
 use crate::{
     health::Health,
@@ -37,6 +39,8 @@ pub(super) struct Backing {
     pub(super) log: Log,
     pub(super) store: Store,
     pub(super) routes: Routes,
+    pub(super) gates: Gates,
+    pub(super) standing: Standing,
     pub(super) keys: Arc<Keys>,
     pub(super) heat: Heat,
     pub(super) limiter: Option<Limiter>,
@@ -51,6 +55,9 @@ pub(super) struct Served {
     pub(super) metrics: Metrics,
     pub(super) admission: Admission,
     pub(super) routes: Routes,
+    /// Where slices are written now.
+    pub(super) gates: Gates,
+    pub(super) standing: Standing,
     pub(super) health: Health,
     heat: Heat,
     /// Where there are other gateways.
@@ -70,7 +77,7 @@ impl Served {
         metrics: Metrics,
         wanted: mpsc::Sender<RoomId>,
     ) -> Self {
-        let Backing { log, store, routes, keys, heat, limiter } = backing;
+        let Backing { log, store, routes, gates, standing, keys, heat, limiter } = backing;
         let served = Self {
             admission: Admission::new(config.connections_max, config.connections_per_address_max),
             config,
@@ -79,6 +86,8 @@ impl Served {
             keys,
             metrics,
             routes,
+            gates,
+            standing,
             health,
             heat,
             limit: limiter.map(SharedLimit::new),

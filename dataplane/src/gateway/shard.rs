@@ -194,7 +194,7 @@ impl Shard {
 
     /// Shutdown: viewers are sent away, each to come back at another moment; what they sent goes to the log.
     async fn drain(self: Rc<Self>) {
-        if timeout(DRAIN, publish::publish(&self)).await.is_err() {
+        if timeout(DRAIN, publish::publish_all(&self)).await.is_err() {
             tracing::error!("the log did not take everything in time; what is missing was not acknowledged");
         }
         let spread_ms = u32::try_from(self.served.config.reconnect_spread.as_millis()).unwrap_or(u32::MAX);

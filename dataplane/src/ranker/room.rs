@@ -27,8 +27,9 @@ const REFRESH_WHOLE_MS: i64 = 10_000;
 const ASLEEP_AFTER_MS: i64 = 3_000;
 /// A frame that is older than this is settled, whatever gateways say.
 const SETTLED_AFTER_MS: i64 = 1_000;
-/// How long the danmaku of a slice that has moved wait for the last ones from where it came.
-const HELD_MS_MAX: i64 = 5_000;
+/// How long the danmaku of a slice that has moved wait for the last ones from where it came: longer than a consumer
+/// takes to come back that was killed meanwhile. What is older than that is not counted any more.
+const HELD_MS_MAX: i64 = 30_000;
 
 /// What became of offered candidates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

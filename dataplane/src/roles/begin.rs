@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::{Admin, SharedRegistry},
+    consumer::Gateways,
+    gateway::Standing,
     health::Health,
     heat::{self, Beat, Heat},
     kafka::{self, KafkaConfig},
@@ -125,6 +127,16 @@ impl Begun {
 
     pub(super) fn routes(&self) -> Routes {
         self.routes.clone()
+    }
+
+    /// Whether what a gateway writes counts.
+    pub(super) fn standing(&self) -> Standing {
+        Standing::announced(self.beat.clone(), self.freshness.clone())
+    }
+
+    /// Who has to end a slice's move.
+    pub(super) fn gateways(&self) -> Gateways {
+        Gateways::Heard { base: self.kafka.client(), pool: self.kafka.pool.clone() }
     }
 
     /// This end of every link.

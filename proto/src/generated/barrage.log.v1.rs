@@ -33,6 +33,10 @@ pub struct Mark {
     /// The gateway that ended.
     #[prost(string, tag = "3")]
     pub member: ::prost::alloc::string::String,
+    /// In a closed mark: the partition that the slice's move before was from; absent where there was none or it is not
+    /// known. A slice that moves fast leaves its last minute in more than one partition.
+    #[prost(uint32, optional, tag = "4")]
+    pub from: ::core::option::Option<u32>,
 }
 /// Nested message and enum types in `Mark`.
 pub mod mark {

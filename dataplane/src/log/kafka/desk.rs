@@ -84,17 +84,16 @@ impl Desk {
                 return Ok(offset);
             }
             let newest_ms = append_ms(fetcher, partition, offset - 1)?;
-            // What was appended before the first millisecond of 1970 is not asked for: negative numbers mean other things.
-            let since_ms = newest_ms.saturating_sub(window_ms).max(0);
-            let list = fetcher.list(partition, Offset::Offset(since_ms));
-            let list = fetcher.consumer().offsets_for_times(list, ASK_TIMEOUT).map_err(|error| error.to_string())?;
-            let elements = list.elements();
-            let element = elements.first().ok_or("no answer about the partition")?;
-            element.error().map_err(|error| error.to_string())?;
-            Ok(match element.offset() {
-                Offset::Offset(first) => u64::try_from(first).unwrap_or_default().min(offset),
-                _ => offset,
-            })
+            let first = first_since(fetcher, partition, newest_ms.saturating_sub(window_ms))?;
+            Ok(first.map_or(offset, |first| first.min(offset)))
+        })
+        .await
+    }
+
+    pub(super) async fn since(&self, partition: u32, since_ms: i64) -> Result<u64, String> {
+        self.ask(move |fetcher| {
+            let (_, end) = fetcher.watermarks(partition, ASK_TIMEOUT)?;
+            Ok(first_since(fetcher, partition, since_ms)?.unwrap_or(end))
         })
         .await
     }
@@ -113,6 +112,20 @@ impl Desk {
         });
         timeout(CALL_TIMEOUT, asked).await.map_err(no_answer)?.map_err(|error| error.to_string())?
     }
+}
+
+/// The first record that was appended then or later; blocks.
+fn first_since(fetcher: &Fetcher, partition: u32, since_ms: i64) -> Result<Option<u64>, String> {
+    // What was appended before the first millisecond of 1970 is not asked for: negative numbers mean other things.
+    let list = fetcher.list(partition, Offset::Offset(since_ms.max(0)));
+    let list = fetcher.consumer().offsets_for_times(list, ASK_TIMEOUT).map_err(|error| error.to_string())?;
+    let elements = list.elements();
+    let element = elements.first().ok_or("no answer about the partition")?;
+    element.error().map_err(|error| error.to_string())?;
+    Ok(match element.offset() {
+        Offset::Offset(first) => u64::try_from(first).ok(),
+        _ => None,
+    })
 }
 
 /// Append time of a record; blocks.

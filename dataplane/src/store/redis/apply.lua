@@ -50,7 +50,8 @@ if stored[1] then
     -- Epochs compare within a move only: who closes it may own its partition under a higher epoch than the next owner.
     if tonumber(stored[4]) > epoch then return {'fenced', stored[4]} end
     if tonumber(stored[4]) < epoch then redis.call('HSET', applied, 'e', ARGV[2]) end
-    if tonumber(stored[2]) ~= partition then return {'elsewhere', stored[2]} end
+    -- Who closed the move before may not know where to: as long as nothing of this one is applied, that is open.
+    if stored[3] ~= '-1' and tonumber(stored[2]) ~= partition then return {'elsewhere', stored[2]} end
     if stored[3] ~= ARGV[5] then return {'at', stored[3]} end
 elseif move > 0 then
     -- Whoever closes the earlier move makes the key, with nothing applied yet.
