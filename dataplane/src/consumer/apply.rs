@@ -16,6 +16,7 @@ use super::{
     own::Ended,
     poll::{Poll, Slice, closes},
     progress::Progress,
+    refused::Refusals,
 };
 use crate::{
     log::LogError,
@@ -39,6 +40,8 @@ pub(super) struct Applier {
     expected: HashMap<Slice, Position>,
     /// Batches of slices whose last move is not applied to its end yet; other slices go on.
     held: Vec<SliceBatch>,
+    /// Slices that the store refuses for good, for all that is known; their batches are held, too, for a while.
+    refusals: Refusals,
     /// Offset after the last record that was applied or is held.
     end: u64,
     /// The partition is applied from its start again, up to this offset.
@@ -64,8 +67,8 @@ impl Applier {
     ) -> Self {
         let (end, _) = progress.done();
         let follower = source.follow(end, &progress);
-        let (expected, held) = (HashMap::new(), Vec::new());
-        Self { context, source, progress, follower, expected, held, end, rebuilding, stop }
+        let (expected, held, refusals) = (HashMap::new(), Vec::new(), Refusals::default());
+        Self { context, source, progress, follower, expected, held, refusals, end, rebuilding, stop }
     }
 
     /// Runs until the feed has ended and all it read is applied, or until it is fenced.
@@ -118,6 +121,7 @@ impl Applier {
     fn forget(&mut self) {
         self.expected.clear();
         self.held.clear();
+        self.refusals = Refusals::default();
     }
 
     /// Applies a poll and those at hand behind it.
@@ -175,6 +179,12 @@ impl Applier {
                     Ok(Applied::Behind) => return self.fall_back(batch),
                     Ok(Applied::Lost) => return self.rebuild(batch).await,
                     Ok(Applied::Fenced(epoch)) => return self.fenced(batch, epoch),
+                    Err(StoreError::Refused { reason }) => {
+                        if !self.refusals.settle(&self.context, batch, &reason).await {
+                            waiting.insert((batch.room.clone(), batch.shard));
+                            left.push(batch.clone());
+                        }
+                    }
                     Err(error) => {
                         failed = Some(error);
                         left.push(batch.clone());
@@ -196,6 +206,7 @@ impl Applier {
     }
 
     fn written(&mut self, batch: &SliceBatch) {
+        self.refusals.forget(batch);
         let Some(last) = batch.records.last() else { return };
         let position = match batch.closes {
             // The next owner's beginning; nothing more is applied from here.

@@ -20,6 +20,9 @@ use crate::clock::unix_ms;
 const SHARED_FOR: Duration = Duration::from_secs(1);
 /// Tasks that look at markers, each at its share one after the other.
 const LOOKERS: u16 = 64;
+/// How often a slot is asked about, and the pause between.
+const TRIES: usize = 5;
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// What this process knows of losses.
 #[derive(Default)]
@@ -139,7 +142,7 @@ where
         tasks.spawn(async move {
             let mut results = Vec::with_capacity(usize::from(SLOTS / LOOKERS));
             for slot in (first..SLOTS).step_by(usize::from(LOOKERS)) {
-                results.push(work(Arc::clone(&shared), slot).await?);
+                results.push(patiently(|| work(Arc::clone(&shared), slot)).await?);
             }
             Ok(results)
         });
@@ -150,6 +153,17 @@ where
         all.extend(done.map_err(|error| failed("checked", format!("the markers of hash slots: {error}")))?);
     }
     Ok(all)
+}
+
+/// Asks again where no answer came in time: of so many slots one is often slow, and all would be looked at again.
+async fn patiently<T, F: Future<Output = Result<T, RedisError>>>(ask: impl Fn() -> F) -> Result<T, RedisError> {
+    for _ in 1..TRIES {
+        match ask().await {
+            Err(error) if error.is_timeout() => tokio::time::sleep(TRY_AGAIN_AFTER).await,
+            answer => return answer,
+        }
+    }
+    ask().await
 }
 
 fn loss(slot: u16, mut fields: HashMap<String, String>) -> Option<Loss> {

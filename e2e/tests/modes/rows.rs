@@ -1,0 +1,118 @@
+//! Each row of the table, on a cluster: what it says happens, and afterwards everything is exact.
+
+use std::time::Duration;
+
+use barrage_e2e::{
+    client::{ClientV2, Event},
+    cluster::{ClusterOptions, Fault, Line, Node, Party, Slowness},
+};
+use barrage_proto::v2::pb::Reason;
+use tokio::task::block_in_place;
+
+use crate::{
+    PATIENCE,
+    scene::{Scene, shows},
+    table::{Row, rows},
+    until, wait,
+};
+
+/// How long nothing is shown where a room stands still.
+const STILL: Duration = Duration::from_secs(4);
+const SLOW: Slowness = Slowness { delay: Duration::from_millis(200), bytes_per_s: 10_000_000 };
+
+/// What is broken for a row; nothing for the one that a test of dev mode is about.
+fn faults(down: &str) -> Option<Vec<Fault>> {
+    let redis = |nodes: &[usize], fault: fn(usize) -> Fault| nodes.iter().copied().map(fault).collect();
+    Some(match down {
+        "a broker of three" => vec![Fault::Kill(Node::Broker(0))],
+        "Kafka" => Party::ALL.map(|party| Fault::Cut(Line::Kafka(party))).to_vec(),
+        "gateways cut from Kafka, routes stale" => vec![Fault::Cut(Line::Kafka(Party::Gateways))],
+        "Redis" => redis(&[0, 1, 2, 3, 4, 5], |node| Fault::Kill(Node::Redis(node))),
+        "a shard of Redis, master and replica" => redis(&[0, 3], |node| Fault::Kill(Node::Redis(node))),
+        "Redis is slow, 200 ms each way" => redis(&[0, 1, 2, 3, 4, 5], |node| Fault::Slow(Line::Redis(node), SLOW)),
+        "the rankers" => vec![Fault::Kill(Node::Ranker(0)), Fault::Kill(Node::Ranker(1))],
+        "the disk is full, dev mode" => return None,
+        other => panic!("the page has a row that no test knows: {other}"),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_row_of_the_table_is_what_happens() {
+    let rows = rows();
+    assert_eq!(rows.len(), 8, "rows in docs/degraded-modes.md");
+    let mut scene = Scene::start(ClusterOptions::default()).await;
+    block_in_place(|| {
+        scene.chat(1, 10..30);
+        for row in &rows {
+            if let Some(faults) = faults(row.down) {
+                eprintln!("--- {}", row.down);
+                happens(&mut scene, row, &faults);
+            }
+        }
+    });
+}
+
+fn happens(scene: &mut Scene, row: &Row, faults: &[Fault]) {
+    let (mut sender, mut watcher) = (scene.join(0, 2), scene.join(1, 3));
+    scene.keep(&mut sender);
+    let before: Vec<f64> = row.metrics.iter().map(|(role, name)| scene.metric(*role, name)).collect();
+    faults.iter().for_each(|fault| fault.inject(&mut scene.cluster).unwrap());
+
+    let (seq, text) = scene.say(&mut sender);
+    assert_eq!(answer(&mut sender, seq), row.sender, "{}: sender", row.down);
+    // Where nothing can be sent, what others have appended tells whether viewers see it.
+    let shown = if row.sender == "acknowledged" { text.clone() } else { scene.append_danmaku() };
+    assert_eq!(sees(&mut watcher, &shown, row.viewer), row.viewer, "{}: viewer", row.down);
+    assert_eq!(joins(&mut scene.join(1, 4)), row.joins, "{}: who joins", row.down);
+    for path in ["history", "ranking"] {
+        let answer = scene.api(0).get(&format!("/v1/rooms/demo/{path}")).unwrap();
+        assert_eq!(answer.status.to_string(), row.api, "{}: {path}: {}", row.down, answer.body);
+    }
+    for (role, check) in &row.readyz {
+        until(&format!("{}: {role} says {check}", row.down), || {
+            let complaints = scene.complaints(*role);
+            let named = complaints.iter().any(|one| one.name == *check);
+            if named { Ok(()) } else { Err(format!("{complaints:?}")) }
+        });
+    }
+    for ((role, name), before) in row.metrics.iter().zip(before) {
+        until(&format!("{}: {name} of {role} rises", row.down), || {
+            let now = scene.metric(*role, name);
+            if now > before { Ok(()) } else { Err(format!("{now}, before it {before}")) }
+        });
+    }
+
+    faults.iter().for_each(|fault| wait(fault.heal(&mut scene.cluster)).unwrap());
+    scene.settle(&mut sender, seq, &text);
+    let mut after = scene.join(0, 2);
+    let text = scene.keep(&mut after);
+    assert_eq!(sees(&mut scene.join(1, 3), &text, "goes on or is in the history"), "goes on", "{}: after", row.down);
+    scene.until_well();
+    scene.until_exact();
+}
+
+fn answer(sender: &mut ClientV2, seq: u64) -> &'static str {
+    let told = |event: &Event| match event {
+        Event::Ack(ack) if ack.seq.contains(&seq) => Some("acknowledged"),
+        Event::Error(error) if error.seq == seq && error.reason() == Reason::Retry => Some("told `retry`"),
+        _ => None,
+    };
+    sender.wait_for("an answer", PATIENCE, told).unwrap()
+}
+
+fn sees(watcher: &mut ClientV2, text: &str, expected: &str) -> &'static str {
+    let patience = if expected == "stands still" { STILL } else { PATIENCE };
+    let seen = |event: &Event| match event {
+        Event::History(danmaku, _) => danmaku.iter().any(|one| one.content == text).then_some(()),
+        event => shows(event, text),
+    };
+    if watcher.wait_for("the danmaku", patience, seen).is_ok() { "goes on" } else { "stands still" }
+}
+
+fn joins(viewer: &mut ClientV2) -> &'static str {
+    let begins = |event: &Event| match event {
+        Event::History(danmaku, _) => Some(!danmaku.is_empty()),
+        _ => None,
+    };
+    if viewer.wait_for("its beginning", PATIENCE, begins).unwrap() { "with history" } else { "without history" }
+}
