@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     health::Health,
+    heat::Heat,
     link::{Accounted, Candidates, Peer, ToRanker},
     log::Log,
     routes::Routes,
@@ -67,6 +68,8 @@ pub struct Deps {
     pub rankers: mpsc::Receiver<ToRanker>,
     /// How it is.
     pub health: Health,
+    /// How much work each room makes.
+    pub heat: Heat,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -81,6 +84,7 @@ struct Context {
     /// Sessions that live, each with a number of its own.
     sessions: watch::Sender<Vec<Session>>,
     health: Health,
+    heat: Heat,
     metrics: Metrics,
 }
 
@@ -94,10 +98,11 @@ struct Session {
 
 /// Runs until `shutdown`; then what was read is applied, handed on and committed.
 pub async fn run(deps: Deps, shutdown: CancellationToken) {
-    let Deps { name, log, store, routes, rankers, health, metrics } = deps;
+    let Deps { name, log, store, routes, rankers, health, heat, metrics } = deps;
     let partitions = Partitions::default();
     let (sessions, _) = watch::channel(Vec::new());
-    let context = Arc::new(Context { name, log, store, routes: routes.clone(), partitions, sessions, health, metrics });
+    let shared = Context { name, log, store, routes: routes.clone(), partitions, sessions, health, heat, metrics };
+    let context = Arc::new(shared);
     let committing = CancellationToken::new();
     let committer = tokio::spawn(commit::run(Arc::clone(&context), committing.clone()));
     Consumer { context, owned: BTreeMap::new(), tasks: JoinSet::new(), sessions: JoinSet::new(), started: 0 }

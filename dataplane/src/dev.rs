@@ -23,6 +23,7 @@ use crate::{
     consumer,
     gateway::{self, Listeners},
     health::Health,
+    heat::Heat,
     link::{self, Caller, Peer},
     log::{Log, embedded::EmbeddedLog},
     ranker,
@@ -94,7 +95,7 @@ impl Stages {
         let name = Peer::from(NAME);
         // Nobody ever sends another: the table stays as it is.
         let (_table, routes) = watch::channel(Arc::new(Table::of_one(&name, PARTITIONS, rooms)));
-        let health = Health::default();
+        let (health, heat) = (Health::default(), Heat::default());
         health.register(&mut registry);
         let (to_ranker, from_consumer) = link::candidates(Peer::clone(&name), Peer::clone(&name));
         let (following, from_gateway) = link::following(Peer::clone(&name), Peer::clone(&name));
@@ -105,6 +106,7 @@ impl Stages {
             routes: routes.clone(),
             rankers: only(to_ranker),
             health: health.clone(),
+            heat: heat.clone(),
             metrics: consumer::Metrics::register(registry.sub_registry_with_prefix("consumer")),
         };
         let ranker = ranker::Deps {
@@ -113,12 +115,14 @@ impl Stages {
             routes: routes.clone(),
             callers: all([Caller::Consumer(from_consumer), Caller::Gateway(from_gateway)]),
             health: health.clone(),
+            heat: heat.clone(),
             metrics: ranker::Metrics::register(registry.sub_registry_with_prefix("ranker")),
         };
         let metrics = gateway::Metrics::register(registry.sub_registry_with_prefix("gateway"));
         let registry = Arc::new(RwLock::new(registry));
         let (rankers, store_at_end) = (only(following), store.clone());
-        let gateway = gateway::Deps { log, store, routes, keys, rankers, health, metrics, registry };
+        let gateway =
+            gateway::Deps { log, store, routes, keys, rankers, limiter: None, health, heat, metrics, registry };
 
         // Each stage outlives the one before it: what a gateway accepted still reaches the store and the books. The
         // ranker ends when no consumer is left. A stage that fails takes the others down.

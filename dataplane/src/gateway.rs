@@ -13,6 +13,7 @@ mod encode;
 mod hub;
 mod inbound;
 mod join;
+mod limit;
 mod listen;
 mod metrics;
 mod outbox;
@@ -31,10 +32,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admin::SharedRegistry, health::Health, link::Following, log::Log, routes::Routes, store::Store, token::Keys,
+    admin::SharedRegistry, health::Health, heat::Heat, limit::Limiter, link::Following, log::Log, routes::Routes,
+    store::Store, token::Keys,
 };
 use hub::{Hub, Inputs};
-use served::Served;
+use served::{Backing, Served};
 
 pub use listen::Listeners;
 pub use metrics::Metrics;
@@ -105,8 +107,12 @@ pub struct Deps {
     pub keys: Arc<Keys>,
     /// Sessions with rankers, as they begin.
     pub rankers: mpsc::Receiver<Following>,
+    /// The rate limit that gateways share; `None` where this is the only one.
+    pub limiter: Option<Limiter>,
     /// How it is.
     pub health: Health,
+    /// How much work each room makes.
+    pub heat: Heat,
     /// What is counted.
     pub metrics: Metrics,
     /// What `/metrics` shows.
@@ -139,9 +145,10 @@ pub async fn run(
     deps: Deps,
     shutdown: CancellationToken,
 ) -> Result<(), GatewayError> {
-    let Deps { log, store, routes, keys, rankers, health, metrics, registry } = deps;
+    let Deps { log, store, routes, keys, rankers, limiter, health, heat, metrics, registry } = deps;
+    let backing = Backing { log, store, routes: routes.clone(), keys, heat, limiter };
     let (wanted, wishes) = mpsc::channel(WISHES_QUEUE);
-    let served = Arc::new(Served::new(config, log, store, routes.clone(), keys, health, metrics, wanted));
+    let served = Arc::new(Served::new(config, backing, health, metrics, wanted));
     let router = api::router(Arc::clone(&served), registry);
     let mut mailboxes = Vec::new();
     let mut threads = Vec::new();

@@ -1,7 +1,7 @@
 //! How much work every room makes, and who is alive: what each process says of itself once a second on the pool's heat
 //! topic, and who is heard there.
 //!
-//! Stages feed a [`Heat`]; [`beat`] says it, [`members`] listens. What is worth saying of 100,000 rooms is decided in
+//! Stages feed a [`Heat`]; [`beat`] says it, [`mod@members`] listens. What is worth saying of 100,000 rooms is decided in
 //! [`round`].
 
 pub mod beat;

@@ -142,6 +142,8 @@ pub enum Request {
         epoch: u64,
         /// Of the last frame that it has.
         number: u64,
+        /// That it has in the room.
+        viewers: u32,
     },
 }
 
@@ -152,6 +154,8 @@ pub enum Update {
     Snapshot(RoomId, Snapshot),
     /// The next frame, without a hole behind what the gateway has.
     Frame(RoomId, Arc<Emitted>),
+    /// How many watch at all gateways.
+    Viewers(RoomId, u32),
 }
 
 /// A room as a gateway goes on from it.

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::unix_ms,
     health::Health,
+    heat::Heat,
     link::{Accounted, Caller, Candidates, FromConsumer, Peer},
     room::RoomId,
     routes::{Routes, Table},
@@ -69,6 +70,8 @@ pub struct Deps {
     pub callers: mpsc::Receiver<Caller>,
     /// How it is.
     pub health: Health,
+    /// How much work each room makes.
+    pub heat: Heat,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -85,7 +88,7 @@ type Offer = (u64, Candidates);
 /// Runs until `shutdown` or until nobody can call any more and the last consumer has gone; then the last frames go out
 /// and the books are saved.
 pub async fn run(deps: Deps, shutdown: CancellationToken) {
-    let Deps { name, store, routes, callers, health, metrics } = deps;
+    let Deps { name, store, routes, callers, health, heat, metrics } = deps;
     let (answers, answered) = mpsc::channel(ANSWERS_QUEUE);
     let (offers, offered) = mpsc::channel(RECEIVE_MAX);
     let ranker = Ranker {
@@ -94,6 +97,7 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) {
         store,
         table: Arc::clone(&routes.borrow()),
         health,
+        heat,
         metrics,
         outlets: Outlets::default(),
         rooms: HashMap::new(),
@@ -124,6 +128,7 @@ struct Ranker {
     saver: Saver,
     table: Arc<Table>,
     health: Health,
+    heat: Heat,
     metrics: Metrics,
     outlets: Outlets,
     rooms: HashMap<RoomId, RankedRoom>,
@@ -316,12 +321,17 @@ impl Ranker {
             }
             if let Some(frame) = room.tick(now_ms) {
                 self.metrics.emitted(&frame);
+                let heat = self.heat.room(id);
+                let bytes = frame.danmaku.iter().map(|danmaku| danmaku.content.len() as u64).sum();
+                heat.frames(u32::try_from(frame.danmaku.len()).unwrap_or(u32::MAX), bytes);
+                heat.shed(frame.left_out.sampled_out + frame.left_out.expired);
                 outlet.emit(frame, now_ms);
             }
         }
         let rooms = &mut self.rooms;
         self.awake.retain(|id| rooms.get_mut(id).is_some_and(|room| !room.falls_asleep(now_ms)));
         self.give_up_strangers(now_ms);
+        self.heat.processed(began.elapsed());
         self.metrics.ticked(self.awake.len(), began.elapsed());
     }
 

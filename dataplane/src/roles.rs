@@ -64,6 +64,7 @@ pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: Cancellatio
     let Some((log, store)) = begun.wait(&shutdown).await? else { return begun.end().await };
     let (sessions, rankers) = mpsc::channel(SESSIONS_QUEUE);
     let links = CancellationToken::new();
+    let limiter = begun.limiter(&store);
     let peers = begun.rankers();
     begun.spawn(quic::dial_gateway(local, peers, sessions, links.clone()));
     let deps = gateway::Deps {
@@ -72,7 +73,9 @@ pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: Cancellatio
         routes: begun.routes(),
         keys: gateway.keys,
         rankers,
+        limiter,
         health: begun.health.clone(),
+        heat: begun.heat.clone(),
         metrics,
         registry: begun.shared_registry(),
     };
@@ -103,6 +106,7 @@ pub async fn consumer(settings: Settings, shutdown: CancellationToken) -> Result
         routes: begun.routes(),
         rankers,
         health: begun.health.clone(),
+        heat: begun.heat.clone(),
         metrics,
     };
     consumer::run(deps, shutdown).await;
@@ -128,6 +132,7 @@ pub async fn ranker(settings: Settings, shutdown: CancellationToken) -> Result<(
         routes: begun.routes(),
         callers,
         health: begun.health.clone(),
+        heat: begun.heat.clone(),
         metrics,
     };
     ranker::run(deps, shutdown).await;

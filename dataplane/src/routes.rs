@@ -4,7 +4,7 @@
 //! hash of its ID chooses, and its ranker is the one that rendezvous hashing chooses among those there are.
 //!
 //! [`entry`] makes it of the entries of a compacted topic, [`topic`] follows that topic and writes it, [`plan`] says who
-//! should own what, [`change`] what is different then, and [`file`] is the table as an engineer edits it.
+//! should own what, [`change`] what is different then, and [`mod@file`] is the table as an engineer edits it.
 
 pub mod change;
 pub mod entry;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use barrage_proto::Position;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -166,7 +166,9 @@ impl Applier {
                 self.progress.applied(held.unwrap_or(self.end), rewind);
                 return Step::Done;
             }
+            let began = Instant::now();
             let outcomes = self.context.store.apply(Arc::clone(&call)).await;
+            self.context.heat.processed(began.elapsed());
             let mut left = Vec::new();
             let mut failed = None;
             for (batch, outcome) in call.iter().zip(outcomes) {
@@ -208,6 +210,9 @@ impl Applier {
     fn written(&mut self, batch: &SliceBatch) {
         self.refusals.forget(batch);
         let Some(last) = batch.records.last() else { return };
+        let entries = batch.records.iter().flat_map(|record| &record.record.entries);
+        let (danmaku, bytes) = entries.fold((0, 0), |(n, bytes), entry| (n + 1, bytes + entry.content.len() as u64));
+        self.context.heat.room(&batch.room).messages(batch.shard, danmaku, bytes);
         let position = match batch.closes {
             // The next owner's beginning; nothing more is applied from here.
             Some(_) => {

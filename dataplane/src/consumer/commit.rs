@@ -105,5 +105,6 @@ async fn measure_lag(context: &Context, partitions: &[Arc<Progress>]) {
             lag += state.end.saturating_sub(applied);
         }
     }
+    context.heat.lag(lag);
     context.metrics.lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
 }

@@ -50,6 +50,7 @@ async fn start(dir: &Path) -> Running {
         routes: table,
         rankers: sessions,
         health: health.clone(),
+        heat: Heat::default(),
         metrics: Metrics::register(&mut registry),
     };
     let stop = CancellationToken::new();

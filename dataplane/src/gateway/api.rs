@@ -96,7 +96,7 @@ async fn room(State(served): Api, Readable(room): Readable) -> Result<Json<Value
     let counts = books.counts;
     Ok(Json(json!({
         "room": room.id().as_str(),
-        "viewers": room.viewers(),
+        "viewers": room.viewers_in_all(),
         "messagesPerSecond": room.messages_per_second.load(std::sync::atomic::Ordering::Relaxed),
         "viewerBudget": room.room().budget_per_second,
         "anonymousViewing": room.room().anonymous_viewing,

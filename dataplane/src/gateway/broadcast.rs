@@ -86,6 +86,7 @@ impl RoomHere {
         let mut viewers = channel.viewers.borrow_mut();
         viewer.slot.set(viewers.len());
         viewers.push(Rc::clone(viewer));
+        self.served.heat.connected();
         if self.served.viewers.fetch_add(1, Ordering::Relaxed) == 0 {
             viewer.shard.served.want(self.served.id());
         }
@@ -101,6 +102,7 @@ impl RoomHere {
             moved.slot.set(slot);
         }
         self.served.viewers.fetch_sub(1, Ordering::Relaxed);
+        self.served.heat.disconnected();
         if let Some(next) = viewer.next_flush.take() {
             self.metrics.skipped.inc_by(channel.number.get() + 1 - next);
         }
@@ -125,6 +127,7 @@ impl RoomHere {
             channel.keep(flush, now);
             self.metrics.offered.inc_by(tally.offered);
             self.metrics.delivered.inc_by(tally.delivered);
+            self.served.heat.frames(0, tally.delivered * message.len() as u64);
         }
         self.echoes.borrow_mut().flushed(flush, &self.watermark.borrow());
     }

@@ -116,6 +116,11 @@ impl Hub {
                 let Some(followed) = self.rooms.get_mut(&room) else { return };
                 followed.take_snapshot(snapshot, self.served.room(room.as_str()).as_deref(), &self.served.metrics);
             }
+            Event::Update(Update::Viewers(room, viewers)) => {
+                if let Some(served) = self.served.room(room.as_str()) {
+                    served.watched_by(viewers);
+                }
+            }
             Event::Ended(session) => {
                 self.links.end(session);
                 self.follow_all();
@@ -149,10 +154,9 @@ impl Hub {
         let mut pending = std::mem::take(&mut self.pending);
         for (room, content) in &mut pending {
             let Some(followed) = self.rooms.get_mut(room) else { continue };
-            self.links.seen(room, followed);
-            if std::mem::take(&mut followed.resync)
-                && let Some(served) = self.served.room(room.as_str())
-            {
+            let Some(served) = self.served.room(room.as_str()) else { continue };
+            self.links.seen(room, followed, served.viewers());
+            if std::mem::take(&mut followed.resync) {
                 let scores = served.board().unwrap_or_default();
                 content.board = vec![BoardChange { reset: true, scores, removed: Vec::new() }];
                 content.state = Some(served.state());
@@ -192,11 +196,14 @@ impl Hub {
             let Some(followed) = self.rooms.get_mut(served.id()) else { continue };
             let messages_per_second = followed.messages_per_second();
             served.messages_per_second.store(messages_per_second, Ordering::Relaxed);
-            let viewers = served.viewers();
+            let (viewers, here) = (served.viewers_in_all(), served.viewers());
+            if std::mem::replace(&mut followed.told_viewers, here) != here {
+                self.links.seen(served.id(), followed, here);
+            }
             let state = (viewers, messages_per_second);
             let changed = std::mem::replace(&mut followed.state, state) != state;
             let cursor_due = std::mem::take(&mut followed.cursor_due);
-            if viewers > 0 && (changed || cursor_due) {
+            if here > 0 && (changed || cursor_due) {
                 let content = self.pending.entry(served.id().clone()).or_default();
                 content.state = changed.then_some(pb::RoomState { viewers, messages_per_second });
                 if cursor_due {

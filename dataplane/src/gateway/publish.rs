@@ -72,6 +72,15 @@ fn record(draft: &mut Draft, table: &Table) -> NewRecord {
 fn acknowledge(shard: &Shard, draft: &Draft, table: &Table, offset: u64) {
     let Home { partition, moved, .. } = table.home(&draft.room, draft.record.shard);
     shard.served.metrics.acknowledged.inc_by(draft.sent.len() as u64);
+    if let Some(sent) = draft.sent.first() {
+        let bytes = draft.record.entries.iter().map(|entry| entry.content.len() as u64).sum();
+        let count = u32::try_from(draft.sent.len()).unwrap_or(u32::MAX);
+        let room = &sent.viewer.room.served;
+        room.heat.messages(draft.record.shard, count, bytes);
+        if let Some(limit) = &shard.served.limit {
+            limit.tell(room, &draft.record);
+        }
+    }
     let mut acks: HashMap<*const Viewer, (&Viewer, pb::Ack)> = HashMap::new();
     for ((sent, entry), index) in draft.sent.iter().zip(&draft.record.entries).zip(0_u32..) {
         let room = &sent.viewer.room;

@@ -15,9 +15,15 @@ use barrage_proto::v2::pb;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
 use tokio::sync::mpsc;
 
-use super::{Config, Metrics, admission::Admission};
+use super::{
+    Config, Metrics,
+    admission::Admission,
+    limit::{HeldBack, SharedLimit},
+};
 use crate::{
     health::Health,
+    heat::{Heat, RoomHeat},
+    limit::Limiter,
     link::BoardChange,
     log::Log,
     room::{Room, RoomId},
@@ -25,6 +31,16 @@ use crate::{
     store::{Scored, Store},
     token::Keys,
 };
+
+/// What a gateway serves from.
+pub(super) struct Backing {
+    pub(super) log: Log,
+    pub(super) store: Store,
+    pub(super) routes: Routes,
+    pub(super) keys: Arc<Keys>,
+    pub(super) heat: Heat,
+    pub(super) limiter: Option<Limiter>,
+}
 
 /// A gateway, as its shards see it.
 pub(super) struct Served {
@@ -36,6 +52,9 @@ pub(super) struct Served {
     pub(super) admission: Admission,
     pub(super) routes: Routes,
     pub(super) health: Health,
+    heat: Heat,
+    /// Where there are other gateways.
+    pub(super) limit: Option<SharedLimit>,
     rooms: ArcSwap<HashMap<RoomId, Arc<ServedRoom>>>,
     /// Rooms that have their first viewer at a shard.
     wanted: mpsc::Sender<RoomId>,
@@ -46,14 +65,12 @@ pub(super) struct Served {
 impl Served {
     pub(super) fn new(
         config: Config,
-        log: Log,
-        store: Store,
-        routes: Routes,
-        keys: Arc<Keys>,
+        backing: Backing,
         health: Health,
         metrics: Metrics,
         wanted: mpsc::Sender<RoomId>,
     ) -> Self {
+        let Backing { log, store, routes, keys, heat, limiter } = backing;
         let served = Self {
             admission: Admission::new(config.connections_max, config.connections_per_address_max),
             config,
@@ -63,6 +80,8 @@ impl Served {
             metrics,
             routes,
             health,
+            heat,
+            limit: limiter.map(SharedLimit::new),
             rooms: ArcSwap::default(),
             wanted,
             broadcast_us: AtomicU64::new(0),
@@ -90,7 +109,7 @@ impl Served {
                     served.change(room);
                     Arc::clone(served)
                 }
-                None => Arc::new(ServedRoom::new(room)),
+                None => Arc::new(ServedRoom::new(room, self.heat.room(&room.id))),
             };
             (room.id.clone(), served)
         });
@@ -111,11 +130,15 @@ impl Served {
 /// A room at this gateway.
 pub(super) struct ServedRoom {
     id: RoomId,
+    pub(super) heat: RoomHeat,
+    pub(super) held_back: HeldBack,
     settings: ArcSwap<Settings>,
     /// The table has it no more.
     pub(super) closed: AtomicBool,
     /// Viewers at all shards.
     pub(super) viewers: AtomicU32,
+    /// Viewers at all gateways, as the ranker counts them.
+    viewers_in_all: AtomicU32,
     /// Danmaku/s sent to the room.
     pub(super) messages_per_second: AtomicU32,
     board: Mutex<Option<HashMap<u64, u64>>>,
@@ -136,12 +159,15 @@ impl Settings {
 }
 
 impl ServedRoom {
-    fn new(room: &Arc<Room>) -> Self {
+    fn new(room: &Arc<Room>, heat: RoomHeat) -> Self {
         Self {
+            heat,
+            held_back: HeldBack::default(),
             id: room.id.clone(),
             settings: ArcSwap::from_pointee(Settings::new(room)),
             closed: AtomicBool::new(false),
             viewers: AtomicU32::new(0),
+            viewers_in_all: AtomicU32::new(0),
             messages_per_second: AtomicU32::new(0),
             board: Mutex::new(None),
         }
@@ -166,9 +192,22 @@ impl ServedRoom {
         self.viewers.load(Ordering::Relaxed)
     }
 
+    /// Viewers at all gateways; those here are never missing.
+    pub(super) fn viewers_in_all(&self) -> u32 {
+        self.viewers_in_all.load(Ordering::Relaxed).max(self.viewers())
+    }
+
+    /// The ranker has counted.
+    pub(super) fn watched_by(&self, viewers: u32) {
+        self.viewers_in_all.store(viewers, Ordering::Relaxed);
+    }
+
     /// Who watches and how much is said.
     pub(super) fn state(&self) -> pb::RoomState {
-        pb::RoomState { viewers: self.viewers(), messages_per_second: self.messages_per_second.load(Ordering::Relaxed) }
+        pb::RoomState {
+            viewers: self.viewers_in_all(),
+            messages_per_second: self.messages_per_second.load(Ordering::Relaxed),
+        }
     }
 
     /// Takes one of the user's sends from the room's limit.
@@ -176,6 +215,9 @@ impl ServedRoom {
     /// # Errors
     /// How long to wait for the next.
     pub(super) fn take_send(&self, user: u64) -> Result<(), Duration> {
+        if let Some(wait) = self.held_back.wait(user) {
+            return Err(wait);
+        }
         let limiter = &self.settings.load().limiter;
         limiter.check_key(&user).map_err(|not_until| not_until.wait_time_from(limiter.clock().now()))
     }
@@ -185,6 +227,7 @@ impl ServedRoom {
         let limiter = &self.settings.load().limiter;
         limiter.retain_recent();
         limiter.shrink_to_fit();
+        self.held_back.forget();
     }
 
     /// Follows the ranker's leaderboard.

@@ -51,9 +51,9 @@ pub(super) async fn serve(session: FromGateway, id: u64, outlets: Outlets) {
                     outlet.leave(id);
                 }
             }
-            Request::Seen { room, epoch, number } => {
+            Request::Seen { room, epoch, number, viewers } => {
                 if let Some((outlet, _)) = followed.get(&room) {
-                    outlet.seen(id, (epoch, number));
+                    outlet.seen(id, (epoch, number), viewers);
                 }
             }
         }
@@ -77,6 +77,8 @@ struct Follower {
 impl Follower {
     async fn run(mut self) {
         let mut newest = self.outlet.newest();
+        let mut viewers = self.outlet.viewers();
+        viewers.mark_changed();
         let mut own: Option<Stream> = None;
         let mut sent: VecDeque<Instant> = VecDeque::new();
         loop {
@@ -90,7 +92,9 @@ impl Follower {
                 let has = (emitted.frame.epoch, emitted.frame.number);
                 (has, Update::Frame(self.room.clone(), emitted))
             });
-            for (has, update) in snapshot.into_iter().chain(frames) {
+            let watching = viewers.has_changed().unwrap_or(false).then(|| *viewers.borrow_and_update());
+            let watching = watching.map(|viewers| (self.has, Update::Viewers(self.room.clone(), viewers)));
+            for (has, update) in watching.into_iter().chain(snapshot).chain(frames) {
                 let done = match &mut own {
                     Some(own) => own.send(update).await,
                     None => self.common.lock().await.send(update).await,
@@ -110,8 +114,12 @@ impl Follower {
             } else if own.is_some() && sent.len() <= 1 && self.outlet.has(self.session) == Some(self.has) {
                 own = None;
             }
-            if newest.changed().await.is_err() {
-                return;
+            tokio::select! {
+                changed = newest.changed() => match changed {
+                    Ok(()) => {}
+                    Err(_) => return,
+                },
+                Ok(()) = viewers.changed() => viewers.mark_changed(),
             }
         }
     }

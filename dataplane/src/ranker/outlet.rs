@@ -52,6 +52,7 @@ impl Outlets {
 pub(super) struct Outlet {
     state: Mutex<State>,
     newest: watch::Sender<(u64, u64)>,
+    viewers: watch::Sender<u32>,
 }
 
 #[derive(Default)]
@@ -59,8 +60,8 @@ struct State {
     /// Before the first kept frame.
     base: Snapshot,
     frames: VecDeque<(i64, Arc<Emitted>)>,
-    /// What gateways have got, by session.
-    seen: HashMap<u64, (u64, u64)>,
+    /// What gateways have got and how many watch there, by session.
+    seen: HashMap<u64, ((u64, u64), u32)>,
     /// Gateways refuse what is below.
     epoch_wanted: u64,
 }
@@ -74,7 +75,7 @@ pub(super) struct Missing {
 
 impl Outlet {
     fn new() -> Self {
-        Self { state: Mutex::default(), newest: watch::channel((0, 0)).0 }
+        Self { state: Mutex::default(), newest: watch::channel((0, 0)).0, viewers: watch::channel(0).0 }
     }
 
     /// A new epoch: what was emitted before is not this ranker's to give any more.
@@ -135,28 +136,43 @@ impl Outlet {
         if has > newest {
             state.epoch_wanted = state.epoch_wanted.max(has.0 + 1);
         }
-        state.seen.insert(session, has);
+        state.seen.insert(session, (has, 0));
     }
 
-    pub(super) fn seen(&self, session: u64, has: (u64, u64)) {
-        if let Some(seen) = self.lock().seen.get_mut(&session) {
+    pub(super) fn seen(&self, session: u64, has: (u64, u64), viewers: u32) {
+        let mut state = self.lock();
+        if let Some((seen, watching)) = state.seen.get_mut(&session) {
             *seen = has.max(*seen);
+            *watching = viewers;
         }
+        self.count_viewers(&state);
+    }
+
+    /// How many watch at all gateways, as it changes.
+    pub(super) fn viewers(&self) -> watch::Receiver<u32> {
+        self.viewers.subscribe()
+    }
+
+    fn count_viewers(&self, state: &State) {
+        let sum = state.seen.values().map(|(_, viewers)| viewers).sum();
+        self.viewers.send_if_modified(|viewers| std::mem::replace(viewers, sum) != sum);
     }
 
     /// Epoch and number of the last frame that a gateway has.
     pub(super) fn has(&self, session: u64) -> Option<(u64, u64)> {
-        self.lock().seen.get(&session).copied()
+        self.lock().seen.get(&session).map(|(has, _)| *has)
     }
 
     pub(super) fn leave(&self, session: u64) {
-        self.lock().seen.remove(&session);
+        let mut state = self.lock();
+        state.seen.remove(&session);
+        self.count_viewers(&state);
     }
 
     /// The last frame of an epoch that every gateway has; `None` when nobody follows.
     pub(super) fn settled(&self, epoch: u64) -> Option<u64> {
         let state = self.lock();
-        state.seen.values().map(|&(of, number)| if of == epoch { number } else { 0 }).min()
+        state.seen.values().map(|&((of, number), _)| if of == epoch { number } else { 0 }).min()
     }
 
     fn is_idle(&self, now_ms: i64) -> bool {
@@ -231,11 +247,13 @@ mod tests {
         assert_eq!(outlet.settled(3), None);
         outlet.join(1, (0, 0));
         outlet.join(2, (2, 50));
-        outlet.seen(1, (3, 4));
+        outlet.seen(1, (3, 4), 5);
         assert_eq!(outlet.settled(3), Some(0));
-        outlet.seen(2, (3, 2));
+        outlet.seen(2, (3, 2), 7);
+        assert_eq!(*outlet.viewers().borrow(), 12);
         assert_eq!(outlet.settled(3), Some(2));
         outlet.leave(2);
+        assert_eq!(*outlet.viewers().borrow(), 5);
         assert_eq!(outlet.settled(3), Some(4));
         assert_eq!(outlet.epoch_wanted(), 0);
         outlet.join(3, (8, 1));

@@ -20,6 +20,7 @@ use crate::{
     health::Health,
     heat::{self, Beat, Heat},
     kafka::{self, KafkaConfig},
+    limit::Limiter,
     link::{
         Peer,
         quic::{self, Identity, IdentityFiles, Local, Rankers},
@@ -53,6 +54,7 @@ const STALE_AFTER: Duration = Duration::from_secs(5);
 pub(super) struct Begun {
     pub(super) name: Peer,
     pub(super) health: Health,
+    pub(super) heat: Heat,
     pub(super) admin: SocketAddr,
     settings: Settings,
     kafka: KafkaConfig,
@@ -80,7 +82,7 @@ impl Begun {
         let identity = heat::Identity { role, name: Peer::clone(&name), address };
         let heat = Heat::default();
         let (beat, beating) =
-            heat::beat::start(&kafka.client(), &kafka.pool, identity, heat, heat_metrics, stop.clone())?;
+            heat::beat::start(&kafka.client(), &kafka.pool, identity, heat.clone(), heat_metrics, stop.clone())?;
         let routes_metrics = crate::routes::metrics::Metrics::register(registry.sub_registry_with_prefix("routes"));
         let (routes, freshness, following) = topic::follow(kafka.client(), &kafka.pool, routes_metrics, stop.clone());
         let registry: SharedRegistry = Arc::new(RwLock::new(registry));
@@ -98,6 +100,7 @@ impl Begun {
         Ok(Self {
             name,
             health,
+            heat,
             admin: address,
             settings: settings.clone(),
             kafka,
@@ -135,6 +138,14 @@ impl Begun {
         };
         let identity = Identity::load(files, metrics.clone()).await?;
         Ok(Local { name: Peer::clone(&self.name), pool: self.settings.cluster.pool.clone(), identity, metrics })
+    }
+
+    /// The rate limit that gateways share.
+    pub(super) fn limiter(&self, store: &Store) -> Option<Limiter> {
+        match store {
+            Store::Redis(store) => Some(Limiter::new(store, self.registry().sub_registry_with_prefix("gateway"))),
+            Store::Embedded(_) => None,
+        }
     }
 
     /// The rankers of the newest table.
@@ -226,10 +237,11 @@ impl Begun {
 
     /// Looks each second at what the process depends on.
     fn look_after(&mut self) {
-        let (health, freshness, beat, stop) =
-            (self.health.clone(), self.freshness.clone(), self.beat.clone(), self.stop.clone());
+        let (health, heat, routes) = (self.health.clone(), self.heat.clone(), self.routes.clone());
+        let (freshness, beat, stop) = (self.freshness.clone(), self.beat.clone(), self.stop.clone());
         self.tasks.spawn(async move {
             while stop.run_until_cancelled(sleep(LOOK_EVERY)).await.is_some() {
+                heat.goes_by(routes.borrow().epoch);
                 if freshness.is_within(STALE_AFTER) {
                     health.ok(checks::ROUTES);
                 } else {

@@ -103,7 +103,7 @@ pub fn print(table: &Table, pool: &str) -> String {
 /// The table that a file asks for, in place of `table`. Slices that it leaves out go back to their room's own partition.
 ///
 /// # Errors
-/// The file is not as [`print`] writes it, contradicts itself or the pool, or was written against another epoch.
+/// The file is not as [`print()`] writes it, contradicts itself or the pool, or was written against another epoch.
 pub fn parse(source_name: &str, text: &str, table: &Table) -> Result<Table, FileError> {
     let document: Document = toml::from_str(text).map_err(|error| FileError::Syntax {
         source_name: source_name.to_owned(),

@@ -186,7 +186,7 @@ pub(crate) struct Gateway {
     /// Threads that serve connections, 1 to 256. Without it, one per core
     #[config(env = "BARRAGE_GATEWAY_SHARDS", layer_attr(arg(id = "gateway-shards", long, value_name = "N")))]
     pub(super) shards: Option<Value>,
-    /// Other sites whose pages may connect, like https://example.org
+    /// Other sites whose pages may connect, like `https://example.org`
     #[config(
         default = [],
         env = "BARRAGE_GATEWAY_ALLOWED_ORIGINS",

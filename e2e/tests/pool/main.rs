@@ -5,7 +5,7 @@ mod rooms;
 use std::time::{Duration, Instant};
 
 use barrage_e2e::{
-    client::{ClientV2, Join},
+    client::{ClientError, ClientV2, Join},
     cluster::{Cluster, ClusterOptions},
     http::Api,
     token::Claims,
@@ -21,19 +21,20 @@ pub(crate) async fn cluster() -> Cluster {
 
 /// A viewer of the room `demo` at a gateway.
 pub(crate) fn join(cluster: &Cluster, gateway: usize, user: u64) -> ClientV2 {
+    join_room(cluster, gateway, "demo", user).unwrap()
+}
+
+/// A viewer of a room at a gateway.
+pub(crate) fn join_room(cluster: &Cluster, gateway: usize, room: &str, user: u64) -> Result<ClientV2, ClientError> {
     let listen = cluster.gateways[gateway].listen().unwrap();
-    let token = token(cluster, user);
-    ClientV2::join(&Join::new(&format!("ws://{listen}"), "demo", &token), user).unwrap()
+    let token = cluster.token_key().unwrap().mint(&Claims::viewer(room, user)).unwrap();
+    ClientV2::join(&Join::new(&format!("ws://{listen}"), room, &token), user)
 }
 
 /// The API of a gateway, read as a viewer of `demo`.
 pub(crate) fn api(cluster: &Cluster, gateway: usize) -> Api {
-    let token = token(cluster, 1);
+    let token = cluster.token_key().unwrap().mint(&Claims::viewer("demo", 1)).unwrap();
     Api::new(&format!("http://{}", cluster.gateways[gateway].listen().unwrap())).with_token(token)
-}
-
-fn token(cluster: &Cluster, user: u64) -> String {
-    cluster.token_key().unwrap().mint(&Claims::viewer("demo", user)).unwrap()
 }
 
 /// Waits until something is true.

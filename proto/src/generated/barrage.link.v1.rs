@@ -150,13 +150,16 @@ pub struct Seen {
     pub epoch: u64,
     #[prost(uint64, tag = "3")]
     pub number: u64,
+    /// That the gateway has in the room.
+    #[prost(uint32, tag = "4")]
+    pub viewers: u32,
 }
 /// Ranker to gateway.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Update {
     #[prost(string, tag = "1")]
     pub room: ::prost::alloc::string::String,
-    #[prost(oneof = "update::Kind", tags = "2, 3")]
+    #[prost(oneof = "update::Kind", tags = "2, 3, 4")]
     pub kind: ::core::option::Option<update::Kind>,
 }
 /// Nested message and enum types in `Update`.
@@ -167,6 +170,9 @@ pub mod update {
         Snapshot(super::Snapshot),
         #[prost(message, tag = "3")]
         Frame(super::Frame),
+        /// Of all gateways together.
+        #[prost(uint32, tag = "4")]
+        Viewers(u32),
     }
 }
 /// What a gateway that has nothing, or too old a frame, goes on from.

@@ -22,6 +22,8 @@ pub(super) struct Followed {
     rate: VecDeque<u32>,
     /// Viewers and messages/s as viewers know them.
     pub(super) state: (u32, u32),
+    /// Viewers here as the ranker knows them.
+    pub(super) told_viewers: u32,
     /// Something was lost on the way: the next flush carries the leaderboard and the state whole.
     pub(super) resync: bool,
     /// When it last had viewers.
@@ -38,6 +40,7 @@ impl Default for Followed {
             cursor_due: false,
             rate: VecDeque::new(),
             state: (0, 0),
+            told_viewers: 0,
             resync: false,
             wanted: Instant::now(),
             session: None,

@@ -85,6 +85,8 @@ impl Links {
         let request = Request::Follow { room: room.clone(), epoch, number };
         // Full: asked again in a second.
         followed.session = session.requests.try_send(request).is_ok().then_some(session.id);
+        // Who ranks now has not heard how many watch.
+        followed.told_viewers = 0;
     }
 
     /// Tells a ranker that the room is no longer followed.
@@ -96,11 +98,11 @@ impl Links {
     }
 
     /// Tells the ranker what has arrived.
-    pub(super) fn seen(&self, room: &RoomId, followed: &Followed) {
+    pub(super) fn seen(&self, room: &RoomId, followed: &Followed, viewers: u32) {
         let (epoch, number) = followed.last;
         if let Some(session) = self.session_of(followed) {
             // Full: the next one says it, too.
-            let _ = session.requests.try_send(Request::Seen { room: room.clone(), epoch, number });
+            let _ = session.requests.try_send(Request::Seen { room: room.clone(), epoch, number, viewers });
         }
     }
 

@@ -13,8 +13,8 @@ impl Wire for Request {
                 Kind::Follow(pb::Follow { room: room.as_str().into(), epoch, number })
             }
             Self::Unfollow { room } => Kind::Unfollow(pb::Unfollow { room: room.as_str().into() }),
-            &Self::Seen { ref room, epoch, number } => {
-                Kind::Seen(pb::Seen { room: room.as_str().into(), epoch, number })
+            &Self::Seen { ref room, epoch, number, viewers } => {
+                Kind::Seen(pb::Seen { room: room.as_str().into(), epoch, number, viewers })
             }
         };
         put(&pb::Request { kind: Some(kind) }, buffer);
@@ -26,7 +26,9 @@ impl Wire for Request {
         Ok(Some(match kind {
             Kind::Follow(pb::Follow { room: id, epoch, number }) => Self::Follow { room: room(&id)?, epoch, number },
             Kind::Unfollow(pb::Unfollow { room: id }) => Self::Unfollow { room: room(&id)? },
-            Kind::Seen(pb::Seen { room: id, epoch, number }) => Self::Seen { room: room(&id)?, epoch, number },
+            Kind::Seen(pb::Seen { room: id, epoch, number, viewers }) => {
+                Self::Seen { room: room(&id)?, epoch, number, viewers }
+            }
         }))
     }
 }

@@ -59,10 +59,10 @@ fn candidates() -> impl Strategy<Value = Candidates> {
 }
 
 fn requests() -> impl Strategy<Value = Request> {
-    (rooms(), 0..3, any::<(u64, u64)>()).prop_map(|(room, kind, (epoch, number))| match kind {
+    (rooms(), 0..3, any::<(u64, u64, u32)>()).prop_map(|(room, kind, (epoch, number, viewers))| match kind {
         0 => Request::Follow { room, epoch, number },
         1 => Request::Unfollow { room },
-        _ => Request::Seen { room, epoch, number },
+        _ => Request::Seen { room, epoch, number, viewers },
     })
 }
 
@@ -93,6 +93,7 @@ fn updates() -> impl Strategy<Value = Update> {
         .prop_map(|((epoch, number), watermark, board)| Snapshot { epoch, number, watermark, board });
     prop_oneof![
         (rooms(), snapshots).prop_map(|(room, snapshot)| Update::Snapshot(room, snapshot)),
+        (rooms(), any::<u32>()).prop_map(|(room, viewers)| Update::Viewers(room, viewers)),
         (rooms(), frames()).prop_map(|(room, frame)| Update::Frame(room, Arc::new(Emitted::from(frame)))),
     ]
 }

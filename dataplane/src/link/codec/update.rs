@@ -23,7 +23,7 @@ use crate::{
 pub(in crate::link) fn encoded(update: &Update) -> Bytes {
     match update {
         Update::Frame(_, emitted) => Bytes::clone(emitted.encoded.get_or_init(|| alone(update))),
-        Update::Snapshot(..) => alone(update),
+        Update::Snapshot(..) | Update::Viewers(..) => alone(update),
     }
 }
 
@@ -32,6 +32,7 @@ impl Wire for Update {
         let (room, kind) = match self {
             Self::Snapshot(room, snapshot) => (room, Kind::Snapshot(snapshot_to_wire(snapshot))),
             Self::Frame(room, emitted) => (room, Kind::Frame(frame_to_wire(&emitted.frame))),
+            Self::Viewers(room, viewers) => (room, Kind::Viewers(*viewers)),
         };
         put(&pb::Update { room: room.as_str().into(), kind: Some(kind) }, buffer);
     }
@@ -41,6 +42,7 @@ impl Wire for Update {
         Ok(match kind {
             None => None,
             Some(Kind::Snapshot(snapshot)) => Some(Self::Snapshot(room(&id)?, snapshot_from_wire(snapshot)?)),
+            Some(Kind::Viewers(viewers)) => Some(Self::Viewers(room(&id)?, viewers)),
             Some(Kind::Frame(frame)) => Some(Self::Frame(room(&id)?, Arc::new(frame_from_wire(frame)?.into()))),
         })
     }
