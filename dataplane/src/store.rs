@@ -253,7 +253,7 @@ impl Store {
         }
     }
 
-    /// Why the last write failed, if it did.
+    /// Why the last write, or read of history or ranking, failed, if it did.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         match self {

@@ -112,7 +112,7 @@ fn a_clock_is_a_day_off(scene: &mut Scene) {
         let mut sender = scene.join(0, user);
         let text = format!("clock of {user}");
         let sent_ms = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap() + off_ms;
-        let one = pb::Send { seq: 1, sent_ms, content: text.clone().into_bytes().into(), ..pb::Send::default() };
+        let one = pb::Send { seq: 1, sent_ms, content: text.clone(), ..pb::Send::default() };
         sender.send(&one).unwrap();
         let acknowledged = |event: &Event| matches!(event, Event::Ack(_)).then_some(());
         sender.wait_for("its acknowledgement", PATIENCE, acknowledged).unwrap();

@@ -26,10 +26,18 @@ pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Waits until there is no complaint.
-pub(crate) fn until(what: &str, mut look: impl FnMut() -> Result<(), String>) {
+pub(crate) fn until(what: &str, look: impl FnMut() -> Result<(), String>) {
+    eventually(look).unwrap_or_else(|complaint| panic!("{what}: not within {PATIENCE:?}: {complaint}"));
+}
+
+/// Waits until there is no complaint; the last one if there always is.
+pub(crate) fn eventually(mut look: impl FnMut() -> Result<(), String>) -> Result<(), String> {
     let deadline = Instant::now() + PATIENCE;
-    while let Err(complaint) = look() {
-        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}: {complaint}");
-        std::thread::sleep(POLL);
+    loop {
+        match look() {
+            Err(complaint) if Instant::now() >= deadline => return Err(complaint),
+            Err(_) => std::thread::sleep(POLL),
+            Ok(()) => return Ok(()),
+        }
     }
 }

@@ -21,7 +21,7 @@ const SHARED_FOR: Duration = Duration::from_secs(1);
 /// Tasks that look at markers, each at its share one after the other.
 const LOOKERS: u16 = 64;
 /// How often a slot is asked about, and the pause between.
-const TRIES: usize = 5;
+const TRIES: u32 = 5;
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// What this process knows of losses.
@@ -142,7 +142,16 @@ where
         tasks.spawn(async move {
             let mut results = Vec::with_capacity(usize::from(SLOTS / LOOKERS));
             for slot in (first..SLOTS).step_by(usize::from(LOOKERS)) {
-                results.push(patiently(|| work(Arc::clone(&shared), slot)).await?);
+                let mut tries = 1;
+                let result = loop {
+                    match work(Arc::clone(&shared), slot).await {
+                        // Of so many slots one is often slow, and all would be looked at again.
+                        Err(error) if error.is_timeout() && tries < TRIES => tokio::time::sleep(TRY_AGAIN_AFTER).await,
+                        result => break result?,
+                    }
+                    tries += 1;
+                };
+                results.push(result);
             }
             Ok(results)
         });
@@ -153,17 +162,6 @@ where
         all.extend(done.map_err(|error| failed("checked", format!("the markers of hash slots: {error}")))?);
     }
     Ok(all)
-}
-
-/// Asks again where no answer came in time: of so many slots one is often slow, and all would be looked at again.
-async fn patiently<T, F: Future<Output = Result<T, RedisError>>>(ask: impl Fn() -> F) -> Result<T, RedisError> {
-    for _ in 1..TRIES {
-        match ask().await {
-            Err(error) if error.is_timeout() => tokio::time::sleep(TRY_AGAIN_AFTER).await,
-            answer => return answer,
-        }
-    }
-    ask().await
 }
 
 fn loss(slot: u16, mut fields: HashMap<String, String>) -> Option<Loss> {
