@@ -39,7 +39,11 @@ impl Metrics {
             metrics.read_behind.clone(),
         );
         registry.register("unreadable_records", "Records set aside, being none", metrics.unreadable.clone());
-        registry.register("refused_records", "Records set aside, refused by the store for good", metrics.refused.clone());
+        registry.register(
+            "refused_records",
+            "Records set aside, refused by the store for good",
+            metrics.refused.clone(),
+        );
         registry.register("fenced_writes", "Writes refused, another owner having written", metrics.fenced.clone());
         registry.register("rewinds", "Times that the store had lost writes", metrics.rewinds.clone());
         registry.register("rebuilds", "Times that the store was filled again from the log", metrics.rebuilds.clone());

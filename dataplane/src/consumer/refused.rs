@@ -51,8 +51,7 @@ async fn set_aside(context: &Context, batch: &SliceBatch, reason: &str) -> Resul
     let SliceBatch { room, shard, partition, .. } = batch;
     for record in &batch.records {
         let payload = record.record.encode_to_vec().into();
-        let letter =
-            DeadLetter { partition: *partition, offset: record.offset, reason: reason.to_owned(), payload };
+        let letter = DeadLetter { partition: *partition, offset: record.offset, reason: reason.to_owned(), payload };
         context.log.set_aside(letter).await?;
     }
     context.metrics.refused.inc_by(batch.records.len() as u64);

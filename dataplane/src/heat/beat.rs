@@ -22,12 +22,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Heat, metrics::Metrics, round::Rounds, topic_of};
-use crate::{
-    backlog::PARTITION,
-    clock::unix_ms,
-    link::Peer,
-    trouble::Trouble,
-};
+use crate::{backlog::PARTITION, clock::unix_ms, link::Peer, trouble::Trouble};
 
 /// How often a process says that it is alive.
 const BEAT: Duration = Duration::from_secs(1);
@@ -132,7 +127,8 @@ pub fn start(
         config.set(name, value);
     }
     let connections = Connections::default();
-    let producer = config.create_with_context(connections.clone()).map_err(|source| BeatError { topic: topic.clone(), source })?;
+    let producer =
+        config.create_with_context(connections.clone()).map_err(|source| BeatError { topic: topic.clone(), source })?;
     let (acknowledged, beat) = watch::channel(None);
     let trouble = Trouble::default();
     let beat = Beat { acknowledged: beat, trouble: trouble.clone(), connections: connections.clone() };

@@ -52,7 +52,8 @@ async fn what_cannot_be_applied_is_set_aside_with_its_reason_and_the_partition_g
             watcher.wait_for("the danmaku behind it", PATIENCE, |event: &Event| shows(event, &text)).unwrap();
         }
         let letters = letters(&scene, 3);
-        for ((letter, record), reason) in letters.iter().zip(&records).zip(["no record", "version 1", "names no room"]) {
+        for ((letter, record), reason) in letters.iter().zip(&records).zip(["no record", "version 1", "names no room"])
+        {
             assert!(letter.reason.contains(reason), "{letter:?}");
             assert_eq!((&letter.payload, &letter.partition), (record, &scene.partition.to_string()));
         }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use barrage_e2e::{
-    client::{ClientV2, Event},
-    cluster::{ClusterOptions, Fault, Line, Node, Party, Role, Slowness},
+    client::{ClientV2, Event, Join},
+    cluster::{ClusterOptions, Fault, Line, Node, Party, Role, Run, Slowness, SmallDisk},
+    server::{Options, Server},
 };
 use barrage_proto::v2::pb::Reason;
 use tokio::task::block_in_place;
@@ -47,7 +48,9 @@ async fn every_row_of_the_table_is_what_happens() {
         for row in &rows {
             if let Some(faults) = faults(row.down) {
                 eprintln!("{}", row.down);
-                wrong.extend(differences(&mut scene, row, &faults).into_iter().map(|cell| format!("{}: {cell}", row.down)));
+                wrong.extend(
+                    differences(&mut scene, row, &faults).into_iter().map(|cell| format!("{}: {cell}", row.down)),
+                );
             }
         }
         assert!(wrong.is_empty(), "docs/degraded-modes.md says otherwise than what happens:\n{}", wrong.join("\n"));
@@ -107,6 +110,54 @@ fn says(scene: &Scene, role: Role, check: &str) -> Result<(), String> {
     let complaints = scene.complaints(role);
     let named = complaints.iter().any(|one| one.name == check);
     if named { Ok(()) } else { Err(format!("{complaints:?}")) }
+}
+
+#[test]
+fn the_row_of_a_full_disk_is_what_happens() {
+    let row = rows().into_iter().find(|row| row.down == "the disk is full, dev mode").unwrap();
+    let run = Run::start().unwrap();
+    let Ok(disk) = SmallDisk::mount(&run, "disk", 8) else {
+        return eprintln!("only root can mount a small disk; not tested here");
+    };
+    let server = Server::start(Options { data: Some(disk.path().join("data")), ..Options::default() }).unwrap();
+    let join = |user| {
+        let token = server.token("demo", user).unwrap();
+        ClientV2::join(&Join::new(&server.ws_url(), "demo", &token), user).unwrap()
+    };
+    let (mut sender, mut watcher) = (join(2), join(3));
+    let seq = sender.say("弹幕 1").unwrap();
+    assert_eq!(answer(&mut sender, seq), "acknowledged");
+    assert_eq!(sees(&mut watcher, "弹幕 1", "goes on"), "goes on");
+    eventually(|| server.api().whole_history("demo").map(drop).map_err(|error| error.to_string())).unwrap();
+
+    disk.fill().unwrap();
+    // The log's file has some room left inside.
+    let large = "弹".repeat(300);
+    let mut told = "acknowledged";
+    for _ in 0..100 {
+        if told == "acknowledged" {
+            let seq = sender.say(&large).unwrap();
+            told = answer(&mut sender, seq);
+        }
+    }
+    assert_eq!(told, row.sender);
+    assert_eq!(joins(&mut join(4)), row.joins);
+    for path in ["history", "ranking"] {
+        assert_eq!(server.api().get(&format!("/v1/rooms/demo/{path}")).unwrap().status.to_string(), row.api, "{path}");
+    }
+    for (_, check) in &row.readyz {
+        let said = server.api().get("/readyz").unwrap();
+        assert!(said.status == 200 && said.body.contains(&format!("\"{check}\",\"ok\":false")), "{}", said.body);
+    }
+    for (_, metric) in &row.metrics {
+        let said = server.api().get("/metrics").unwrap().body;
+        let value = said.lines().find_map(|line| line.strip_prefix(metric)?.trim().parse::<f64>().ok());
+        assert!(value.is_some_and(|value| value > 0.0), "{metric}: {value:?}");
+    }
+    disk.free().unwrap();
+    let seq = sender.say("弹幕 2").unwrap();
+    assert!(sender.wait_fate(seq, PATIENCE).is_ok());
+    assert_eq!(sees(&mut watcher, "弹幕 2", "goes on"), "goes on");
 }
 
 fn answer(sender: &mut ClientV2, seq: u64) -> &'static str {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use barrage_e2e::{
-    cluster::{Cluster, ClusterOptions, Role},
+    cluster::{Cluster, ClusterOptions, Role, USER},
     http::Api,
     server::binary,
 };
@@ -38,7 +38,8 @@ impl Stranger {
         let [admin, listen] = [(); 2].map(|()| format!("127.0.0.1:{}", free_port()));
         let keys = folder.join("keys.json");
         let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-        std::fs::write(&keys, json!({"keys": [{"kty": "oct", "kid": "x", "alg": "HS256", "k": key}]}).to_string()).unwrap();
+        std::fs::write(&keys, json!({"keys": [{"kty": "oct", "kid": "x", "alg": "HS256", "k": key}]}).to_string())
+            .unwrap();
         let mut command = Command::new(binary().unwrap());
         command.arg(role.to_string()).current_dir(&folder);
         command.env("BARRAGE_NAME", name).env("BARRAGE_ADMIN_LISTEN", &admin);
@@ -53,6 +54,12 @@ impl Stranger {
         }
         let brokers: Vec<String> = cluster.kafka.brokers(role.party()).iter().map(ToString::to_string).collect();
         command.env("BARRAGE_KAFKA_BROKERS", brokers.join(","));
+        if let Some(files) = cluster.kafka.certificates() {
+            command.env("BARRAGE_KAFKA_TLS", "true").env("BARRAGE_KAFKA_CA_FILE", &files.ca);
+            command.env("BARRAGE_KAFKA_CERT_FILE", &files.cert).env("BARRAGE_KAFKA_KEY_FILE", &files.key);
+            command.env("BARRAGE_KAFKA_USERNAME", USER).env("BARRAGE_KAFKA_SASL_MECHANISM", "SCRAM-SHA-512");
+            command.env("BARRAGE_KAFKA_PASSWORD_FILE", cluster.run().folder().join("password"));
+        }
         command.envs(cluster.settings().iter().cloned());
         for (variable, value) in own {
             match *value {

@@ -3,7 +3,8 @@
 use barrage_e2e::cluster::Role;
 
 const PAGE: &str = include_str!("../../../docs/degraded-modes.md");
-const HEADING: &str = "| What is down | Sender | Viewer | Who joins | History, ranking by API | `/readyz` | Metric | Afterwards |";
+const HEADING: &str =
+    "| What is down | Sender | Viewer | Who joins | History, ranking by API | `/readyz` | Metric | Afterwards |";
 
 /// A row: what the page says that happens.
 #[derive(Debug)]
