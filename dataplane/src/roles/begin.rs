@@ -27,6 +27,7 @@ use crate::{
         quic::{self, Identity, IdentityFiles, Local, Rankers},
     },
     log::{Log, LogError, kafka::KafkaLog},
+    room::RoomId,
     routes::{
         Routes,
         topic::{self, Freshness},
@@ -50,6 +51,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often the route table's age is looked at, and the age that is named.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const STALE_AFTER: Duration = Duration::from_secs(5);
+
+/// No room is called that.
+const NOBODY: &str = "#";
 
 /// A process that serves its health and has announced itself.
 pub(super) struct Begun {
@@ -178,8 +182,8 @@ impl Begun {
     /// Waits for the route table, the log and the store; `None` when `shutdown` comes before.
     pub(super) async fn wait(&mut self, shutdown: &CancellationToken) -> Result<Option<(Log, Store)>> {
         let waited = shutdown.clone().run_until_cancelled_owned(self.wait_for_all()).await;
-        if let Some(Ok((log, _))) = &waited {
-            self.look_after(log.clone());
+        if let Some(Ok((log, store))) = &waited {
+            self.look_after(log.clone(), store.clone());
         }
         waited.transpose()
     }
@@ -253,11 +257,15 @@ impl Begun {
     }
 
     /// Looks each second at what the process depends on.
-    fn look_after(&mut self, log: Log) {
+    fn look_after(&mut self, log: Log, store: Store) {
         let (health, heat, routes) = (self.health.clone(), self.heat.clone(), self.routes.clone());
         let (freshness, beat, stop) = (self.freshness.clone(), self.beat.clone(), self.stop.clone());
         self.tasks.spawn(async move {
             while stop.run_until_cancelled(sleep(LOOK_EVERY)).await.is_some() {
+                if store.trouble().is_some() {
+                    // Perhaps nobody else asks again; that it is well is seen by its answer.
+                    _ = stop.run_until_cancelled(store.ranking(&RoomId::from(NOBODY), 1, 0)).await;
+                }
                 heat.goes_by(routes.borrow().epoch);
                 if freshness.is_within(STALE_AFTER) {
                     health.ok(checks::ROUTES);
