@@ -97,6 +97,8 @@ impl Cli {
         tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(std::io::stderr)
+            // Whoever read the log is gone: that is said to nobody, and must not stop anything.
+            .log_internal_errors(false)
             .with_ansi(std::io::stderr().is_terminal())
             .init();
         match self.command {

@@ -16,6 +16,7 @@ mod outstanding;
 mod own;
 mod poll;
 mod progress;
+mod refused;
 mod relay;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

@@ -109,6 +109,12 @@ pub enum StoreError {
         /// What it has to be.
         wanted: &'static str,
     },
+    /// It refuses these records and would refuse them again: something is in their way that it did not write itself.
+    #[error("the store refuses records for good: {reason}")]
+    Refused {
+        /// Which, and why.
+        reason: String,
+    },
     /// A read or write failed; nothing of it took effect, or nothing is known of it.
     #[error("the store cannot be {doing}: {reason}")]
     Storage {
@@ -247,7 +253,7 @@ impl Store {
         }
     }
 
-    /// Why the last write failed, if it did.
+    /// Why the last write, or read of history or ranking, failed, if it did.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         match self {

@@ -27,6 +27,6 @@ async fn cancel_on_signal(shutdown: CancellationToken) {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("stopping: viewers are told to come back, what they sent is kept");
     shutdown.cancel();
+    tracing::info!("stopping: viewers are told to come back, what they sent is kept");
 }

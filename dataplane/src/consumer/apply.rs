@@ -17,6 +17,7 @@ use super::{
     own::Ended,
     poll::{Poll, Slice, closes},
     progress::Progress,
+    refused::Refusals,
 };
 use crate::{
     log::LogError,
@@ -42,6 +43,8 @@ pub(super) struct Applier {
     held: Vec<SliceBatch>,
     /// Records of slices whose past is not known yet.
     holding: Holding,
+    /// Slices that the store refuses for good, for all that is known; their batches are held, too, for a while.
+    refusals: Refusals,
     /// Offset after the last record that was applied or is held.
     end: u64,
     /// The partition is applied from its start again, up to this offset.
@@ -67,8 +70,9 @@ impl Applier {
     ) -> Self {
         let (end, _) = progress.done();
         let follower = source.follow(end, &progress);
-        let (expected, held, holding) = (HashMap::new(), Vec::new(), Holding::default());
-        Self { context, source, progress, follower, expected, held, holding, end, rebuilding, stop }
+        let (expected, held) = (HashMap::new(), Vec::new());
+        let (holding, refusals) = (Holding::default(), Refusals::default());
+        Self { context, source, progress, follower, expected, held, holding, refusals, end, rebuilding, stop }
     }
 
     /// Runs until the feed has ended and all it read is applied, or until it is fenced.
@@ -137,6 +141,7 @@ impl Applier {
         self.expected.clear();
         self.held.clear();
         self.holding.clear();
+        self.refusals = Refusals::default();
     }
 
     /// Applies a poll and those at hand behind it.
@@ -197,6 +202,12 @@ impl Applier {
                     Ok(Applied::Behind) => return self.fall_back(batch),
                     Ok(Applied::Lost) => return self.rebuild(batch).await,
                     Ok(Applied::Fenced(epoch)) => return self.fenced(batch, epoch),
+                    Err(StoreError::Refused { reason }) => {
+                        if !self.refusals.settle(&self.context, batch, &reason).await {
+                            waiting.insert((batch.room.clone(), batch.shard));
+                            left.push(batch.clone());
+                        }
+                    }
                     Err(error) => {
                         failed = Some(error);
                         left.push(batch.clone());
@@ -218,6 +229,7 @@ impl Applier {
     }
 
     fn written(&mut self, batch: &SliceBatch) {
+        self.refusals.forget(batch);
         let Some(last) = batch.records.last() else { return };
         let entries = batch.records.iter().flat_map(|record| &record.record.entries);
         let (danmaku, bytes) = entries.fold((0, 0), |(n, bytes), entry| (n + 1, bytes + entry.content.len() as u64));

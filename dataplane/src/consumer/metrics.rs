@@ -15,6 +15,7 @@ pub struct Metrics {
     repeats: Counter,
     pub(super) read_behind: Counter,
     pub(super) unreadable: Counter,
+    pub(super) refused: Counter,
     pub(super) apply_failures: Counter,
     pub(super) fenced: Counter,
     pub(super) rewinds: Counter,
@@ -38,6 +39,11 @@ impl Metrics {
             metrics.read_behind.clone(),
         );
         registry.register("unreadable_records", "Records set aside, being none", metrics.unreadable.clone());
+        registry.register(
+            "refused_records",
+            "Records set aside, refused by the store for good",
+            metrics.refused.clone(),
+        );
         registry.register("fenced_writes", "Writes refused, another owner having written", metrics.fenced.clone());
         registry.register("rewinds", "Times that the store had lost writes", metrics.rewinds.clone());
         registry.register("rebuilds", "Times that the store was filled again from the log", metrics.rebuilds.clone());
@@ -51,6 +57,7 @@ impl Metrics {
         registry.register("lag_records", "Records in the log that are not applied yet", metrics.lag.clone());
         metrics
     }
+
     pub(super) fn read(&self, poll: &Poll) {
         self.records.inc_by(poll.records);
         self.repeats.inc_by(poll.repeats);

@@ -8,7 +8,7 @@ use std::{
 use barrage_proto::heat::{Report, report::Role};
 use prost::Message;
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, ClientContext,
     error::KafkaError,
     producer::{FutureProducer, FutureRecord},
     util::Timeout,
@@ -22,12 +22,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Heat, metrics::Metrics, round::Rounds, topic_of};
-use crate::{
-    backlog::{PARTITION, Quiet},
-    clock::unix_ms,
-    link::Peer,
-    trouble::Trouble,
-};
+use crate::{backlog::PARTITION, clock::unix_ms, link::Peer, trouble::Trouble};
 
 /// How often a process says that it is alive.
 const BEAT: Duration = Duration::from_secs(1);
@@ -60,6 +55,19 @@ pub struct BeatError {
 pub struct Beat {
     acknowledged: watch::Receiver<Option<Instant>>,
     trouble: Trouble,
+    connections: Connections,
+}
+
+/// Keeps what librdkafka last said of its connections: of wrong certificates and passwords nobody else says more than
+/// that a time has passed.
+#[derive(Debug, Clone, Default)]
+struct Connections(Trouble);
+
+impl ClientContext for Connections {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "a client of Kafka");
+        _ = self.0.note::<(), _>(Err(reason));
+    }
 }
 
 impl Beat {
@@ -82,10 +90,14 @@ impl Beat {
         self.acknowledged.wait_for(Option::is_some).await.is_ok()
     }
 
-    /// Why the last report was not taken.
+    /// Why the last report was not taken, or why the first has not been yet.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
-        self.trouble.current()
+        match (self.trouble.current(), self.connections.0.current()) {
+            (Some(trouble), Some(reason)) => Some(format!("{trouble}; {reason}")),
+            (None, Some(reason)) if self.acknowledged.borrow().is_none() => Some(reason),
+            (trouble, _) => trouble,
+        }
     }
 }
 
@@ -114,10 +126,12 @@ pub fn start(
     ] {
         config.set(name, value);
     }
-    let producer = config.create_with_context(Quiet).map_err(|source| BeatError { topic: topic.clone(), source })?;
+    let connections = Connections::default();
+    let producer =
+        config.create_with_context(connections.clone()).map_err(|source| BeatError { topic: topic.clone(), source })?;
     let (acknowledged, beat) = watch::channel(None);
     let trouble = Trouble::default();
-    let beat = Beat { acknowledged: beat, trouble: trouble.clone() };
+    let beat = Beat { acknowledged: beat, trouble: trouble.clone(), connections: connections.clone() };
     let template = Report {
         role: identity.role.into(),
         name: identity.name.to_string(),
@@ -126,7 +140,7 @@ pub fn start(
         whole: true,
         ..Report::default()
     };
-    let said = Said { producer, topic, acknowledged, trouble, metrics };
+    let said = Said { producer, topic, acknowledged, trouble, connections, metrics };
     let speaker =
         Speaker { said: Arc::new(said), template, heat, rounds: Rounds::default(), on_their_way: JoinSet::new() };
     let task = tokio::spawn(async move { _ = shutdown.run_until_cancelled(speaker.run()).await });
@@ -173,10 +187,11 @@ impl Speaker {
 }
 
 struct Said {
-    producer: FutureProducer<Quiet>,
+    producer: FutureProducer<Connections>,
     topic: String,
     acknowledged: watch::Sender<Option<Instant>>,
     trouble: Trouble,
+    connections: Connections,
     metrics: Metrics,
 }
 
@@ -191,6 +206,7 @@ impl Said {
         match self.trouble.note(outcome.map_err(|(error, _)| error)) {
             Ok(_) => {
                 self.metrics.acknowledged();
+                _ = self.connections.0.note::<_, KafkaError>(Ok(()));
                 self.acknowledged.send_if_modified(|newest| {
                     let newer = newest.is_none_or(|newest| newest < at);
                     *newest = (*newest).max(Some(at));

@@ -5,6 +5,7 @@ use std::{
     future::Future,
     net::SocketAddr,
     path::Path,
+    pin::pin,
     sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
     time::Duration,
 };
@@ -28,6 +29,7 @@ use crate::{
         quic::{self, Identity, IdentityFiles, Local, Rankers},
     },
     log::{Log, LogError, kafka::KafkaLog},
+    room::RoomId,
     routes::{
         Routes,
         topic::{self, Freshness},
@@ -51,6 +53,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often the route table's age is looked at, and the age that is named.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const STALE_AFTER: Duration = Duration::from_secs(5);
+
+/// No room is called that.
+const NOBODY: &str = "#";
 
 /// A process that serves its health and has announced itself.
 pub(super) struct Begun {
@@ -189,20 +194,20 @@ impl Begun {
     /// Waits for the route table, the log and the store; `None` when `shutdown` comes before.
     pub(super) async fn wait(&mut self, shutdown: &CancellationToken) -> Result<Option<(Log, Store)>> {
         let waited = shutdown.clone().run_until_cancelled_owned(self.wait_for_all()).await;
-        if waited.is_some() {
-            self.look_after();
+        if let Some(Ok((log, store))) = &waited {
+            self.look_after(log.clone(), store.clone());
         }
         waited.transpose()
     }
 
     async fn wait_for_all(&mut self) -> Result<(Log, Store)> {
         // Who moves a slice from now on waits for this process: it reads the routes after that.
-        if !self.beat.announced().await {
+        let (mut beat, mut routes) = (self.beat.clone(), self.routes.clone());
+        if !self.saying_why(beat.announced()).await {
             bail!("the heartbeat has ended");
         }
-        self.health.failed(checks::ROUTES, self.freshness.waiting_for());
-        let mut routes = self.routes.clone();
-        let Some(table) = topic::first(&mut routes, &self.freshness).await else { bail!("the routes have ended") };
+        let first = self.saying_why(topic::first(&mut routes, &self.freshness)).await;
+        let Some(table) = first else { bail!("the routes have ended") };
         self.health.ok(checks::ROUTES);
         self.check_topics(table.partition_count()).await?;
         let log =
@@ -210,6 +215,22 @@ impl Begun {
         let metrics = redis::Metrics::register(self.registry().sub_registry_with_prefix("store"));
         let store = self.connect_store(metrics).await?;
         Ok((Log::Kafka(log), Store::Redis(store)))
+    }
+
+    /// Says each second what keeps something from happening.
+    async fn saying_why<T>(&self, waiting: impl Future<Output = T>) -> T {
+        let mut waiting = pin!(waiting);
+        loop {
+            tokio::select! {
+                done = &mut waiting => return done,
+                () = sleep(LOOK_EVERY) => {
+                    self.health.failed(checks::ROUTES, self.freshness.waiting_for());
+                    if let Some(trouble) = self.beat.trouble() {
+                        self.health.failed(checks::KAFKA, trouble);
+                    }
+                }
+            }
+        }
     }
 
     async fn check_topics(&self, partitions: u32) -> Result<()> {
@@ -248,11 +269,15 @@ impl Begun {
     }
 
     /// Looks each second at what the process depends on.
-    fn look_after(&mut self) {
+    fn look_after(&mut self, log: Log, store: Store) {
         let (health, heat, routes) = (self.health.clone(), self.heat.clone(), self.routes.clone());
         let (freshness, beat, stop) = (self.freshness.clone(), self.beat.clone(), self.stop.clone());
         self.tasks.spawn(async move {
             while stop.run_until_cancelled(sleep(LOOK_EVERY)).await.is_some() {
+                if store.trouble().is_some() {
+                    // Perhaps nobody else asks again; that it is well is seen by its answer.
+                    _ = stop.run_until_cancelled(store.ranking(&RoomId::from(NOBODY), 1, 0)).await;
+                }
                 heat.goes_by(routes.borrow().epoch);
                 if freshness.is_within(STALE_AFTER) {
                     health.ok(checks::ROUTES);
@@ -260,7 +285,7 @@ impl Begun {
                     let why = freshness.trouble().unwrap_or_else(|| "its end was not reached".to_owned());
                     health.degraded(checks::ROUTES, format!("stale: the last table holds; {why}"));
                 }
-                match beat.trouble() {
+                match beat.trouble().or_else(|| log.degraded()) {
                     None => health.ok(checks::KAFKA),
                     Some(trouble) => health.degraded(checks::KAFKA, trouble),
                 }

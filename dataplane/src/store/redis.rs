@@ -175,11 +175,11 @@ impl RedisStore {
         from: Cursor,
         limit: usize,
     ) -> Result<HistoryPage, StoreError> {
-        history::page(&self.shared, room, direction, from, limit).await
+        self.note(history::page(&self.shared, room, direction, from, limit).await)
     }
 
     pub(super) async fn ranking(&self, room: &RoomId, limit: u32, offset: u32) -> Result<Ranking, StoreError> {
-        ranking::page(&self.shared, room, limit, offset).await
+        self.note(ranking::page(&self.shared, room, limit, offset).await)
     }
 
     pub(super) async fn ranked_users(&self, room: &RoomId, limit: u32) -> Result<u32, StoreError> {

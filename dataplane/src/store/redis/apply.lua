@@ -22,10 +22,14 @@ if mark[2] and mark[2] ~= mark[3] and not rebuilding then return {'lost'} end
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local stored = redis.call('HMGET', applied, 'm', 'p', 'o', 'e', 'l', 'k', 'x', 'c')
+local stored = redis.pcall('HMGET', applied, 'm', 'p', 'o', 'e', 'l', 'k', 'x', 'c')
+local kinds = {redis.call('TYPE', rank).ok, redis.call('TYPE', hist).ok}
+local has_rank, has_hist = kinds[1] == 'zset', kinds[2] == 'stream'
+-- Somebody has put something else where a key of the slice was: that is gone, too.
+local foreign = stored.err or not (has_rank or kinds[1] == 'none') or not (has_hist or kinds[2] == 'none')
+if stored.err then stored = {} end
 local logged, kept = tonumber(stored[5] or 0), tonumber(stored[6] or 0)
 local checked = tonumber(stored[8] or 0)
-local has_rank, has_hist = redis.call('EXISTS', rank) == 1, redis.call('EXISTS', hist) == 1
 
 -- What belongs together is not all there: somebody evicted or deleted a key. History that was due to expire is no loss;
 -- 10 s are more than the clocks of a master and its replica may differ.
@@ -37,7 +41,7 @@ if stored[1] then
 else
     gone = expects or has_rank or has_hist
 end
-if gone then
+if gone or foreign then
     if expects or not rebuilding then return {'lost'} end
     redis.call('DEL', applied, rank, hist)
     stored, logged, kept, checked = {}, 0, 0, 0

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use barrage_proto::log::Record;
-use redis::Value;
+use redis::{RedisError, Value};
 
 use super::{
     super::{Applied, SliceBatch, SliceRecord, StoreError, block},
@@ -92,8 +92,21 @@ async fn call(
             &arguments(batch, at, records),
         )
         .await;
-    let answer = answer.map_err(|error| failed("written", format!("{}:{}: {error}", batch.room, batch.shard)))?;
+    let answer = answer.map_err(|error| {
+        let reason = format!("{}:{}: {error}", batch.room, batch.shard);
+        if is_for_good(&error) { StoreError::Refused { reason } } else { failed("written", reason) }
+    })?;
     read(&answer).ok_or_else(|| failed("written", format!("the script says {answer:?}")))
+}
+
+/// Whether the script would be refused again, whatever passes: a command in it cannot be done on what is there. What
+/// a node says of itself (memory, disk, role, slots, rights) passes, or somebody sees to it.
+fn is_for_good(error: &RedisError) -> bool {
+    match error.code() {
+        Some("WRONGTYPE") => true,
+        Some("ERR") => error.detail().is_some_and(|detail| detail.contains("@user_script")),
+        _ => false,
+    }
 }
 
 /// What the script takes, in its order.

@@ -20,6 +20,9 @@ use crate::clock::unix_ms;
 const SHARED_FOR: Duration = Duration::from_secs(1);
 /// Tasks that look at markers, each at its share one after the other.
 const LOOKERS: u16 = 64;
+/// How often a slot is asked about, and the pause between.
+const TRIES: u32 = 5;
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// What this process knows of losses.
 #[derive(Default)]
@@ -139,7 +142,16 @@ where
         tasks.spawn(async move {
             let mut results = Vec::with_capacity(usize::from(SLOTS / LOOKERS));
             for slot in (first..SLOTS).step_by(usize::from(LOOKERS)) {
-                results.push(work(Arc::clone(&shared), slot).await?);
+                let mut tries = 1;
+                let result = loop {
+                    match work(Arc::clone(&shared), slot).await {
+                        // Of so many slots one is often slow, and all would be looked at again.
+                        Err(error) if error.is_timeout() && tries < TRIES => tokio::time::sleep(TRY_AGAIN_AFTER).await,
+                        result => break result?,
+                    }
+                    tries += 1;
+                };
+                results.push(result);
             }
             Ok(results)
         });
