@@ -1,6 +1,6 @@
 //! What the commands that look after a pool share, and `barrage pool`, which makes one.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::bail;
 use barrage::{
@@ -21,6 +21,9 @@ use super::{process::until_signal, routes::write};
 
 /// What stands as the writer of a change.
 const WRITER: &str = "barrage pool";
+
+/// Before the first table is looked for again.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Where a pool is.
 #[derive(Debug, Args)]
@@ -95,6 +98,10 @@ impl Create {
         let first = Table { partitions: vec![Owner::default(); usize::try_from(self.partitions)?], ..Table::default() };
         let change = Change::between(writer.table(), &first);
         write(&mut writer, &change).await?;
+        // A transaction ends a moment before readers see it: whoever runs the next command is to find the table.
+        while topic::read(kafka.client(), &pool).await?.is_none() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
         println!("the pool {pool} is made. Next: start its roles, then `barrage routes plan --apply`");
         Ok(())
     }

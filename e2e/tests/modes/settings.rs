@@ -125,7 +125,7 @@ async fn wrong_settings_of_topics_and_nodes_are_named_by_each_role_at_its_start(
 fn all_roles_name(cluster: &Cluster, words: &[&str]) {
     let strangers = ROLES.map(|role| Stranger::start(cluster, role, &format!("strange-{role}"), &[]));
     for said in strangers.map(Stranger::refuses) {
-        let last = said.lines().filter(|line| !line.trim().is_empty()).next_back().unwrap_or_default();
+        let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
         assert!(words.iter().all(|word| last.contains(word)), "{words:?} are not in {said}");
     }
 }
