@@ -1,5 +1,6 @@
 //! A pool on real brokers and a real Redis Cluster, its roles as processes of their own.
 
+mod moves;
 mod rooms;
 
 use std::time::{Duration, Instant};
