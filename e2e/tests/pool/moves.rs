@@ -2,6 +2,7 @@
 //! out of order, the ranking is exact, the books balance. How long senders of a slice waited is printed.
 
 use std::{
+    fmt::Write,
     fs, slice,
     sync::Arc,
     thread::{self, JoinHandle},
@@ -74,8 +75,8 @@ async fn slices_move_under_load_while_gateways_and_consumers_are_killed() {
 /// Says how long a sender of the slice waited, and when what it said was kept.
 fn observe(what: &str, cluster: &Cluster, probes: &mut Vec<ClientV2>) {
     block_in_place(|| {
-        let of_the_slice = (PROBE..).filter(|user| shard_of(*user) == shard_of(PROBE));
-        let user = of_the_slice.skip(probes.len()).next().expect("there are many users");
+        let mut of_the_slice = (PROBE..).filter(|user| shard_of(*user) == shard_of(PROBE));
+        let user = of_the_slice.nth(probes.len()).expect("there are many users");
         let mut probe = join(cluster, 1, user);
         let began = Instant::now();
         let seq = probe.say(what).unwrap();
@@ -107,7 +108,11 @@ fn judge(cluster: &Cluster, loads: Vec<JoinHandle<Result<Outcome, LoadError>>>, 
     let lines = harvest.senders.iter().flat_map(|sender| sender.lines());
     let (said, retried) = lines.fold((0, 0), |(said, again), line| (said + 1, again + u32::from(line.tries > 1)));
     println!("{said} danmaku, {retried} of them sent again, {} kept", history.len());
-    assert!(findings.is_empty(), "{}", findings.iter().map(|f| format!("{f}\n")).collect::<String>());
+    let named = findings.iter().fold(String::new(), |mut named, finding| {
+        _ = writeln!(named, "{finding}");
+        named
+    });
+    assert!(findings.is_empty(), "{named}");
     assert!(said > 1_000 && retried > 0, "{said} danmaku, {retried} retried: no load");
 }
 
