@@ -12,6 +12,7 @@ mod echo;
 mod encode;
 mod hub;
 mod inbound;
+mod inject;
 mod join;
 mod listen;
 mod metrics;
@@ -36,6 +37,7 @@ use crate::{
 use hub::{Hub, Inputs};
 use served::Served;
 
+pub use inject::Injector;
 pub use listen::Listeners;
 pub use metrics::Metrics;
 

@@ -63,7 +63,7 @@ pub(super) async fn publish(shard: &Shard) {
     }
 }
 
-fn record(draft: &mut Draft, table: &Table) -> NewRecord {
+pub(super) fn record<S>(draft: &mut Draft<S>, table: &Table) -> NewRecord {
     let home = table.home(&draft.room, draft.record.shard);
     draft.record.moved = home.moved;
     NewRecord { partition: home.partition, payload: draft.record.encode_to_vec().into(), trace: None }
@@ -72,6 +72,7 @@ fn record(draft: &mut Draft, table: &Table) -> NewRecord {
 fn acknowledge(shard: &Shard, draft: &Draft, table: &Table, offset: u64) {
     let Home { partition, moved, .. } = table.home(&draft.room, draft.record.shard);
     shard.served.metrics.acknowledged.inc_by(draft.sent.len() as u64);
+    shard.served.metrics.append_age.observe(draft.record.received_ms);
     let mut acks: HashMap<*const Viewer, (&Viewer, pb::Ack)> = HashMap::new();
     for ((sent, entry), index) in draft.sent.iter().zip(&draft.record.entries).zip(0_u32..) {
         let room = &sent.viewer.room;
