@@ -12,6 +12,7 @@ mod echo;
 mod encode;
 mod hub;
 mod inbound;
+mod inject;
 mod join;
 mod limit;
 mod listen;
@@ -48,6 +49,7 @@ use hub::{Hub, Inputs};
 use moves::Mover;
 use served::{Backing, Served};
 
+pub use inject::Injector;
 pub use listen::Listeners;
 pub use metrics::Metrics;
 pub use standing::Standing;

@@ -2,6 +2,7 @@
 //! all of them in one process. `ARCHITECTURE.md` at the root of the repository is the map.
 
 pub mod admin;
+mod age;
 mod backlog;
 mod blocking;
 pub mod clock;

@@ -238,6 +238,7 @@ impl Ranker {
             self.metrics.stale.inc_by(candidates.danmaku.len() as u64);
             return;
         }
+        self.metrics.arrived(&candidates);
         let id = candidates.room.clone();
         let Some(room) = self.rooms.get_mut(&id) else { return self.arrive(id, candidates) };
         if !room.awake {

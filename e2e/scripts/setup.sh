@@ -92,7 +92,7 @@ for purpose in "$@"; do
   case $purpose in
     run) need_node ;;
     test) need_node; need_chromium; need_servers ;;
-    bench) need_node ;;
+    bench) need_node; need_servers ;;
     fuzz) need_node; need_package c++ g++ "a C++ compiler" ;;
     *) echo "setup.sh: no purpose is called $purpose" >&2; exit 2 ;;
   esac

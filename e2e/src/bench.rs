@@ -9,6 +9,7 @@ mod fanout;
 mod idle;
 mod latency;
 mod naive;
+mod pool;
 mod rig;
 mod sample;
 mod table;
@@ -17,7 +18,7 @@ use std::io;
 
 use thiserror::Error;
 
-use crate::{files::TooManyFiles, load::LoadError, process::ProcessError, server::ServerError};
+use crate::{cluster::ClusterError, files::TooManyFiles, load::LoadError, process::ProcessError, server::ServerError};
 use args::{Bench, Cli, Command};
 use table::Table;
 
@@ -33,6 +34,17 @@ pub enum BenchError {
     /// The load.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// Brokers, Redis or the roles.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// What the benchmark itself does with them.
+    #[error("{doing}: {problem}")]
+    Refused {
+        /// What was being done.
+        doing: &'static str,
+        /// What it was answered.
+        problem: String,
+    },
     /// Open files.
     #[error(transparent)]
     Files(#[from] TooManyFiles),
@@ -50,6 +62,11 @@ pub enum BenchError {
 }
 
 impl BenchError {
+    /// Says what was refused.
+    fn refused<E: std::fmt::Display>(doing: &'static str) -> impl Fn(E) -> Self {
+        move |error| Self::Refused { doing, problem: error.to_string() }
+    }
+
     /// Says what was being done.
     fn io(doing: &'static str) -> impl Fn(io::Error) -> Self {
         move |source| Self::Io { doing, source }
@@ -80,6 +97,8 @@ fn run_benches(cli: &Cli) -> Result<(), BenchError> {
             Bench::Idle => idle::run(cli.short, &mut table)?,
             Bench::Deliver => deliver::run(cli.short, &mut table)?,
             Bench::Latency => latency::run(cli.short, &mut table)?,
+            Bench::PoolLatency => pool::latency(cli.short, &mut table)?,
+            Bench::PoolThroughput => pool::throughput(cli.short, &sample, &mut table)?,
         }
     }
     print!("{table}");

@@ -6,6 +6,7 @@ use prometheus_client::{
 };
 
 use super::poll::Poll;
+use crate::age::Ages;
 
 /// Counters of reading and applying.
 #[derive(Clone, Default)]
@@ -23,6 +24,7 @@ pub struct Metrics {
     pub(super) lost_records: Counter,
     pub(super) owned_partitions: Gauge,
     pub(super) lag: Gauge,
+    read_age: Ages,
 }
 
 impl Metrics {
@@ -55,12 +57,18 @@ impl Metrics {
             metrics.apply_failures.clone(),
         );
         registry.register("lag_records", "Records in the log that are not applied yet", metrics.lag.clone());
+        metrics.read_age.register(
+            registry,
+            "read_age",
+            "Time from a record's first receipt at its gateway to its being read",
+        );
         metrics
     }
 
     pub(super) fn read(&self, poll: &Poll) {
         self.records.inc_by(poll.records);
         self.repeats.inc_by(poll.repeats);
+        poll.slices.values().flatten().for_each(|one| self.read_age.observe(one.record.received_ms));
         self.danmaku.inc_by(poll.danmaku() as u64 - poll.repeats);
     }
 }

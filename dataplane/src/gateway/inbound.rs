@@ -197,7 +197,7 @@ fn send_to_log(viewer: &Rc<Viewer>, wish: Wish) {
     }
     let role = u32::try_from(role as i32).unwrap_or_default();
     let entry = Entry { user, session, seq, retry, role, sent_ms, received_delta_ms: 0, content };
-    outbox.push(slice, entry, Sent { viewer: Rc::clone(viewer), seq }, received_ms);
+    outbox.push(viewer.room.served.id(), slice, entry, Sent { viewer: Rc::clone(viewer), seq }, received_ms);
     viewer.shard.accepted.notify_one();
 }
 

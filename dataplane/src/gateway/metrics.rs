@@ -8,6 +8,7 @@ use prometheus_client::{
 };
 
 use super::encode::Flush;
+use crate::age::Ages;
 
 /// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -92,6 +93,8 @@ pub struct Metrics {
     pub(super) stale_frames: Counter,
     pub(super) missed_frames: Counter,
     pub(super) shard_overruns: Counter,
+    pub(super) append_age: Ages,
+    pub(super) frame_age: Ages,
 }
 
 impl Metrics {
@@ -125,6 +128,8 @@ impl Metrics {
             "Flushes that a shard was too far behind to take",
             m.shard_overruns.clone(),
         );
+        m.append_age.register(registry, "append_age", "Time from a record's first receipt to its acknowledgement");
+        m.frame_age.register(registry, "frame_age", "Time from a frame's first receipt at its gateway to here");
         m
     }
 

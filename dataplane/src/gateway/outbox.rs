@@ -19,26 +19,25 @@ pub(super) struct Sent {
 }
 
 /// A record in the making, with the senders of its entries in the same order.
-pub(super) struct Draft {
+pub(super) struct Draft<S = Sent> {
     pub(super) room: RoomId,
     pub(super) record: Record,
-    pub(super) sent: Vec<Sent>,
+    pub(super) sent: Vec<S>,
     /// When the first came.
     pub(super) since: Instant,
     bytes: usize,
 }
 
-/// Accepted danmaku by slice.
-#[derive(Default)]
-pub(super) struct Outbox {
-    drafts: HashMap<(RoomId, u32), Draft>,
+/// Accepted danmaku by slice, each with who waits for its outcome.
+pub(super) struct Outbox<S = Sent> {
+    drafts: HashMap<(RoomId, u32), Draft<S>>,
     /// What waits here and what is on its way to the log.
     bytes: usize,
     taken: usize,
     last_received_ms: i64,
 }
 
-impl Outbox {
+impl<S> Outbox<S> {
     /// Whether there is room for another danmaku.
     pub(super) const fn has_room(&self) -> bool {
         self.bytes < WAITING_BYTES_MAX
@@ -51,10 +50,9 @@ impl Outbox {
     }
 
     /// Adds a danmaku received at `received_ms`.
-    pub(super) fn push(&mut self, shard: u32, mut entry: Entry, sent: Sent, received_ms: i64) {
+    pub(super) fn push(&mut self, room: &RoomId, shard: u32, mut entry: Entry, sent: S, received_ms: i64) {
         let bytes = entry.content.len() + ENTRY_OVERHEAD_BYTES;
         self.bytes += bytes;
-        let room = sent.viewer.room.served.id();
         let new = || Draft {
             room: room.clone(),
             record: Record { room: room.to_string(), shard, received_ms, ..Record::default() },
@@ -80,10 +78,16 @@ impl Outbox {
     }
 
     /// Takes what `may_go`.
-    pub(super) fn take(&mut self, mut may_go: impl FnMut(&Draft) -> bool) -> Vec<Draft> {
+    pub(super) fn take(&mut self, mut may_go: impl FnMut(&Draft<S>) -> bool) -> Vec<Draft<S>> {
         let taken: Vec<_> = self.drafts.extract_if(|_, draft| may_go(draft)).map(|(_, draft)| draft).collect();
         self.taken += taken.iter().map(|draft| draft.bytes).sum::<usize>();
         taken
+    }
+}
+
+impl<S> Default for Outbox<S> {
+    fn default() -> Self {
+        Self { drafts: HashMap::new(), bytes: 0, taken: 0, last_received_ms: 0 }
     }
 }
 

@@ -141,7 +141,7 @@ fn refuse_overdue(shard: &Shard, now: Instant) {
     }
 }
 
-fn record(draft: &mut Draft, table: &Table) -> NewRecord {
+pub(super) fn record<S>(draft: &mut Draft<S>, table: &Table) -> NewRecord {
     let home = table.home(&draft.room, draft.record.shard);
     draft.record.moved = home.moved;
     NewRecord { partition: home.partition, payload: draft.record.encode_to_vec().into(), trace: None }
@@ -159,6 +159,7 @@ fn acknowledge(shard: &Shard, draft: &Draft, table: &Table, offset: u64) {
             limit.tell(room, &draft.record);
         }
     }
+    shard.served.metrics.append_age.observe(draft.record.received_ms);
     let mut acks: HashMap<*const Viewer, (&Viewer, pb::Ack)> = HashMap::new();
     for ((sent, entry), index) in draft.sent.iter().zip(&draft.record.entries).zip(0_u32..) {
         let room = &sent.viewer.room;

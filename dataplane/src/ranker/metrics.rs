@@ -14,7 +14,10 @@ use prometheus_client::{
 };
 
 use super::room::Offered;
-use crate::link::RoomFrame;
+use crate::{
+    age::Ages,
+    link::{Candidates, RoomFrame},
+};
 
 /// What became of a danmaku at the ranker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -38,6 +41,8 @@ pub struct Metrics {
     pub(super) fenced: Counter,
     awake: Gauge,
     tick_seconds: Histogram,
+    offer_age: Ages,
+    frame_age: Ages,
 }
 
 impl Metrics {
@@ -52,6 +57,8 @@ impl Metrics {
             awake: Gauge::default(),
             // 10 µs to 160 ms.
             tick_seconds: Histogram::new(exponential_buckets(0.000_01, 2.0, 15)),
+            offer_age: Ages::default(),
+            frame_age: Ages::default(),
         };
         registry.register("danmaku", "Danmaku by what became of them", metrics.danmaku.clone());
         registry.register("frames", "Frames emitted", metrics.frames.clone());
@@ -64,7 +71,18 @@ impl Metrics {
             Unit::Seconds,
             metrics.tick_seconds.clone(),
         );
+        let (offer_age, frame_age) =
+            ("Time from a record's first receipt at its gateway to here", "The same for frames");
+        metrics.offer_age.register(registry, "offer_age", offer_age);
+        metrics.frame_age.register(registry, "frame_age", frame_age);
         metrics
+    }
+
+    /// A record's danmaku are here.
+    pub(super) fn arrived(&self, candidates: &Candidates) {
+        if let Some(first) = candidates.danmaku.first() {
+            self.offer_age.observe(first.received_ms);
+        }
     }
 
     pub(super) fn offered(&self, offered: Offered) {
@@ -74,6 +92,9 @@ impl Metrics {
 
     pub(super) fn emitted(&self, frame: &RoomFrame) {
         self.frames.inc();
+        if let Some(oldest_ms) = frame.danmaku.iter().map(|shown| shown.received_ms).min() {
+            self.frame_age.observe(oldest_ms);
+        }
         self.add(Fate::Shown, frame.danmaku.len() as u64);
         self.add(Fate::Merged, frame.left_out.merged.into());
         self.add(Fate::SampledOut, frame.left_out.sampled_out.into());

@@ -11,7 +11,7 @@ pub struct Cli {
     /// Which [default: all]
     #[arg(value_enum)]
     benches: Vec<Bench>,
-    /// All in under four minutes: fewer viewers, fewer seconds
+    /// All in about seven minutes: fewer viewers, fewer seconds
     #[arg(long)]
     pub short: bool,
     /// A baseline's server, started by the benchmarks themselves.
@@ -34,6 +34,10 @@ pub enum Bench {
     Deliver,
     /// P99 from send to receipt at half of the highest rate that holds
     Latency,
+    /// P50 and P99 from send to receipt through a pool of processes, by stage, against its brokers alone
+    PoolLatency,
+    /// Highest rate of one room of a pool with everything exact, against its producer and its script alone
+    PoolThroughput,
 }
 
 /// Servers to compare with.
@@ -83,7 +87,7 @@ mod tests {
         Cli::command().debug_assert();
         let some = Cli::parse_from(["barrage-bench", "--short", "codec", "idle"]);
         assert_eq!((some.benches(), some.short), (vec![Bench::Codec, Bench::Idle], true));
-        assert_eq!(Cli::parse_from(["barrage-bench"]).benches().len(), 6);
+        assert_eq!(Cli::parse_from(["barrage-bench"]).benches().len(), 8);
         let serve = Cli::parse_from(["barrage-bench", "serve-bare", "--rate", "10", "--bytes", "100"]);
         assert!(matches!(serve.command, Some(Command::ServeBare(Stream { rate: 10, bytes: 100 }))));
     }

@@ -91,6 +91,9 @@ impl Followed {
             self.resync = true;
         }
         self.last = (frame.epoch, frame.number);
+        if let Some(oldest_ms) = frame.danmaku.iter().map(|shown| shown.received_ms).min() {
+            metrics.frame_age.observe(oldest_ms);
+        }
         self.cursor_due |= !frame.watermark.is_empty();
         let left_out = frame.left_out;
         let count = u32::try_from(frame.danmaku.len()).unwrap_or(u32::MAX);

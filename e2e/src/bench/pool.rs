@@ -1,0 +1,112 @@
+//! Benchmarks of a pool: real brokers, a real Redis Cluster and the roles as processes, beside what the same brokers and
+//! the same Redis do alone in the same run.
+
+mod alone;
+mod brokers;
+mod crowd;
+mod disk;
+mod exact;
+mod inject;
+mod latency;
+mod scrape;
+mod throughput;
+
+use std::sync::Arc;
+
+use barrage::{
+    kafka::KafkaConfig,
+    log::{Log, kafka::KafkaLog},
+    settings,
+    store::{
+        Store,
+        redis::{Metrics, RedisConfig, RedisStore},
+    },
+};
+use prometheus_client::registry::Registry;
+use tokio::runtime::{Builder, Runtime};
+
+use super::{BenchError, sample::Sample, table::Table};
+use crate::cluster::{Cluster, ClusterOptions, KafkaOptions, RedisOptions};
+use scrape::Figures;
+
+/// Partitions of the log.
+const PARTITIONS: u32 = 3;
+
+/// How long danmaku take through a pool, by stage.
+pub(super) fn latency(short: bool, table: &mut Table) -> Result<(), BenchError> {
+    latency::run(short, table)
+}
+
+/// How many a second a room of a pool takes.
+pub(super) fn throughput(short: bool, sample: &Sample, table: &mut Table) -> Result<(), BenchError> {
+    throughput::run(short, sample, table)
+}
+
+/// A running pool and a way to wait for it.
+struct Rig {
+    cluster: Arc<Cluster>,
+    runtime: Runtime,
+}
+
+impl Rig {
+    /// Starts a pool without anything between its parties.
+    fn start(rooms: String, gateways: usize, consumers: usize, rankers: usize) -> Result<Self, BenchError> {
+        let runtime = Builder::new_multi_thread().enable_all().build().map_err(BenchError::io("starting threads"))?;
+        let options = ClusterOptions {
+            kafka: KafkaOptions { wired: false, ..KafkaOptions::default() },
+            redis: RedisOptions { wired: false, ..RedisOptions::default() },
+            partitions: PARTITIONS,
+            rooms,
+            gateways,
+            consumers,
+            rankers,
+            wired_links: false,
+            ..ClusterOptions::default()
+        };
+        let cluster = Arc::new(runtime.block_on(Cluster::start(options))?);
+        Ok(Self { cluster, runtime })
+    }
+
+    /// The brokers, as clients of a pool of this name see them.
+    fn kafka(&self, pool: &str) -> Result<KafkaConfig, BenchError> {
+        let nodes = self.cluster.kafka.direct().into_iter().map(|address| address.to_string().parse());
+        let brokers = nodes.collect::<Result<_, ()>>();
+        let brokers = brokers.map_err(|()| BenchError::Meaningless("a broker without an address".to_owned()))?;
+        let settings = settings::Kafka { brokers, trial: false, tls: None, sasl: None };
+        Ok(KafkaConfig { pool: pool.to_owned(), settings })
+    }
+
+    /// The log of a pool, as a role has it.
+    fn log(&self, pool: &str, partitions: u32) -> Result<Log, BenchError> {
+        let _here = self.runtime.enter();
+        let log = KafkaLog::open(&self.kafka(pool)?, partitions, &mut Registry::default());
+        log.map(Log::Kafka).map_err(BenchError::refused("opening the log"))
+    }
+
+    /// The store of a pool, as a role has it.
+    fn store(&self, pool: &str) -> Result<RedisStore, BenchError> {
+        let nodes = self.cluster.redis.addresses().iter().map(ToString::to_string).collect();
+        let config = RedisConfig { nodes, pool: pool.to_owned(), ..RedisConfig::default() };
+        let connected = self.runtime.block_on(RedisStore::connect(config, Metrics::register(&mut Registry::default())));
+        connected.map_err(BenchError::refused("connecting to Redis"))
+    }
+
+    /// The store as the stages have it.
+    fn store_of_pool(&self) -> Result<Store, BenchError> {
+        self.store(&ClusterOptions::default().pool).map(Store::Redis)
+    }
+
+    /// Metrics of all processes together.
+    fn figures(&self) -> Result<Figures, BenchError> {
+        let Cluster { gateways, consumers, rankers, .. } = &*self.cluster;
+        Figures::read(gateways.iter().chain(consumers).chain(rankers))
+    }
+}
+
+/// The manifest of a room that leaves nothing out and refuses nobody.
+fn manifest(room: &str, budget: u32) -> String {
+    format!(
+        "apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {{name: {room}}}\nspec:\n  \
+         rateLimit: {{messagesPerSecond: 1000, burst: 1000}}\n  viewerBudget: {{danmakuPerSecond: {budget}}}\n"
+    )
+}

@@ -1,0 +1,172 @@
+//! From send to receipt at 5,000 danmaku/s through a pool: senders at one gateway, viewers at another, rooms on all
+//! partitions, beside what the brokers alone take for the same records.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use barrage::room::partition_of;
+use hdrhistogram::Histogram;
+
+use super::{
+    PARTITIONS, Rig,
+    brokers::{self, Shape},
+    crowd::Crowd,
+    disk, manifest,
+    scrape::Figures,
+};
+use crate::{
+    bench::{
+        BenchError,
+        table::{Row, Table, Target},
+    },
+    cluster::ClusterOptions,
+};
+
+/// Danmaku per second, all rooms together.
+const RATE: f64 = 5_000.0;
+/// Budget of a room: nothing is left out, so that every danmaku is measured.
+const BUDGET: u32 = 10_000;
+/// So much of the rate has to be acknowledged, or the figures are of another rate.
+const ACKNOWLEDGED_MIN: f64 = 0.9;
+/// What may come to the brokers' own P99, and the limit where that allows it, ms.
+const OVER_BROKERS_MS: f64 = 30.0;
+const TARGET_MS: f64 = 100.0;
+/// Records to produce again for the baseline.
+const PAYLOADS: usize = 3_000;
+/// Replicas of a partition.
+const REPLICAS: u64 = 3;
+
+/// Histograms of ages, in the order of the way.
+const STAGES: [(&str, &str); 5] = [
+    ("gateway: acknowledged by the log", "barrage_gateway_append_age_seconds"),
+    ("consumer: read", "barrage_consumer_read_age_seconds"),
+    ("ranker: offered", "barrage_ranker_offer_age_seconds"),
+    ("ranker: decided", "barrage_ranker_frame_age_seconds"),
+    ("gateway: frame taken", "barrage_gateway_frame_age_seconds"),
+];
+
+pub(super) fn run(short: bool, table: &mut Table) -> Result<(), BenchError> {
+    let (warm_up, time) = if short { (10, 10) } else { (30, 30) };
+    let (warm_up, time) = (Duration::from_secs(warm_up), Duration::from_secs(time));
+    let rooms = rooms();
+    let manifests: Vec<_> = rooms.iter().map(|room| manifest(room, BUDGET)).collect();
+    let rig = Rig::start(manifests.join("---\n"), 2, 3, 2)?;
+    let (latency, figures) = measure(&rig, &rooms, warm_up, time)?;
+    let own = brokers_alone(&rig, &figures, time)?;
+    report(&latency, &own, &figures, table);
+    report_bytes(&rig, table)
+}
+
+fn measure(
+    rig: &Rig,
+    rooms: &[String],
+    warm_up: Duration,
+    time: Duration,
+) -> Result<(Histogram<u64>, Stretch), BenchError> {
+    let crowd = Crowd::gather(rig, rooms, RATE)?;
+    thread::sleep(warm_up);
+    crowd.forget_latency();
+    let (acknowledged, before, began) = (crowd.acknowledged(), rig.figures()?, Instant::now());
+    thread::sleep(time);
+    let (figures, time) = (rig.figures()?.since(&before), began.elapsed());
+    let rate = (crowd.acknowledged() - acknowledged) as f64 / time.as_secs_f64();
+    let latency = crowd.leave()?;
+    if rate < RATE * ACKNOWLEDGED_MIN {
+        return Err(BenchError::Meaningless(format!("only {rate:.0} of {RATE:.0} danmaku/s were acknowledged")));
+    }
+    Ok((latency, Stretch { figures, time, rate }))
+}
+
+/// What the processes counted in a stretch of time.
+struct Stretch {
+    figures: Figures,
+    time: Duration,
+    /// Danmaku acknowledged a second.
+    rate: f64,
+}
+
+impl Stretch {
+    fn per_second(&self, name: &str) -> f64 {
+        self.figures.sum(name) / self.time.as_secs_f64()
+    }
+}
+
+fn brokers_alone(rig: &Rig, stretch: &Stretch, time: Duration) -> Result<Histogram<u64>, BenchError> {
+    let (records, appends) =
+        (stretch.per_second("barrage_log_records_total"), stretch.per_second("barrage_log_append_seconds_count"));
+    let payloads = brokers::last_payloads(&rig.kafka(&ClusterOptions::default().pool)?, PARTITIONS, PAYLOADS)?;
+    let config = rig.kafka("alone")?;
+    rig.runtime.block_on(brokers::create(&config, PARTITIONS))?;
+    // Whole records an append, and as many appends as make the same records a second.
+    let each = (records / appends).round().max(1.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
+    let shape = Shape { partitions: PARTITIONS, appends: records / each, records: each as usize, payloads };
+    brokers::measure(&config, &shape, time)
+}
+
+fn report(latency: &Histogram<u64>, own: &Histogram<u64>, stretch: &Stretch, table: &mut Table) {
+    let of = |quantile: f64| latency.value_at_quantile(quantile) as f64;
+    let alone = |quantile: f64| own.value_at_quantile(quantile) as f64 / 1_000.0;
+    let rate = stretch.rate;
+    for (name, quantile) in [("P50", 0.5), ("P99", 0.99)] {
+        let (ours, theirs) = (of(quantile), alone(quantile));
+        let figure = format!("pool-latency: {name} send → receipt at {rate:.0} msg/s");
+        let row = Row::plain(figure, format!("{ours:.0} ms"));
+        let row = row.against(format!("{theirs:.1} ms brokers alone"), format!("+{:.0} ms", ours - theirs));
+        let most = if theirs < TARGET_MS { TARGET_MS } else { f64::INFINITY };
+        let allowed = (theirs + OVER_BROKERS_MS).min(most);
+        table.add(match name {
+            "P99" => row.target(Target::at_most(ours, allowed, format!("≤ {allowed:.0} ms, aim 25"))),
+            _ => row,
+        });
+    }
+    for (stage, name) in STAGES {
+        let ages = [0.5, 0.99].map(|quantile| stretch.figures.quantile(name, quantile) * 1_000.0);
+        let figure = format!("pool-latency: since receipt, {stage}");
+        table.add(Row::plain(figure, format!("P50 {:.0} ms, P99 {:.0} ms", ages[0], ages[1])));
+    }
+    let records = stretch.per_second("barrage_log_records_total");
+    let bytes = stretch.per_second("barrage_log_record_bytes_total") / records;
+    let appends = stretch.per_second("barrage_log_append_seconds_count");
+    let value = format!("{:.2} danmaku, {bytes:.0} B", rate / records);
+    let row = Row::plain("pool-latency: a record", value);
+    table.add(row.against(format!("{records:.0} records, {appends:.0} appends/s"), ""));
+    let operations = stretch.per_second("barrage_store_operations_total") / rate * 1_000.0;
+    table.add(Row::plain("pool-latency: Redis operations per 1,000 msg", format!("{operations:.0}")));
+}
+
+/// Of everything that was said, warming up included.
+fn report_bytes(rig: &Rig, table: &mut Table) -> Result<(), BenchError> {
+    let topic = format!("{}.danmaku", ClusterOptions::default().pool);
+    let bytes = disk::log_bytes(rig.cluster.run().folder(), &topic);
+    let bytes = bytes.map_err(BenchError::io("measuring the topic"))? / REPLICAS;
+    let figures = rig.figures()?;
+    let danmaku = figures.sum("barrage_gateway_acknowledged_total");
+    let plain = figures.sum("barrage_log_record_bytes_total") / danmaku;
+    let value = bytes as f64 / danmaku;
+    let row = Row::plain("pool-latency: bytes in Kafka per danmaku", format!("{value:.1} B"));
+    table.add(row.against(format!("{plain:.1} B before zstd"), format!("{:.2}", value / plain)));
+    Ok(())
+}
+
+/// A room on each partition.
+fn rooms() -> Vec<String> {
+    let on = |partition: u32| {
+        let mut names = (0_u32..).map(|number| format!("bench-{number}"));
+        names.find(|name| partition_of(name, PARTITIONS) == partition)
+    };
+    (0..PARTITIONS).filter_map(on).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_room_on_each_partition() {
+        let on: Vec<_> = rooms().iter().map(|room| partition_of(room, PARTITIONS)).collect();
+        assert_eq!(on, (0..PARTITIONS).collect::<Vec<_>>());
+    }
+}
