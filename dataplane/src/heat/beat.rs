@@ -11,6 +11,7 @@ use rdkafka::{
     ClientConfig, ClientContext,
     error::KafkaError,
     producer::{FutureProducer, FutureRecord},
+    types::RDKafkaErrorCode,
     util::Timeout,
 };
 use thiserror::Error;
@@ -66,6 +67,10 @@ struct Connections(Trouble);
 impl ClientContext for Connections {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "a client of Kafka");
+        // Comes behind the reasons, and has none.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            return;
+        }
         _ = self.0.note::<(), _>(Err(reason));
     }
 }
