@@ -1,3 +1,5 @@
+//! Who waits for whom, and for how long.
+
 use super::*;
 use crate::{
     room::{RoomId, Rooms},

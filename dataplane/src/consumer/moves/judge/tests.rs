@@ -1,3 +1,5 @@
+//! What counts in a partition that slices leave and come to.
+
 use barrage_proto::log::{Mark, mark};
 
 use super::*;

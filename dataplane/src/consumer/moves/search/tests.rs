@@ -1,3 +1,5 @@
+//! A slice whose last minute stands in several partitions.
+
 use barrage_proto::log::{Entry, Mark};
 
 use super::*;
