@@ -139,33 +139,47 @@ impl Stages {
             registry,
         };
 
-        // Each stage outlives the one before it: what a gateway accepted still reaches the store and the books. The
-        // ranker ends when no consumer is left. A stage that fails takes the others down.
-        let (gateway_stop, consumer_stop) = (shutdown.child_token(), CancellationToken::new());
-        let mut stages: JoinSet<anyhow::Result<()>> = JoinSet::new();
-        let (stop, consumer_done) = (gateway_stop.clone(), consumer_stop.clone());
-        stages.spawn(async move {
-            let _next = consumer_done.drop_guard();
-            gateway::run(config, listeners, gateway, stop).await.context("gateway")
-        });
-        let stop = gateway_stop.clone();
-        stages.spawn(async move {
-            let _all = stop.drop_guard();
-            consumer::run(consumer, consumer_stop).await;
-            Ok(())
-        });
-        stages.spawn(async move {
-            let _all = gateway_stop.drop_guard();
-            ranker::run(ranker, CancellationToken::new()).await;
-            Ok(())
-        });
-        let mut outcome = Ok(());
-        while let Some(ended) = stages.join_next().await {
-            outcome = outcome.and(ended.context("a stage panicked").and_then(|result| result));
-        }
+        let serving = move |stop| gateway::run(config, listeners, gateway, stop);
+        let outcome = run_all(serving, consumer, ranker, &shutdown).await;
         store_at_end.confirm(&[]).await?;
         outcome
     }
+}
+
+/// Each stage outlives the one before it: what a gateway accepted still reaches the store and the books. The ranker ends
+/// when no consumer is left. A stage that fails takes the others down.
+async fn run_all<G>(
+    serve: impl FnOnce(CancellationToken) -> G,
+    consumer: consumer::Deps,
+    ranker: ranker::Deps,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()>
+where
+    G: Future<Output = Result<(), gateway::GatewayError>> + Send + 'static,
+{
+    let (gateway_stop, consumer_stop) = (shutdown.child_token(), CancellationToken::new());
+    let mut stages: JoinSet<anyhow::Result<()>> = JoinSet::new();
+    let (serving, consumer_done) = (serve(gateway_stop.clone()), consumer_stop.clone());
+    stages.spawn(async move {
+        let _next = consumer_done.drop_guard();
+        serving.await.context("gateway")
+    });
+    let stop = gateway_stop.clone();
+    stages.spawn(async move {
+        let _all = stop.drop_guard();
+        consumer::run(consumer, consumer_stop).await;
+        Ok(())
+    });
+    stages.spawn(async move {
+        let _all = gateway_stop.drop_guard();
+        ranker::run(ranker, CancellationToken::new()).await;
+        Ok(())
+    });
+    let mut outcome = Ok(());
+    while let Some(ended) = stages.join_next().await {
+        outcome = outcome.and(ended.context("a stage panicked").and_then(|result| result));
+    }
+    outcome
 }
 
 /// The one session that there ever is.

@@ -249,11 +249,6 @@ impl Scene {
     pub(crate) fn give_up(&mut self, texts: &[String]) {
         texts.iter().for_each(|text| assert!(self.acknowledged.remove(text), "{text}"));
     }
-
-    /// Texts that have to be kept.
-    pub(crate) fn acknowledged(&self) -> &BTreeSet<String> {
-        &self.acknowledged
-    }
 }
 
 /// What a process says of itself, if it is there.
