@@ -57,6 +57,11 @@ async fn every_row_of_the_table_is_what_happens() {
     });
 }
 
+/// Whether a cell says what happens, or that it may.
+fn allows(says: &str, happens: &str) -> bool {
+    says.split(", or ").any(|one| one == happens)
+}
+
 /// What happens otherwise than a row says. That everything is exact afterwards is asserted.
 fn differences(scene: &mut Scene, row: &Row, faults: &[Fault]) -> Vec<String> {
     let (mut sender, mut watcher) = (scene.join(0, 2), scene.join(1, 3));
@@ -66,7 +71,7 @@ fn differences(scene: &mut Scene, row: &Row, faults: &[Fault]) -> Vec<String> {
 
     let mut wrong = Vec::new();
     let mut compare = |cell: &str, happens: &str, says: &str| {
-        if happens != says {
+        if !allows(says, happens) {
             wrong.push(format!("{cell}: {happens}, not {says}"));
         }
     };
@@ -144,8 +149,9 @@ fn the_row_of_a_full_disk_is_what_happens() {
             told = answer(&mut sender, seq);
         }
     }
-    assert_eq!(told, row.sender);
-    assert_eq!(joins(&mut join(4)), row.joins);
+    assert!(allows(row.sender, told), "{told}");
+    let joined = joins(&mut join(4));
+    assert!(allows(row.joins, joined), "{joined}");
     for path in ["history", "ranking"] {
         assert_eq!(server.api().get(&format!("/v1/rooms/demo/{path}")).unwrap().status.to_string(), row.api, "{path}");
     }

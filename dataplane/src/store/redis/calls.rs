@@ -20,11 +20,11 @@ use redis::{
 use super::{RedisConfig, metrics::Metrics};
 
 /// How long one attempt may take.
-const ATTEMPT: Duration = Duration::from_millis(500);
+const ATTEMPT: Duration = Duration::from_secs(1);
 /// Redirections count as attempts; a slot that is being moved costs some.
 const RETRIES: u32 = 4;
 /// How long all attempts may take: a failover takes longer, and is left to the caller.
-const ALL_ATTEMPTS: Duration = Duration::from_millis(1_500);
+const ALL_ATTEMPTS: Duration = Duration::from_secs(3);
 /// Pause before another attempt, where a node says that it cannot answer yet.
 const PAUSE_MS: (u64, u64) = (20, 200);
 
