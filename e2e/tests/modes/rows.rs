@@ -38,6 +38,7 @@ fn faults(down: &str) -> Option<Vec<Fault>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "its timing depends on how busy the machine is; part of `make soak`"]
 async fn every_row_of_the_table_is_what_happens() {
     let rows = rows();
     assert_eq!(rows.len(), 8, "rows in docs/degraded-modes.md");
