@@ -221,7 +221,8 @@ fn a_log_with_a_corrupt_tail_starts_says_so_and_goes_on() {
     let wal = server.data().join("log.db-wal");
     let mut bytes = std::fs::read(&wal).unwrap();
     let length = bytes.len();
-    bytes[length - 2_000..].fill(0xff);
+    // The last pages may be of a commit that came meanwhile: the second half is of danmaku for sure.
+    bytes[length / 2..].fill(0xff);
     std::fs::write(&wal, bytes).unwrap();
     server.restart().unwrap();
     assert!(server.log().contains("lost its tail"), "{}", server.log());
