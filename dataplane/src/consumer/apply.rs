@@ -23,6 +23,7 @@ use crate::{
     log::LogError,
     routes::Table,
     store::{Applied, SliceBatch, SliceRecord, StoreError},
+    trace::{Span, Stage, TraceParent},
 };
 
 /// What the history of a room keeps which nobody serves now: the default of a room's manifest.
@@ -163,13 +164,26 @@ impl Applier {
         }
         self.end = polls.last().map_or(self.end, |poll| poll.end);
         let batches = self.batches(&polls, &table);
+        let spans = self.spans(&polls);
         let step = self.write(batches).await;
+        end(spans, &step);
         if let Step::Done = step
             && self.rebuilding.is_some_and(|until| self.end >= until)
         {
             self.end_rebuilding().await;
         }
         step
+    }
+
+    /// Of the records that are traced.
+    fn spans(&self, polls: &[Arc<Poll>]) -> Vec<Span> {
+        let traced = polls.iter().flat_map(|poll| &poll.traces);
+        let span = |(offset, parent): &(u64, TraceParent)| {
+            let mut span = self.context.tracer.follow(Stage::Apply, parent)?;
+            span.of_record(self.progress.partition, *offset);
+            Some(span)
+        };
+        traced.filter_map(span).collect()
     }
 
     /// Writes batches, each slice's in order, until all are in the store but those of slices that have to wait.
@@ -363,6 +377,15 @@ impl Applier {
             })
         };
         runs.filter_map(batch).collect()
+    }
+}
+
+/// Ends what is in the store, or comes again.
+fn end(spans: Vec<Span>, step: &Step) {
+    for mut span in spans {
+        if !matches!(step, Step::Done) {
+            span.failed("not applied this time");
+        }
     }
 }
 

@@ -24,20 +24,23 @@ use rdkafka::{
     message::{Header, OwnedHeaders},
 };
 
-use super::{Commit, DeadLetter, LogError, NewRecord, PartitionState, Reading, TraceParent};
+use super::{Commit, DeadLetter, Lane, LogError, NewRecord, PartitionState, Reading};
 use crate::{
     kafka::{KafkaConfig, Topic},
+    trace::TraceParent,
     trouble::Trouble,
 };
 use desk::Desk;
 use fetcher::Fetcher;
 use line::Outgoing;
 use metrics::Metrics;
-use producer::Producer;
+use producer::{Behind, Producer};
 use watch::Watch;
 
 pub use reader::KafkaReader;
 
+/// Appends under way in a lane: each is some requests to brokers, and what waits makes the next one larger.
+pub(super) const LANE_APPENDS_MAX: usize = 4;
 /// How long a broker may take to answer a question.
 const ASK_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -97,6 +100,20 @@ impl KafkaLog {
     }
 
     pub(super) async fn append(&self, records: Vec<NewRecord>) -> Result<Vec<u64>, LogError> {
+        self.append_by(Behind::Nobody, records).await
+    }
+
+    pub(super) async fn append_in(
+        &self,
+        lane: &Lane,
+        alone: bool,
+        records: Vec<NewRecord>,
+    ) -> Result<Vec<u64>, LogError> {
+        let behind = if alone { Behind::Begins(&lane.0) } else { Behind::Follows(&lane.0) };
+        self.append_by(behind, records).await
+    }
+
+    async fn append_by(&self, behind: Behind<'_>, records: Vec<NewRecord>) -> Result<Vec<u64>, LogError> {
         if let Some(astray) = records.iter().find(|record| record.partition >= self.0.partitions) {
             return Err(storage("written", format!("there is no partition {}", astray.partition)));
         }
@@ -104,9 +121,9 @@ impl KafkaLog {
             topic: &self.0.topic,
             partition: record.partition,
             payload: record.payload,
-            headers: record.trace.as_ref().map(|trace| header(TraceParent::HEADER, trace.as_bytes())),
+            headers: record.trace.as_ref().map(|trace| header(TraceParent::HEADER, trace.to_string().as_bytes())),
         });
-        let appended = self.0.producer.append(outgoing.collect()).await;
+        let appended = self.0.producer.append(behind, outgoing.collect()).await;
         self.0.trouble.note(appended.map_err(|reason| storage("written", reason)))
     }
 
@@ -150,7 +167,7 @@ impl KafkaLog {
             .insert(Header { key: "offset", value: Some(letter.offset.to_string().as_bytes()) })
             .insert(Header { key: "reason", value: Some(letter.reason.as_bytes()) });
         let record = Outgoing { topic: &self.0.dead, partition: 0, payload: letter.payload, headers: Some(headers) };
-        let appended = self.0.producer.append(vec![record]).await;
+        let appended = self.0.producer.append(Behind::Nobody, vec![record]).await;
         appended.map(drop).map_err(|reason| storage("set aside", reason))
     }
 

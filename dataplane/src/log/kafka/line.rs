@@ -2,8 +2,9 @@
 //! partition; when something fails for good, the line ends as a whole.
 
 use std::{
+    collections::{HashMap, HashSet},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -52,14 +53,18 @@ pub(super) struct Line {
 /// What outlives a line's producer.
 #[derive(Default)]
 pub(super) struct LineState {
+    /// Tells lines apart.
+    pub(super) number: u64,
     bytes: AtomicUsize,
     broken: AtomicBool,
+    /// Partitions of each topic that have acknowledged a record of this line.
+    known: Mutex<HashMap<String, HashSet<u32>>>,
     /// Cancelled when nothing of the line can get into the log any more.
     pub(super) ended: CancellationToken,
 }
 
 impl Line {
-    pub(super) fn open(config: &ClientConfig, metrics: Metrics) -> KafkaResult<Self> {
+    pub(super) fn open(config: &ClientConfig, number: u64, metrics: Metrics) -> KafkaResult<Self> {
         let mut config = config.clone();
         let kibibytes_max = (2 * QUEUE_BYTES_MAX / 1024).to_string();
         let request_bytes_max = REQUEST_BYTES_MAX.to_string();
@@ -84,7 +89,7 @@ impl Line {
         ] {
             config.set(key, value);
         }
-        let state = Arc::new(LineState::default());
+        let state = Arc::new(LineState { number, ..LineState::default() });
         let context = Context::new(metrics.broker_errors.clone());
         let context = LineContext { context, state: Arc::clone(&state), metrics };
         Ok(Self { client: ThreadedProducer::from_config_and_context(&config, context)?, state })
@@ -149,6 +154,20 @@ impl Line {
 impl LineState {
     pub(super) fn broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)
+    }
+
+    /// Whether all these partitions have acknowledged something.
+    pub(super) fn knows<'a>(&self, mut places: impl Iterator<Item = (&'a str, u32)>) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        places.all(|(topic, partition)| known.get(topic).is_some_and(|of_topic| of_topic.contains(&partition)))
+    }
+
+    /// These have now.
+    pub(super) fn learn<'a>(&self, places: impl Iterator<Item = (&'a str, u32)>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for (topic, partition) in places {
+            known.entry(topic.to_owned()).or_default().insert(partition);
+        }
     }
 }
 

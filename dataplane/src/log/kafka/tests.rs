@@ -230,6 +230,51 @@ async fn nothing_passes_a_record_that_was_refused_for_good() {
 }
 
 #[tokio::test]
+async fn nothing_gets_in_behind_what_failed_in_its_lane_until_the_caller_knows() {
+    let mock = mock(1);
+    let log = open(&mock, 1);
+    let lane = Lane::default();
+    log.append_in(&lane, true, vec![record(0, "first")]).await.unwrap();
+    log.append_in(&lane, false, vec![record(0, "second")]).await.unwrap();
+    mock.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD]);
+    log.append_in(&lane, false, vec![record(0, "refused")]).await.unwrap_err();
+    mock.clear_request_errors(RDKafkaApiKey::Produce);
+    // Another caller's append goes by the line that replaced it.
+    until_appended(&log, 0, "elsewhere").await;
+    let behind = log.append_in(&lane, false, vec![record(0, "behind")]).await.unwrap_err().to_string();
+    assert!(behind.contains("what stands before it has failed"), "{behind}");
+    let last = log.append_in(&lane, true, vec![record(0, "anew")]).await.unwrap()[0];
+    let mut reader = log.reader(0, 0, Reading::Live).unwrap();
+    let seen: Vec<_> = read(&mut reader, usize::try_from(last).unwrap() + 1).await.iter().map(text).collect();
+    assert_eq!(seen, ["first", "second", "elsewhere", "anew"]);
+}
+
+#[tokio::test]
+async fn appends_to_a_partition_that_is_new_to_the_producer_begin_one_by_one() {
+    let mock = mock(2);
+    for broker in 1..=BROKERS {
+        mock.broker_round_trip_time(broker, Duration::from_millis(300)).unwrap();
+    }
+    let log = open(&mock, 2);
+    let (began, ends) = (Instant::now(), |texts: [&str; 2], partition| {
+        texts.map(|text| {
+            let (log, text) = (log.clone(), text.to_owned());
+            tokio::spawn(async move {
+                log.append(vec![record(partition, &text)]).await.unwrap();
+                Instant::now()
+            })
+        })
+    });
+    let mut at = Vec::new();
+    for append in ends(["a", "b"], 0).into_iter().chain(ends(["c", "d"], 1)) {
+        at.push(append.await.unwrap());
+    }
+    // `b` waits for `a`, `c` for `b` to begin; `d` for `c`. An append takes a round trip at least.
+    assert!(at[1] - began > Duration::from_millis(590), "{at:?}");
+    assert!(at[3] - at[1] > Duration::from_millis(290), "{at:?}");
+}
+
+#[tokio::test]
 async fn appends_fail_together_while_brokers_are_away_and_go_on_afterwards() {
     let mock = mock(1);
     let log = open_impatient(&mock, Duration::from_secs(2));
