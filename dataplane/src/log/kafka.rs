@@ -40,7 +40,7 @@ use watch::Watch;
 pub use reader::KafkaReader;
 
 /// Appends under way in a lane: each is some requests to brokers, and what waits makes the next one larger.
-pub(super) const LANE_APPENDS_MAX: usize = 4;
+pub(super) const LANE_APPENDS_MAX: usize = 2;
 /// How long a broker may take to answer a question.
 const ASK_TIMEOUT: Duration = Duration::from_secs(4);
 

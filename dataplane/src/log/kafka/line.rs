@@ -79,8 +79,9 @@ impl Line {
             // What brokers may take to hear from the other replicas before they are asked again.
             ("request.timeout.ms", "4000"),
             ("compression.type", "zstd"),
-            // Gateways pack what comes within some milliseconds into a record already.
-            ("linger.ms", "0"),
+            // Gateways pack what comes within some milliseconds into records already, but an append's records come one by
+            // one: without a moment the first goes alone, and the others wait behind it for a request of their own.
+            ("linger.ms", "0.2"),
             ("batch.size", "1048576"),
             ("message.max.bytes", &request_bytes_max),
             // Bytes are counted here, before; the messages' count bounds nothing.

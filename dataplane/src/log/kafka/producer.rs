@@ -22,7 +22,7 @@ use std::{
 
 use rdkafka::{ClientConfig, error::KafkaResult};
 use tokio::{
-    sync::{Mutex as AsyncMutex, oneshot},
+    sync::{Mutex as AsyncMutex, Semaphore, oneshot},
     time::{Instant, sleep_until, timeout_at},
 };
 
@@ -34,6 +34,9 @@ use super::{
 
 /// When an append has failed. Gateways refuse retries over 30 s old, and repeats are found within 60 s.
 const GIVE_UP: Duration = Duration::from_secs(20);
+/// Requests under way, one a partition of an append: about five a connection of three brokers, as many as librdkafka lets
+/// be under way. What waits in it for one of those keeps its threads spinning; here it waits for free.
+const REQUESTS_MAX: u32 = 3 * 5;
 /// How long the end of the process waits for appends that nobody waits for.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
@@ -58,6 +61,7 @@ pub(super) struct Producer {
     line: Mutex<Option<Line>>,
     /// Held by whoever begins an append; in the order of asking.
     turn: AsyncMutex<()>,
+    requests: Semaphore,
     lines: AtomicU64,
 }
 
@@ -69,7 +73,8 @@ impl Producer {
     pub(super) fn open_with(config: ClientConfig, metrics: Metrics, give_up: Duration) -> KafkaResult<Arc<Self>> {
         let line = Line::open(&config, 1, metrics.clone())?;
         let (turn, lines) = (AsyncMutex::default(), AtomicU64::new(1));
-        Ok(Arc::new(Self { config, metrics, give_up, line: Mutex::new(Some(line)), turn, lines }))
+        let requests = Semaphore::new(REQUESTS_MAX as usize);
+        Ok(Arc::new(Self { config, metrics, give_up, line: Mutex::new(Some(line)), turn, requests, lines }))
     }
 
     /// Appends all records; their offsets, once all are acknowledged.
@@ -88,9 +93,13 @@ impl Producer {
     }
 
     async fn append_since(self: &Arc<Self>, began: Instant, behind: Behind<'_>, records: Vec<Outgoing<'_>>) -> Outcome {
-        let turn = timeout_at(began + self.give_up, self.turn.lock()).await;
-        let turn = turn.map_err(|_| format!("no turn within {} s", self.give_up.as_secs_f32()))?;
-        let places: Vec<_> = records.iter().map(|record| (record.topic, record.partition)).collect();
+        let mut places: Vec<_> = records.iter().map(|record| (record.topic, record.partition)).collect();
+        places.sort_unstable();
+        places.dedup();
+        let requests = u32::try_from(places.len()).unwrap_or(REQUESTS_MAX).min(REQUESTS_MAX);
+        let begins = async { (self.requests.acquire_many(requests).await, self.turn.lock().await) };
+        let begins = timeout_at(began + self.give_up, begins).await;
+        let (_requests, turn) = begins.map_err(|_| format!("no turn within {} s", self.give_up.as_secs_f32()))?;
         let (line, outcome) = self.produce(behind, records)?;
         if line.knows(places.iter().copied()) {
             drop(turn);
