@@ -40,7 +40,12 @@ type Told = HashMap<(RoomId, u32), (Arc<ServedRoom>, HashMap<u64, u32>)>;
 impl SharedLimit {
     /// Asks on this runtime.
     pub(super) fn new(limiter: Limiter) -> Self {
-        Self { limiter, runtime: Handle::current(), questions: Arc::new(Semaphore::new(QUESTIONS_MAX)), told: Arc::default() }
+        Self {
+            limiter,
+            runtime: Handle::current(),
+            questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
+            told: Arc::default(),
+        }
     }
 
     /// Tells the limit what a record brought; its answer comes to the room.

@@ -39,8 +39,8 @@ use watch::Watch;
 
 pub use reader::KafkaReader;
 
-/// Appends under way in a lane: each is some requests to brokers, and what waits makes the next one larger.
-pub(super) const LANE_APPENDS_MAX: usize = 2;
+/// Appends under way in a lane: those behind the first of them wait for a partition's batch, and go in one.
+pub(super) const LANE_APPENDS_MAX: usize = 8;
 /// How long a broker may take to answer a question.
 const ASK_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -51,8 +51,8 @@ pub struct KafkaLog(Arc<Shared>);
 struct Shared {
     config: ClientConfig,
     group: String,
-    topic: String,
-    dead: String,
+    topic: Arc<str>,
+    dead: Arc<str>,
     partitions: u32,
     producer: Arc<Producer>,
     /// Made by their first readers; gateways have none.
@@ -81,8 +81,8 @@ impl KafkaLog {
         Ok(Self(Arc::new(Shared {
             config: client,
             group,
-            topic,
-            dead: config.topic(Topic::Dead),
+            topic: topic.into(),
+            dead: config.topic(Topic::Dead).into(),
             partitions,
             producer,
             live: Mutex::default(),
@@ -118,7 +118,7 @@ impl KafkaLog {
             return Err(storage("written", format!("there is no partition {}", astray.partition)));
         }
         let outgoing = records.into_iter().map(|record| Outgoing {
-            topic: &self.0.topic,
+            topic: Arc::clone(&self.0.topic),
             partition: record.partition,
             payload: record.payload,
             headers: record.trace.as_ref().map(|trace| header(TraceParent::HEADER, trace.to_string().as_bytes())),
@@ -166,7 +166,8 @@ impl KafkaLog {
         let headers = header("partition", letter.partition.to_string().as_bytes())
             .insert(Header { key: "offset", value: Some(letter.offset.to_string().as_bytes()) })
             .insert(Header { key: "reason", value: Some(letter.reason.as_bytes()) });
-        let record = Outgoing { topic: &self.0.dead, partition: 0, payload: letter.payload, headers: Some(headers) };
+        let record =
+            Outgoing { topic: Arc::clone(&self.0.dead), partition: 0, payload: letter.payload, headers: Some(headers) };
         let appended = self.0.producer.append(Behind::Nobody, vec![record]).await;
         appended.map(drop).map_err(|reason| storage("set aside", reason))
     }

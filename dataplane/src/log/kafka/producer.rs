@@ -5,10 +5,9 @@
 //! with the next record. When a record is refused for good, or an append is not acknowledged for 20 s, the line takes no
 //! more records, what it still holds is thrown away, and only then all its appends fail and a fresh line is opened. So
 //! of what a line was given, brokers have a prefix, and whatever is produced after a failure became known goes into
-//! another line. Brokers take any first batch of a producer that is new to a partition: of two in flight then, the
-//! second could get in where the first is refused. So an append to a partition that has not acknowledged anything of its
-//! line yet lets no other begin until it is over. One gap remains: a request that a stalled broker still has in its socket
-//! can come later; who sent it was told to retry, and the retry and the original cancel each other out.
+//! another line. Brokers take any first batch of a producer that is new to a partition, whatever came before; but a line
+//! has one batch under way in a partition at a time. One gap remains: a request that a stalled broker still has in its
+//! socket can come later; who sent it was told to retry, and the retry and the original cancel each other out.
 
 use std::{
     mem,
@@ -22,8 +21,8 @@ use std::{
 
 use rdkafka::{ClientConfig, error::KafkaResult};
 use tokio::{
-    sync::{Mutex as AsyncMutex, Semaphore, oneshot},
-    time::{Instant, sleep_until, timeout_at},
+    sync::oneshot,
+    time::{Instant, sleep_until},
 };
 
 use super::{
@@ -34,9 +33,6 @@ use super::{
 
 /// When an append has failed. Gateways refuse retries over 30 s old, and repeats are found within 60 s.
 const GIVE_UP: Duration = Duration::from_secs(20);
-/// Requests under way, one a partition of an append: about five a connection of three brokers, as many as librdkafka lets
-/// be under way. What waits in it for one of those keeps its threads spinning; here it waits for free.
-const REQUESTS_MAX: u32 = 3 * 5;
 /// How long the end of the process waits for appends that nobody waits for.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
@@ -59,9 +55,6 @@ pub(super) struct Producer {
     give_up: Duration,
     /// `None` while the last one is being ended.
     line: Mutex<Option<Line>>,
-    /// Held by whoever begins an append; in the order of asking.
-    turn: AsyncMutex<()>,
-    requests: Semaphore,
     lines: AtomicU64,
 }
 
@@ -72,19 +65,20 @@ impl Producer {
 
     pub(super) fn open_with(config: ClientConfig, metrics: Metrics, give_up: Duration) -> KafkaResult<Arc<Self>> {
         let line = Line::open(&config, 1, metrics.clone())?;
-        let (turn, lines) = (AsyncMutex::default(), AtomicU64::new(1));
-        let requests = Semaphore::new(REQUESTS_MAX as usize);
-        Ok(Arc::new(Self { config, metrics, give_up, line: Mutex::new(Some(line)), turn, requests, lines }))
+        Ok(Arc::new(Self { config, metrics, give_up, line: Mutex::new(Some(line)), lines: AtomicU64::new(1) }))
     }
 
     /// Appends all records; their offsets, once all are acknowledged.
-    pub(super) async fn append(self: &Arc<Self>, behind: Behind<'_>, records: Vec<Outgoing<'_>>) -> Outcome {
+    pub(super) async fn append(self: &Arc<Self>, behind: Behind<'_>, records: Vec<Outgoing>) -> Outcome {
         if records.is_empty() {
             return Ok(Vec::new());
         }
         let began = Instant::now();
         let (count, bytes) = (records.len(), records.iter().map(|record| record.payload.len()).sum());
-        let outcome = self.append_since(began, behind, records).await;
+        let outcome = match self.produce(behind, records) {
+            Ok((line, outcome)) => self.finish(&line, outcome, began).await,
+            Err(reason) => Err(reason),
+        };
         match &outcome {
             Ok(_) => self.metrics.appended(count, bytes, began.elapsed()),
             Err(_) => self.metrics.append_failed(),
@@ -92,31 +86,10 @@ impl Producer {
         outcome
     }
 
-    async fn append_since(self: &Arc<Self>, began: Instant, behind: Behind<'_>, records: Vec<Outgoing<'_>>) -> Outcome {
-        let mut places: Vec<_> = records.iter().map(|record| (record.topic, record.partition)).collect();
-        places.sort_unstable();
-        places.dedup();
-        let requests = u32::try_from(places.len()).unwrap_or(REQUESTS_MAX).min(REQUESTS_MAX);
-        let begins = async { (self.requests.acquire_many(requests).await, self.turn.lock().await) };
-        let begins = timeout_at(began + self.give_up, begins).await;
-        let (_requests, turn) = begins.map_err(|_| format!("no turn within {} s", self.give_up.as_secs_f32()))?;
-        let (line, outcome) = self.produce(behind, records)?;
-        if line.knows(places.iter().copied()) {
-            drop(turn);
-            return self.finish(&line, outcome, began).await;
-        }
-        let outcome = self.finish(&line, outcome, began).await;
-        if outcome.is_ok() {
-            line.learn(places.into_iter());
-        }
-        drop(turn);
-        outcome
-    }
-
     fn produce(
         self: &Arc<Self>,
         behind: Behind<'_>,
-        records: Vec<Outgoing<'_>>,
+        records: Vec<Outgoing>,
     ) -> Result<(Arc<LineState>, oneshot::Receiver<Outcome>), String> {
         let (state, produced) = {
             let slot = self.line.lock().unwrap_or_else(PoisonError::into_inner);

@@ -250,31 +250,6 @@ async fn nothing_gets_in_behind_what_failed_in_its_lane_until_the_caller_knows()
 }
 
 #[tokio::test]
-async fn appends_to_a_partition_that_is_new_to_the_producer_begin_one_by_one() {
-    let mock = mock(2);
-    for broker in 1..=BROKERS {
-        mock.broker_round_trip_time(broker, Duration::from_millis(300)).unwrap();
-    }
-    let log = open(&mock, 2);
-    let (began, ends) = (Instant::now(), |texts: [&str; 2], partition| {
-        texts.map(|text| {
-            let (log, text) = (log.clone(), text.to_owned());
-            tokio::spawn(async move {
-                log.append(vec![record(partition, &text)]).await.unwrap();
-                Instant::now()
-            })
-        })
-    });
-    let mut at = Vec::new();
-    for append in ends(["a", "b"], 0).into_iter().chain(ends(["c", "d"], 1)) {
-        at.push(append.await.unwrap());
-    }
-    // `b` waits for `a`, `c` for `b` to begin; `d` for `c`. An append takes a round trip at least.
-    assert!(at[1] - began > Duration::from_millis(590), "{at:?}");
-    assert!(at[3] - at[1] > Duration::from_millis(290), "{at:?}");
-}
-
-#[tokio::test]
 async fn appends_fail_together_while_brokers_are_away_and_go_on_afterwards() {
     let mock = mock(1);
     let log = open_impatient(&mock, Duration::from_secs(2));
