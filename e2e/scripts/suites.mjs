@@ -65,7 +65,7 @@ const LONG_FORMS = {
 
 const rust = ({ soak }) => ({
   name: 'cargo test',
-  command: `cargo test ${LOCKED}--workspace --no-fail-fast${soak ? ' -- --include-ignored' : ''}`,
+  command: `cargo test ${LOCKED}--workspace --no-fail-fast`,
   env: soak ? { SOAK: '1', ...LONG_FORMS } : {},
   reader: new CargoTests(packages),
   needs: BUILD,
