@@ -3,7 +3,7 @@
 //! The store's best N and the offsets that they include are read now and then; danmaku behind those offsets are added
 //! here. So the shown order is exact for everyone the store named, and for all once it is read again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use barrage_proto::{Cursor, Position};
 
@@ -18,8 +18,9 @@ pub(crate) const BOARD_USERS: usize = 100;
 #[derive(Default)]
 pub(super) struct Board {
     scores: HashMap<u64, u64>,
-    /// Danmaku counted in `scores` that the store had not applied when it was read.
-    since: Vec<(u32, Position, u64)>,
+    /// By shard, in log order: records counted in `scores` that the store had not applied when it was read, each with who
+    /// spoke in it.
+    since: BTreeMap<u32, VecDeque<(Position, Vec<u64>)>>,
     /// What the scores include: a store that fell behind this (a failover took writes back) is waited for.
     included: Cursor,
     /// Whether the store has been read.
@@ -31,11 +32,13 @@ pub(super) struct Board {
 }
 
 impl Board {
-    /// Counts one danmaku.
-    pub(super) fn add(&mut self, shard: u32, position: Position, user: u64) {
-        self.since.push((shard, position, user));
-        *self.scores.entry(user).or_default() += 1;
-        self.dirty = true;
+    /// Counts a record's danmaku, one of each user named.
+    pub(super) fn add(&mut self, shard: u32, record: Position, users: Vec<u64>) {
+        for user in &users {
+            *self.scores.entry(*user).or_default() += 1;
+        }
+        self.dirty |= !users.is_empty();
+        self.since.entry(shard).or_default().push_back((record, users));
     }
 
     /// Takes the store's scores; what they include is no longer added.
@@ -46,10 +49,12 @@ impl Board {
         self.known = true;
         self.dirty = true;
         self.included = ranking.applied.clone();
-        self.since.retain(|(shard, position, _)| !ranking.applied.covers(*shard, *position));
         self.scores = ranking.scores.iter().map(|scored| (scored.user, scored.score)).collect();
-        for (_, _, user) in &self.since {
-            *self.scores.entry(*user).or_default() += 1;
+        for (shard, records) in &mut self.since {
+            while records.pop_front_if(|(record, _)| ranking.applied.covers(*shard, *record)).is_some() {}
+            for user in records.iter().flat_map(|(_, users)| users) {
+                *self.scores.entry(*user).or_default() += 1;
+            }
         }
     }
 

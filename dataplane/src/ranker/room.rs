@@ -182,8 +182,8 @@ impl RankedRoom {
         }
         self.advance(shard, whole);
         self.traced.extend(trace.map(|trace| (trace, now_ms)));
+        self.board.add(shard, record, danmaku.iter().map(|danmaku| danmaku.user).collect());
         for mut danmaku in danmaku {
-            self.board.add(shard, danmaku.position, danmaku.user);
             if now_ms - danmaku.received_ms > EXPIRED_MS {
                 offered.expired += 1;
                 continue;
