@@ -99,5 +99,5 @@ fn items_of(
     let offset = row.get(0)?;
     let record = block::decode(row.get_ref(1)?.as_blob()?)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Blob, Box::new(error)))?;
-    Ok(block::items(SliceRecord { offset, record }, shard, partition))
+    Ok(block::items(SliceRecord { offset, record: record.into() }, shard, partition))
 }

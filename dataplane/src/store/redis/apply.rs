@@ -134,7 +134,7 @@ fn arguments(batch: &SliceBatch, at: Option<i64>, records: &[SliceRecord]) -> Ve
     ];
     let mut arguments: Vec<Vec<u8>> = texts.into_iter().map(String::into_bytes).collect();
     arguments.push(if rows > 0 { block::encode_all(records) } else { Vec::new() });
-    for (user, danmaku) in points(records.iter().map(|one| &one.record)) {
+    for (user, danmaku) in points(records.iter().map(|one| &*one.record)) {
         arguments.push(member(user).to_vec());
         arguments.push(danmaku.to_string().into_bytes());
     }
