@@ -4,6 +4,9 @@ import { Role } from './protocol/generated/barrage/v2/barrage_pb';
 
 export { Role };
 
+/** How a danmaku crosses the stage: right to left, left to right, or standing at the top or at the bottom. */
+export type Mode = 'scroll' | 'reverse' | 'top' | 'bottom';
+
 /** One comment of one user. */
 export interface Danmaku {
   /** Its place in the log, `partition-offset-index`: unique for ever. */

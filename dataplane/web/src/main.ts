@@ -1,6 +1,7 @@
 // The page: puts the room, its connection and what is on the screen together.
 
 import type { Danmaku } from './danmaku';
+import { words } from './i18n/language';
 import { writeHeartbeat } from './protocol/message';
 import { diagnose, newestHistory } from './session/api';
 import { Connection, type Status, type Verdict } from './session/connection';
@@ -8,12 +9,15 @@ import { ANONYMOUS, IdentitySource } from './session/identity';
 import type { Pending, Refusal } from './session/outbox';
 import { Room } from './session/room';
 import { randomSession, subprotocols, webSocketUrl } from './session/url';
+import { Blocks } from './settings/blocks';
 import { Announcer } from './view/announcer';
 import { CHAT_LINES_MAX, Chat } from './view/chat';
 import { Composer } from './view/composer';
 import { Header } from './view/header';
 import { Leaderboard } from './view/leaderboard';
+import { type Choice, Menu } from './view/menu';
 import { explain, Outgoing } from './view/outgoing';
+import { Preferences } from './view/preferences';
 import { Stage } from './view/stage';
 
 const NOTICE_MS = 8_000;
@@ -22,8 +26,11 @@ const DEFAULT_ROOM = 'demo';
 const GAP_ROWS = 2 * CHAT_LINES_MAX;
 /** After so many refusals in a row without a reason to be seen, it may be the cursor. */
 const UNCLEAR_MAX = 3;
+/** How often the way to the server and back is measured, while somebody looks. */
+const LATENCY_MS = 5_000;
 
-const roomId = new URLSearchParams(location.search).get('room') || DEFAULT_ROOM;
+const query = new URLSearchParams(location.search);
+const roomId = query.get('room') || DEFAULT_ROOM;
 const session = randomSession();
 const identities = new IdentitySource(roomId, location.hash);
 let identity = ANONYMOUS;
@@ -32,8 +39,18 @@ let pending: readonly Pending[] = [];
 let unclear = 0;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-const stage = new Stage();
-const chat = new Chat();
+document.body.dataset.view = query.get('view') === 'streamer' ? 'streamer' : 'room';
+
+const preferences = new Preferences((settings) => {
+  blocks = new Blocks(settings);
+  stage.set(settings);
+  stage.remove((danmaku) => blocks.hides(danmaku));
+  chat.remove((danmaku) => blocks.hides(danmaku));
+});
+let blocks = new Blocks(preferences.settings);
+const menu = new Menu();
+const stage = new Stage(preferences.settings, (danmaku, at) => openMenu(danmaku, at));
+const chat = new Chat((danmaku, opener) => openMenu(danmaku, opener.getBoundingClientRect(), opener));
 const outgoing = new Outgoing(() => chat.settle());
 const leaderboard = new Leaderboard();
 const announcer = new Announcer();
@@ -47,6 +64,9 @@ const composer = new Composer((content) => {
 const room = new Room({
   onLive(danmaku) {
     const isOwn = danmaku.user === identity.user;
+    if (!isOwn && blocks.hides(danmaku)) {
+      return;
+    }
     stage.fly(danmaku, isOwn);
     chat.add([danmaku], identity.user);
     if (!isOwn) {
@@ -55,9 +75,9 @@ const room = new Room({
   },
   onPast(danmaku, missed) {
     if (missed) {
-      chat.addDivider('While you were away');
+      chat.addDivider(words().whileAway);
     }
-    chat.add(danmaku, identity.user);
+    chat.add(unblocked(danmaku), identity.user);
   },
   onGap(firstKnown, given) {
     if (given < CHAT_LINES_MAX) {
@@ -75,7 +95,11 @@ const room = new Room({
     showPending();
   },
   onRefusal: refused,
-  onJoined: () => connection.markLive(),
+  onJoined() {
+    connection.markLive();
+    connection.send(writeHeartbeat(Date.now()));
+  },
+  onHeartbeat: (sentMs) => header.showLatency(Math.max(0, Date.now() - sentMs)),
   onGoAway: (delayMs) => connection.goAway(delayMs),
   onNotice: (message) => composer.tell(message, NOTICE_MS),
   onUnreadable: (why) => console.warn(`passed over from the server: ${why}`),
@@ -86,10 +110,11 @@ const connection = new Connection({
     identity = await identities.current();
     room.self = { user: identity.user, role: identity.role };
     header.showIdentity(identity);
-    composer.allow(
-      identity.canSend,
-      identity.token ? 'This token does not allow sending' : 'Watching only: sending needs a token',
-    );
+    if (identity.canSend) {
+      composer.open();
+    } else {
+      composer.close(() => (identity.token ? words().tokenMayNotSend : words().sendingNeedsToken));
+    }
     const url = webSocketUrl(new URL(location.href), { room: roomId, session, cursor: room.cursor });
     return new WebSocket(url, subprotocols(identity));
   },
@@ -132,6 +157,19 @@ function pump(): void {
   timer = wakeAtMs === undefined ? undefined : setTimeout(pump, Math.max(0, wakeAtMs - Date.now()));
 }
 
+function unblocked(danmaku: readonly Danmaku[]): Danmaku[] {
+  return danmaku.filter((one) => one.user === identity.user || !blocks.hides(one));
+}
+
+function openMenu(danmaku: Danmaku, at: DOMRect, opener?: HTMLElement): void {
+  const copy = () => void navigator.clipboard?.writeText(danmaku.content);
+  const choices: Choice[] = [{ text: words().copy, choose: copy }];
+  if (danmaku.user !== identity.user) {
+    choices.push({ text: words().hideUser, choose: () => preferences.hide(danmaku.user) });
+  }
+  menu.open(words().user(String(danmaku.user)), choices, at, opener);
+}
+
 function showPending(): void {
   outgoing.show(pending, status.kind === 'live');
 }
@@ -152,15 +190,18 @@ async function fillGap(firstKnown: string): Promise<void> {
   try {
     newest = await newestHistory(roomId, identity, GAP_ROWS);
   } catch {
-    composer.tell('Some messages from while you were away could not be read. Reload the page to see them.');
+    composer.tell(words().gapUnread);
     return;
   }
   const end = newest.findIndex(({ id }) => id === firstKnown);
-  chat.insertBefore(firstKnown, room.claim(newest.slice(0, Math.max(0, end)), Date.now()), identity.user);
+  const missed = room.claim(newest.slice(0, Math.max(0, end)), Date.now());
+  chat.insertBefore(firstKnown, unblocked(missed), identity.user);
 }
 
 addEventListener('online', () => connection.nudge());
 addEventListener('offline', () => connection.nudge());
 document.addEventListener('visibilitychange', () => document.hidden || connection.nudge());
 addEventListener('hashchange', () => location.reload());
+setInterval(() => document.hidden || connection.send(writeHeartbeat(Date.now())), LATENCY_MS);
+preferences.apply();
 connection.connect();

@@ -1,6 +1,7 @@
 // The HTTP side of a room: why a connection was refused, and older danmaku.
 
 import { type Danmaku, roleOf } from '../danmaku';
+import { words } from '../i18n/language';
 import type { Verdict } from './connection';
 import type { Identity } from './identity';
 
@@ -35,7 +36,7 @@ export async function diagnose(room: string, identity: Identity, renew: () => bo
   const problem = (await response.json().catch(() => ({}))) as Problem;
   return {
     kind: 'refused',
-    why: problem.detail ?? problem.title ?? `The server answers HTTP ${response.status}.`,
+    why: problem.detail ?? problem.title ?? words().answersHttp(response.status),
   };
 }
 

@@ -181,7 +181,7 @@ it('asks a silent server, and leaves one that does not answer', async () => {
   expect(lost).toBe(0);
   await pass(5_000);
   expect(lost).toBe(1);
-  expect(statuses.at(-1)).toMatchObject({ kind: 'waiting', why: 'The server has gone silent.' });
+  expect(statuses.at(-1)).toMatchObject({ kind: 'waiting', trouble: 'silent' });
 });
 
 it('gives up a server that opens and never shows the room', async () => {

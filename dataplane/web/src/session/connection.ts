@@ -2,11 +2,14 @@
 
 import { reconnectDelayMs, refusedDelayMs } from './delays';
 
+/** Why there is no connection, as far as the page can tell. */
+export type Trouble = 'lost' | 'silent' | 'unreachable' | 'unclear';
+
 /** Where the connection stands. Times are Unix ms. */
 export type Status =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'live' }
-  | { readonly kind: 'waiting'; readonly untilMs: number; readonly why: string }
+  | { readonly kind: 'waiting'; readonly untilMs: number; readonly trouble: Trouble; readonly said: string }
   | { readonly kind: 'goingAway'; readonly untilMs: number }
   | { readonly kind: 'refused'; readonly untilMs: number; readonly why: string };
 
@@ -143,7 +146,7 @@ export class Connection {
         return;
       }
       if (opened) {
-        this.#lost(generation, event.reason || 'The connection was lost.');
+        this.#lost(generation, 'lost', event.reason);
       } else {
         this.#failed(generation);
       }
@@ -151,7 +154,7 @@ export class Connection {
   }
 
   /** An open connection ended. */
-  #lost(generation: number, why: string): void {
+  #lost(generation: number, trouble: Trouble, said = ''): void {
     if (generation !== this.#generation) {
       return;
     }
@@ -164,7 +167,8 @@ export class Connection {
       this.#wait(reconnectDelayMs(this.#attempt++, Math.random()), (untilMs) => ({
         kind: 'waiting',
         untilMs,
-        why,
+        trouble,
+        said,
       }));
     } else {
       this.#attempt = Math.max(1, this.#attempt);
@@ -198,11 +202,13 @@ export class Connection {
         }));
         break;
       default: {
-        const why =
-          verdict.kind === 'unreachable'
-            ? 'The server does not answer.'
-            : 'The server answers, but takes no connection now. It may be full.';
-        this.#wait(reconnectDelayMs(1, Math.random()), (untilMs) => ({ kind: 'waiting', untilMs, why }));
+        const { kind: trouble } = verdict;
+        this.#wait(reconnectDelayMs(1, Math.random()), (untilMs) => ({
+          kind: 'waiting',
+          untilMs,
+          trouble,
+          said: '',
+        }));
       }
     }
   }
@@ -229,7 +235,7 @@ export class Connection {
     this.#watch = setInterval(() => {
       const now = Date.now();
       if (this.#askedMs !== undefined && now - this.#askedMs >= ANSWER_MS) {
-        this.#lost(this.#generation, 'The server has gone silent.');
+        this.#lost(this.#generation, 'silent');
       } else if (now - this.#heardMs >= SILENCE_MS) {
         this.#ask();
       }

@@ -31,6 +31,7 @@ beforeEach(() => {
     onPending: () => {},
     onRefusal: ({ givenUp }) => tell('refusal')(givenUp),
     onJoined: tell('joined'),
+    onHeartbeat: tell('heartbeat'),
     onGoAway: tell('go away'),
     onNotice: tell('notice'),
     onUnreadable: tell('unreadable'),

@@ -26,6 +26,8 @@ export interface RoomListener {
   onRefusal(refusal: Refusal): void;
   /** The room is here; what is shown from now on is live. */
   onJoined(): void;
+  /** The server answered a heartbeat that was sent at this Unix time, ms. */
+  onHeartbeat(sentMs: number): void;
   onGoAway(delayMs: number): void;
   /** The server had something to say that is about no danmaku. */
   onNotice(message: string): void;
@@ -152,6 +154,7 @@ export class Room {
         this.#listener.onUnreadable(message.why);
         break;
       case 'heartbeat':
+        this.#listener.onHeartbeat(Number(message.body.clientMs));
         break;
     }
   }

@@ -1,6 +1,8 @@
 // The send box: Enter sends, except while an input method is composing; a notice beneath says what went wrong.
 
+import { onLanguage, words } from '../i18n/language';
 import { byId } from './element';
+import { count } from './wording';
 
 /** What fits a frame for the server (16 KiB with its header and fields); the room's own limit is the server's to say. */
 const CONTENT_BYTES_MAX = 15 * 1024;
@@ -12,7 +14,7 @@ export class Composer {
   readonly #input = byId('message', HTMLInputElement);
   readonly #button = byId('send', HTMLButtonElement);
   readonly #notice = byId('notice', HTMLElement);
-  readonly #invitation = this.#input.placeholder;
+  #closed: (() => string) | undefined;
   #noticeTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(send: (content: string) => void) {
@@ -21,6 +23,7 @@ export class Composer {
         event.preventDefault();
       }
     });
+    onLanguage(() => this.#showOpenness());
     byId('skip', HTMLAnchorElement).addEventListener('click', (event) => {
       // The fragment of the URL is the token's place: a skip link must not write there.
       event.preventDefault();
@@ -32,11 +35,16 @@ export class Composer {
     });
   }
 
-  /** Opens or closes the box; `why` stands in a closed one. */
-  allow(isAllowed: boolean, why: string): void {
-    this.#input.disabled = !isAllowed;
-    this.#button.disabled = !isAllowed;
-    this.#input.placeholder = isAllowed ? this.#invitation : why;
+  /** Opens the box. */
+  open(): void {
+    this.#closed = undefined;
+    this.#showOpenness();
+  }
+
+  /** Closes the box; `why` stands in it. */
+  close(why: () => string): void {
+    this.#closed = why;
+    this.#showOpenness();
   }
 
   /** Says something about sending; for `ms`, or until the next message. */
@@ -55,6 +63,12 @@ export class Composer {
     }
   }
 
+  #showOpenness(): void {
+    this.#input.disabled = this.#closed !== undefined;
+    this.#button.disabled = this.#closed !== undefined;
+    this.#input.placeholder = this.#closed?.() ?? words().invitation;
+  }
+
   #submit(send: (content: string) => void): void {
     const content = this.#input.value.trim();
     if (content === '' || this.#input.disabled) {
@@ -62,7 +76,7 @@ export class Composer {
     }
     const bytes = new TextEncoder().encode(content).length;
     if (bytes > CONTENT_BYTES_MAX) {
-      this.tell(`Too long: ${bytes} bytes, and no message may have more than ${CONTENT_BYTES_MAX}.`);
+      this.tell(words().tooManyBytes(count(bytes), count(CONTENT_BYTES_MAX)));
       return;
     }
     this.#input.value = '';

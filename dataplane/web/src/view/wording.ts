@@ -1,29 +1,38 @@
 // How users, numbers, times and texts are written on the page.
 
 import { Role } from '../danmaku';
+import { onLanguage, words } from '../i18n/language';
 
-const NUMBER = new Intl.NumberFormat('en');
-const CLOCK = new Intl.DateTimeFormat('en', { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
-const MOMENT = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' });
+interface Formats {
+  readonly number: Intl.NumberFormat;
+  readonly short: Intl.NumberFormat;
+  readonly clock: Intl.DateTimeFormat;
+  readonly moment: Intl.DateTimeFormat;
+}
+
+let formats = formatsFor('en');
+onLanguage(() => {
+  formats = formatsFor(words().htmlLanguage);
+});
 
 /** 12,345. */
 export function count(value: number | bigint): string {
-  return NUMBER.format(value);
+  return formats.number.format(value);
 }
 
 /** 14:05, in the viewer's own time zone; a sender's clock may say anything. */
 export function clock(ms: number): string {
-  return isDate(ms) ? CLOCK.format(ms) : '';
+  return isDate(ms) ? formats.clock.format(ms) : '';
 }
 
 /** The same with date and seconds. */
 export function moment(ms: number): string {
-  return isDate(ms) ? MOMENT.format(ms) : '';
+  return isDate(ms) ? formats.moment.format(ms) : '';
 }
 
-/** How many repeats a danmaku stands for. */
+/** How many repeats a danmaku stands for; from 10,000 on shortened, so that it stays within its room on the stage. */
 export function times(total: number): string {
-  return `×${total}`;
+  return `×${total < 10_000 ? total : formats.short.format(total)}`;
 }
 
 /** A user's colour, as a hue that neighbours in ID do not share. */
@@ -36,11 +45,11 @@ export function hueOf(user: bigint): number {
 export function badgeOf(role: Role): string | undefined {
   switch (role) {
     case Role.HOST:
-      return 'host';
+      return words().host;
     case Role.MODERATOR:
-      return 'mod';
+      return words().moderator;
     case Role.SERVICE:
-      return 'service';
+      return words().service;
     default:
       return undefined;
   }
@@ -52,6 +61,15 @@ export function languageOf(text: string): string {
     return 'ja';
   }
   return /\p{Script=Han}/u.test(text) ? 'zh-Hans' : '';
+}
+
+function formatsFor(language: string): Formats {
+  return {
+    number: new Intl.NumberFormat(language),
+    short: new Intl.NumberFormat(language, { notation: 'compact', maximumSignificantDigits: 3 }),
+    clock: new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }),
+    moment: new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' }),
+  };
 }
 
 function isDate(ms: number): boolean {

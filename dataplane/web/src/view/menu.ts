@@ -1,0 +1,81 @@
+// A menu at a place on the page: by pointer, touch and keyboard (arrows, Home, End, Escape), one open at a time.
+
+import { byId, make } from './element';
+
+/** One thing that can be chosen. */
+export interface Choice {
+  readonly text: string;
+  /** Changes the room for others: set apart, and in another colour. */
+  readonly grave?: boolean;
+  choose(): void;
+}
+
+/** Distance from its place and from the window's edges. */
+const MARGIN_PX = 6;
+
+export class Menu {
+  readonly #element = byId('menu', HTMLElement);
+  readonly #title = byId('menu-title', HTMLElement);
+  readonly #list = byId('menu-choices', HTMLElement);
+  #opener: HTMLElement | undefined;
+
+  constructor() {
+    this.#list.addEventListener('keydown', (event) => this.#move(event));
+    this.#element.addEventListener('toggle', (event) => {
+      if ((event as ToggleEvent).newState === 'closed') {
+        this.#opener?.focus();
+        this.#opener = undefined;
+      }
+    });
+  }
+
+  /** Opens beside `at`; `opener` gets the focus back. */
+  open(title: string, choices: readonly Choice[], at: DOMRect, opener?: HTMLElement): void {
+    this.#title.textContent = title;
+    this.#list.setAttribute('aria-label', title);
+    this.#list.replaceChildren(...choices.map((choice) => this.#button(choice)));
+    this.#element.showPopover();
+    this.#opener = opener;
+    this.#place(at);
+    this.#buttons()[0]?.focus();
+  }
+
+  #button({ text, grave = false, choose }: Choice): HTMLButtonElement {
+    const button = make('button', 'menu-choice', text);
+    button.type = 'button';
+    button.tabIndex = -1;
+    button.setAttribute('role', 'menuitem');
+    button.toggleAttribute('data-grave', grave);
+    button.addEventListener('click', () => {
+      this.#element.hidePopover();
+      choose();
+    });
+    return button;
+  }
+
+  #place(at: DOMRect): void {
+    const { offsetWidth, offsetHeight, style } = this.#element;
+    const below = at.bottom + MARGIN_PX;
+    const top = below + offsetHeight > innerHeight ? at.top - MARGIN_PX - offsetHeight : below;
+    style.left = `${Math.max(MARGIN_PX, Math.min(at.left, innerWidth - offsetWidth - MARGIN_PX))}px`;
+    style.top = `${Math.max(MARGIN_PX, top)}px`;
+  }
+
+  #buttons(): HTMLButtonElement[] {
+    return [...this.#list.querySelectorAll('button')];
+  }
+
+  #move(event: KeyboardEvent): void {
+    const buttons = this.#buttons();
+    const now = buttons.findIndex((button) => button === document.activeElement);
+    const next = { ArrowDown: now + 1, ArrowUp: now - 1, Home: 0, End: -1 }[event.key];
+    if (next === undefined) {
+      if (event.key === 'Tab') {
+        this.#element.hidePopover();
+      }
+      return;
+    }
+    event.preventDefault();
+    buttons.at(next % buttons.length)?.focus();
+  }
+}
