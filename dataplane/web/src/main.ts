@@ -1,11 +1,16 @@
 // The page: puts the room, its connection and what is on the screen together.
 
-import type { Danmaku } from './danmaku';
+import { type Danmaku, moderates } from './danmaku';
 import { words } from './i18n/language';
+import { Menus } from './page/menus';
+import { Replaying } from './page/replaying';
+import { Speech } from './page/speech';
 import { writeHeartbeat } from './protocol/message';
 import { diagnose, newestHistory } from './session/api';
 import { Connection, type Status, type Verdict } from './session/connection';
+import { RoomHttp } from './session/http';
 import { ANONYMOUS, IdentitySource } from './session/identity';
+import { Moderation } from './session/moderation';
 import type { Pending, Refusal } from './session/outbox';
 import { Room } from './session/room';
 import { randomSession, subprotocols, webSocketUrl } from './session/url';
@@ -14,11 +19,15 @@ import { Announcer } from './view/announcer';
 import { CHAT_LINES_MAX, Chat } from './view/chat';
 import { Composer } from './view/composer';
 import { Header } from './view/header';
+import { HighlightBar } from './view/highlights';
 import { Leaderboard } from './view/leaderboard';
-import { type Choice, Menu } from './view/menu';
+import { LikeButton } from './view/likes';
+import { ModerationPanel } from './view/moderation-panel';
 import { explain, Outgoing } from './view/outgoing';
 import { Preferences } from './view/preferences';
 import { Stage } from './view/stage';
+import { StylePicker } from './view/style-picker';
+import { Support } from './view/support';
 
 const NOTICE_MS = 8_000;
 const DEFAULT_ROOM = 'demo';
@@ -41,35 +50,79 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 
 document.body.dataset.view = query.get('view') === 'streamer' ? 'streamer' : 'room';
 
+const http = new RoomHttp(roomId, () => identity.token);
+const moderation = new Moderation(http);
 const preferences = new Preferences((settings) => {
   blocks = new Blocks(settings);
   stage.set(settings);
-  stage.remove((danmaku) => blocks.hides(danmaku));
-  chat.remove((danmaku) => blocks.hides(danmaku));
+  stylePicker.show(settings.style);
+  vanish((danmaku) => !isOwn(danmaku) && blocks.hides(danmaku));
 });
 let blocks = new Blocks(preferences.settings);
-const menu = new Menu();
-const stage = new Stage(preferences.settings, (danmaku, at) => openMenu(danmaku, at));
-const chat = new Chat((danmaku, opener) => openMenu(danmaku, opener.getBoundingClientRect(), opener));
+const menus = new Menus({
+  moderation,
+  identity: () => identity,
+  reply: (danmaku) => composer.answer(danmaku),
+  hide: (user) => preferences.hide(user),
+  tell: (text) => composer.tell(text, NOTICE_MS),
+});
+const openMenu = (danmaku: Danmaku, opener: HTMLElement) =>
+  menus.ofDanmaku(danmaku, opener.getBoundingClientRect(), opener);
+const stage = new Stage(preferences.settings, (danmaku, at) => menus.ofDanmaku(danmaku, at));
+const chat = new Chat('chat', openMenu);
+const replayChat = new Chat('replay', openMenu);
+const support = new Support(openMenu);
+const highlights = new HighlightBar(openMenu);
 const outgoing = new Outgoing(() => chat.settle());
-const leaderboard = new Leaderboard();
+const leaderboard = new Leaderboard((user, opener) => menus.ofUser(user, opener));
 const announcer = new Announcer();
 const header = new Header(roomId, () => connection.connect());
-const composer = new Composer((content) => {
-  room.compose(content, Date.now());
+const moderationPanel = new ModerationPanel(moderation);
+const stylePicker = new StylePicker(preferences.settings.style, (style) => preferences.setStyle(style));
+const likes = new LikeButton(() => {
+  room.like();
+  pump();
+});
+const composer = new Composer((content, reply) => {
+  room.compose({ content, style: preferences.settings.style, ...(reply && { reply }) }, Date.now());
   chat.follow();
   pump();
+});
+const speech = new Speech(composer, () => identity);
+
+const replaying = new Replaying(http, {
+  onSeek() {
+    stage.clear();
+    replayChat.remove(() => true);
+    chat.reveal(false);
+    replayChat.reveal(true);
+  },
+  onDanmaku(danmaku) {
+    if (isOwn(danmaku) || !blocks.hides(danmaku)) {
+      stage.fly(danmaku, isOwn(danmaku));
+      replayChat.add([danmaku], identity.user);
+    }
+  },
+  onPause: (isPaused) => (isPaused ? stage.pause() : stage.resume()),
+  onLive() {
+    stage.clear();
+    replayChat.reveal(false);
+    chat.reveal(true);
+  },
+  onTrouble: (text) => composer.tell(text, NOTICE_MS),
 });
 
 const room = new Room({
   onLive(danmaku) {
-    const isOwn = danmaku.user === identity.user;
-    if (!isOwn && blocks.hides(danmaku)) {
+    if (!isOwn(danmaku) && blocks.hides(danmaku)) {
       return;
     }
-    stage.fly(danmaku, isOwn);
+    if (!replaying.isOn) {
+      stage.fly(danmaku, isOwn(danmaku));
+    }
     chat.add([danmaku], identity.user);
-    if (!isOwn) {
+    support.add([danmaku]);
+    if (!isOwn(danmaku)) {
       announcer.hear(danmaku);
     }
   },
@@ -78,6 +131,7 @@ const room = new Room({
       chat.addDivider(words().whileAway);
     }
     chat.add(unblocked(danmaku), identity.user);
+    support.add(unblocked(danmaku));
   },
   onGap(firstKnown, given) {
     if (given < CHAT_LINES_MAX) {
@@ -85,11 +139,24 @@ const room = new Room({
     }
   },
   onMerge(id, total) {
-    stage.merge(id, total);
+    if (!replaying.isOn) {
+      stage.merge(id, total);
+    }
     chat.merge(id, total);
   },
   onRanking: (best) => leaderboard.show(best, identity.user),
-  onFigures: (viewers, messagesPerSecond) => header.showFigures(viewers, messagesPerSecond),
+  onFigures(figures) {
+    header.showFigures(figures);
+    likes.show(figures.likes, room.likesWaiting);
+  },
+  onRules: (rules) => speech.setRules(rules),
+  onHighlights: (now) => highlights.show(now),
+  onRemoval(isGone) {
+    vanish(isGone);
+    highlights.remove(isGone);
+    composer.forget(isGone);
+  },
+  onSanction: (notice) => speech.sanction(notice),
   onPending(now) {
     pending = now;
     showPending();
@@ -98,6 +165,7 @@ const room = new Room({
   onJoined() {
     connection.markLive();
     connection.send(writeHeartbeat(Date.now()));
+    replaying.readHeat();
   },
   onHeartbeat: (sentMs) => header.showLatency(Math.max(0, Date.now() - sentMs)),
   onGoAway: (delayMs) => connection.goAway(delayMs),
@@ -110,11 +178,9 @@ const connection = new Connection({
     identity = await identities.current();
     room.self = { user: identity.user, role: identity.role };
     header.showIdentity(identity);
-    if (identity.canSend) {
-      composer.open();
-    } else {
-      composer.close(() => (identity.token ? words().tokenMayNotSend : words().sendingNeedsToken));
-    }
+    moderationPanel.allow(moderates(identity.role));
+    likes.allow(identity.user !== 0n);
+    speech.begin();
     const url = webSocketUrl(new URL(location.href), { room: roomId, session, cursor: room.cursor });
     return new WebSocket(url, subprotocols(identity));
   },
@@ -134,7 +200,7 @@ const connection = new Connection({
 
 /** Finds out why no connection came to be, and mends what the page can. */
 async function whyNot(): Promise<Verdict> {
-  const verdict = await diagnose(roomId, identity, () => identities.discard());
+  const verdict = await diagnose(http, () => identities.discard());
   unclear = verdict.kind === 'unclear' ? unclear + 1 : 0;
   if (unclear === UNCLEAR_MAX) {
     room.dropCursor();
@@ -157,17 +223,19 @@ function pump(): void {
   timer = wakeAtMs === undefined ? undefined : setTimeout(pump, Math.max(0, wakeAtMs - Date.now()));
 }
 
-function unblocked(danmaku: readonly Danmaku[]): Danmaku[] {
-  return danmaku.filter((one) => one.user === identity.user || !blocks.hides(one));
+function isOwn({ user }: Pick<Danmaku, 'user'>): boolean {
+  return user === identity.user && user !== 0n;
 }
 
-function openMenu(danmaku: Danmaku, at: DOMRect, opener?: HTMLElement): void {
-  const copy = () => void navigator.clipboard?.writeText(danmaku.content);
-  const choices: Choice[] = [{ text: words().copy, choose: copy }];
-  if (danmaku.user !== identity.user) {
-    choices.push({ text: words().hideUser, choose: () => preferences.hide(danmaku.user) });
+function unblocked(danmaku: readonly Danmaku[]): Danmaku[] {
+  return danmaku.filter((one) => isOwn(one) || !blocks.hides(one));
+}
+
+/** Takes off every part of the page, at once, what this says so of. */
+function vanish(isGone: (danmaku: Danmaku) => boolean): void {
+  for (const part of [stage, chat, replayChat, support]) {
+    part.remove(isGone);
   }
-  menu.open(words().user(String(danmaku.user)), choices, at, opener);
 }
 
 function showPending(): void {
@@ -175,12 +243,10 @@ function showPending(): void {
 }
 
 function refused(refusal: Refusal): void {
-  composer.tell(
-    explain(refusal),
-    refusal.givenUp === undefined ? refusal.retryAfterMs + NOTICE_MS / 4 : undefined,
-  );
-  if (refusal.givenUp !== undefined) {
-    composer.giveBack(refusal.givenUp);
+  const passes = refusal.givenUp === undefined;
+  composer.tell(explain(refusal), passes ? refusal.retryAfterMs + NOTICE_MS / 4 : undefined);
+  if (refusal.givenUp) {
+    composer.giveBack(refusal.givenUp.content);
   }
 }
 
@@ -188,14 +254,15 @@ function refused(refusal: Refusal): void {
 async function fillGap(firstKnown: string): Promise<void> {
   let newest: Danmaku[];
   try {
-    newest = await newestHistory(roomId, identity, GAP_ROWS);
+    newest = await newestHistory(http, GAP_ROWS);
   } catch {
     composer.tell(words().gapUnread);
     return;
   }
   const end = newest.findIndex(({ id }) => id === firstKnown);
-  const missed = room.claim(newest.slice(0, Math.max(0, end)), Date.now());
-  chat.insertBefore(firstKnown, unblocked(missed), identity.user);
+  const missed = unblocked(room.claim(newest.slice(0, Math.max(0, end)), Date.now()));
+  chat.insertBefore(firstKnown, missed, identity.user);
+  support.add(missed);
 }
 
 addEventListener('online', () => connection.nudge());

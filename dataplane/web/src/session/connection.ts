@@ -11,7 +11,9 @@ export type Status =
   | { readonly kind: 'live' }
   | { readonly kind: 'waiting'; readonly untilMs: number; readonly trouble: Trouble; readonly said: string }
   | { readonly kind: 'goingAway'; readonly untilMs: number }
-  | { readonly kind: 'refused'; readonly untilMs: number; readonly why: string };
+  | { readonly kind: 'refused'; readonly untilMs: number; readonly why: string }
+  /** Moderators keep this viewer out: there is no coming back by itself. */
+  | { readonly kind: 'banned' };
 
 /** What the server answers where a WebSocket would not open: browsers do not show why. */
 export type Verdict =
@@ -41,6 +43,8 @@ export interface ConnectionDeps {
 
 /** `WebSocket.OPEN`. */
 const OPEN = 1;
+/** The close code of who is banned. */
+const CLOSE_BANNED = 4403;
 /** Silence before a heartbeat asks whether the server is there, and how long the answer may take. */
 const SILENCE_MS = 15_000;
 const ANSWER_MS = 10_000;
@@ -62,6 +66,7 @@ export class Connection {
   #watch: ReturnType<typeof setInterval> | undefined;
   #heardMs = 0;
   #askedMs: number | undefined;
+  #isBanned = false;
 
   constructor(deps: ConnectionDeps) {
     this.#deps = deps;
@@ -115,7 +120,7 @@ export class Connection {
   nudge(): void {
     if (this.#socket) {
       this.#ask();
-    } else if (this.#goAwayUntilMs === undefined) {
+    } else if (this.#goAwayUntilMs === undefined && !this.#isBanned) {
       this.connect();
     }
   }
@@ -145,7 +150,12 @@ export class Connection {
       if (generation !== this.#generation) {
         return;
       }
-      if (opened) {
+      if (event.code === CLOSE_BANNED) {
+        this.#drop();
+        this.#deps.onLost();
+        this.#isBanned = true;
+        this.#deps.onStatus({ kind: 'banned' });
+      } else if (opened) {
         this.#lost(generation, 'lost', event.reason);
       } else {
         this.#failed(generation);

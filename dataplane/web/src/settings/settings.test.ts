@@ -52,6 +52,24 @@ it('hold where the browser keeps nothing', () => {
   expect(() => save(denied, stock(false))).not.toThrow();
 });
 
+it('bound the style of what is sent', () => {
+  const styled = (style: unknown) => validate({ style }, false).style;
+  expect(styled({ mode: 'top', colour: 0xff9a3d, size: 'large' })).toEqual({
+    mode: 'top',
+    colour: 0xff9a3d,
+    size: 'large',
+  });
+  for (const odd of [
+    null,
+    'top',
+    { mode: 'up', colour: -1, size: 9 },
+    { colour: 0x1000000 },
+    { colour: 0.5 },
+  ]) {
+    expect(styled(odd)).toEqual(stock(false).style);
+  }
+});
+
 it('bound words and users', () => {
   expect(keywordsOf([' a ', 'a', '', 7, 'b'.repeat(100)])).toEqual(['a', 'b'.repeat(64)]);
   expect(keywordsOf(Array.from({ length: 300 }, (_, i) => `w${i}`))).toHaveLength(KEYWORDS_MAX);

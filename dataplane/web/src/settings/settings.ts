@@ -1,6 +1,8 @@
 // What a viewer sets for themselves: how danmaku fly, what they do not want to read, theme and language. Kept in the
 // browser, read with care: another version of the page, or another page, may have written what is there.
 
+import { MODES, PLAIN, SIZES, type Style } from '../danmaku';
+
 /** How close danmaku follow each other in a lane. */
 export const DENSITIES = ['relaxed', 'normal', 'dense'] as const;
 export const THEMES = ['auto', 'light', 'dark'] as const;
@@ -34,6 +36,8 @@ export interface Settings {
   readonly keywords: readonly string[];
   /** User IDs in decimal. */
   readonly hiddenUsers: readonly string[];
+  /** Of the danmaku that the viewer sends. */
+  readonly style: Style;
   readonly theme: (typeof THEMES)[number];
   readonly language: (typeof LANGUAGES)[number];
 }
@@ -54,6 +58,7 @@ export function stock(calm: boolean): Settings {
     area: RANGES.area.stock,
     keywords: [],
     hiddenUsers: [],
+    style: PLAIN,
     theme: 'auto',
     language: 'auto',
   };
@@ -73,6 +78,7 @@ export function validate(value: unknown, calm: boolean): Settings {
     area: number('area'),
     keywords: keywordsOf(found.keywords),
     hiddenUsers: hiddenUsersOf(found.hiddenUsers),
+    style: styleOf(found.style),
     theme: oneOf(THEMES, found.theme) ?? fallback.theme,
     language: oneOf(LANGUAGES, found.language) ?? fallback.language,
   };
@@ -100,6 +106,19 @@ export function save(storage: Storage, settings: Settings): void {
 export function keywordsOf(value: unknown): string[] {
   const lines = strings(value).map((word) => [...word.trim()].slice(0, KEYWORD_CHARS_MAX).join(''));
   return [...new Set(lines.filter((word) => word !== ''))].slice(0, KEYWORDS_MAX);
+}
+
+/** A style as {@link validate} reads it. */
+export function styleOf(value: unknown): Style {
+  const found = typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  const { colour } = found;
+  const isColour =
+    typeof colour === 'number' && Number.isInteger(colour) && colour >= 0 && colour <= 0xffffff;
+  return {
+    mode: oneOf(MODES, found.mode) ?? PLAIN.mode,
+    colour: isColour ? colour : PLAIN.colour,
+    size: oneOf(SIZES, found.size) ?? PLAIN.size,
+  };
 }
 
 function hiddenUsersOf(value: unknown): string[] {

@@ -15,9 +15,10 @@ const FOLLOW_PX = 48;
 const HIDDEN_FLUSH_MS = 1_000;
 
 export class Chat {
-  readonly #scroll = byId('chat-scroll', HTMLElement);
-  readonly #list = byId('chat-lines', HTMLOListElement);
-  readonly #newer = byId('chat-newer', HTMLButtonElement);
+  readonly #panel: HTMLElement;
+  readonly #scroll: HTMLElement;
+  readonly #list: HTMLOListElement;
+  readonly #newer: HTMLButtonElement;
   readonly #lines = new Map<string, Line>();
   readonly #chosen: (danmaku: Danmaku, opener: HTMLElement) => void;
   #queue: HTMLLIElement[] = [];
@@ -27,8 +28,12 @@ export class Chat {
   /** The one user name that Tab stops at. */
   #stop: HTMLElement | undefined;
 
-  /** `chosen` is told whose name was pressed, and where. */
-  constructor(chosen: (danmaku: Danmaku, opener: HTMLElement) => void) {
+  /** The chat of now, or that of the replay; `chosen` is told whose name was pressed, and where. */
+  constructor(which: 'chat' | 'replay', chosen: (danmaku: Danmaku, opener: HTMLElement) => void) {
+    this.#panel = byId(`${which}-panel`, HTMLElement);
+    this.#scroll = byId(`${which}-scroll`, HTMLElement);
+    this.#list = byId(`${which}-lines`, HTMLOListElement);
+    this.#newer = byId(`${which}-newer`, HTMLButtonElement);
     this.#chosen = chosen;
     this.#scroll.addEventListener('scroll', () => this.#scrolled(), { passive: true });
     this.#list.addEventListener('keydown', (event) => this.#move(event));
@@ -80,6 +85,12 @@ export class Chat {
       }
     }
     this.#stopAtNewest();
+  }
+
+  /** Shows or hides the chat as a whole. */
+  reveal(isShown: boolean): void {
+    this.#panel.hidden = !isShown;
+    this.#keepAtBottom();
   }
 
   /** Goes to the newest line and stays with it. */

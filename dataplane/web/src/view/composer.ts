@@ -1,7 +1,9 @@
 // The send box: Enter sends, except while an input method is composing; a notice beneath says what went wrong.
 
+import type { Danmaku, Reply } from '../danmaku';
 import { onLanguage, words } from '../i18n/language';
 import { byId } from './element';
+import { legible } from './legible';
 import { count } from './wording';
 
 /** What fits a frame for the server (16 KiB with its header and fields); the room's own limit is the server's to say. */
@@ -14,16 +16,18 @@ export class Composer {
   readonly #input = byId('message', HTMLInputElement);
   readonly #button = byId('send', HTMLButtonElement);
   readonly #notice = byId('notice', HTMLElement);
+  readonly #reply = byId('reply', HTMLElement);
+  #answers: Danmaku | undefined;
   #closed: (() => string) | undefined;
   #noticeTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(send: (content: string) => void) {
-    this.#input.addEventListener('keydown', (event) => {
-      if (event.key === 'Enter' && (event.isComposing || event.keyCode === KEY_CODE_COMPOSING)) {
-        event.preventDefault();
-      }
+  constructor(send: (content: string, reply: Reply | undefined) => void) {
+    this.#input.addEventListener('keydown', (event) => this.#pressed(event));
+    onLanguage(() => this.#show());
+    byId('reply-cancel', HTMLButtonElement).addEventListener('click', () => {
+      this.answer(undefined);
+      this.#input.focus();
     });
-    onLanguage(() => this.#showOpenness());
     byId('skip', HTMLAnchorElement).addEventListener('click', (event) => {
       // The fragment of the URL is the token's place: a skip link must not write there.
       event.preventDefault();
@@ -35,16 +39,26 @@ export class Composer {
     });
   }
 
-  /** Opens the box. */
-  open(): void {
-    this.#closed = undefined;
-    this.#showOpenness();
+  /** Opens the box, or closes it; why stands in a closed one. */
+  allow(closed: (() => string) | undefined): void {
+    this.#closed = closed;
+    this.#show();
   }
 
-  /** Closes the box; `why` stands in it. */
-  close(why: () => string): void {
-    this.#closed = why;
-    this.#showOpenness();
+  /** The next message answers this danmaku; undefined: none. */
+  answer(danmaku: Danmaku | undefined): void {
+    this.#answers = danmaku;
+    this.#show();
+    if (danmaku) {
+      this.#input.focus();
+    }
+  }
+
+  /** What is answered is gone, if this says so of it. */
+  forget(isGone: (danmaku: Danmaku) => boolean): void {
+    if (this.#answers && isGone(this.#answers)) {
+      this.answer(undefined);
+    }
   }
 
   /** Says something about sending; for `ms`, or until the next message. */
@@ -63,13 +77,27 @@ export class Composer {
     }
   }
 
-  #showOpenness(): void {
+  #show(): void {
     this.#input.disabled = this.#closed !== undefined;
     this.#button.disabled = this.#closed !== undefined;
     this.#input.placeholder = this.#closed?.() ?? words().invitation;
+    this.#reply.hidden = this.#answers === undefined;
+    if (this.#answers) {
+      byId('reply-user', HTMLElement).textContent = words().replyTo(String(this.#answers.user));
+      byId('reply-text', HTMLElement).textContent = legible(this.#answers.content);
+    }
   }
 
-  #submit(send: (content: string) => void): void {
+  #pressed(event: KeyboardEvent): void {
+    const isComposing = event.isComposing || event.keyCode === KEY_CODE_COMPOSING;
+    if (event.key === 'Enter' && isComposing) {
+      event.preventDefault();
+    } else if (event.key === 'Escape' && !isComposing) {
+      this.answer(undefined);
+    }
+  }
+
+  #submit(send: (content: string, reply: Reply | undefined) => void): void {
     const content = this.#input.value.trim();
     if (content === '' || this.#input.disabled) {
       return;
@@ -79,8 +107,10 @@ export class Composer {
       this.tell(words().tooManyBytes(count(bytes), count(CONTENT_BYTES_MAX)));
       return;
     }
+    const reply = this.#answers && { to: this.#answers.id, user: this.#answers.user };
     this.#input.value = '';
+    this.answer(undefined);
     this.tell('');
-    send(content);
+    send(content, reply);
   }
 }

@@ -2,7 +2,7 @@
 
 import { type Danmaku, type Mode, Role } from '../danmaku';
 import { make } from './element';
-import { languageOf, times } from './wording';
+import { hexOf, languageOf, times } from './wording';
 
 /** Where a flight goes and how long it takes. */
 export interface Course {
@@ -29,6 +29,11 @@ export class Flight {
     element.dir = 'auto';
     element.lang = languageOf(text);
     element.dataset.id = danmaku.id;
+    element.dataset.size = danmaku.style.size;
+    element.toggleAttribute('data-gift', danmaku.gift !== undefined);
+    if (danmaku.style.colour !== 0) {
+      element.style.color = hexOf(danmaku.style.colour);
+    }
     element.dataset.role = Role[danmaku.role].toLowerCase();
     element.toggleAttribute('data-own', isOwn);
     this.merge(total);

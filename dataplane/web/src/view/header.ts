@@ -3,6 +3,7 @@
 import { onLanguage, words } from '../i18n/language';
 import type { Status } from '../session/connection';
 import { ANONYMOUS, type Identity } from '../session/identity';
+import type { Figures } from '../session/room';
 import { byId } from './element';
 import { count } from './wording';
 
@@ -19,7 +20,8 @@ export class Header {
   readonly #rate = byId('rate', HTMLElement);
   readonly #latency = byId('latency', HTMLElement);
   readonly #self = byId('self', HTMLElement);
-  #figures: { readonly viewers: number; readonly messagesPerSecond: number } | undefined;
+  readonly #heat = byId('heat', HTMLElement);
+  #figures: Figures | undefined;
   #latencyMs: number | undefined;
   #identity: Identity = ANONYMOUS;
   #status: Status = { kind: 'connecting' };
@@ -36,8 +38,8 @@ export class Header {
     });
   }
 
-  showFigures(viewers: number, messagesPerSecond: number): void {
-    this.#figures = { viewers, messagesPerSecond };
+  showFigures(figures: Figures): void {
+    this.#figures = figures;
     this.#showFigures();
   }
 
@@ -73,10 +75,11 @@ export class Header {
   }
 
   #showFigures(): void {
-    const { viewers, messagesPerSecond } = this.#figures ?? {};
+    const { viewers, messagesPerSecond, heat } = this.#figures ?? {};
     this.#viewers.textContent = viewers === undefined ? UNKNOWN : count(viewers);
     this.#viewersWord.textContent = words().viewers(viewers ?? 0);
     this.#rate.textContent = messagesPerSecond === undefined ? UNKNOWN : count(messagesPerSecond);
+    this.#heat.textContent = heat === undefined ? UNKNOWN : count(heat);
     this.#latency.textContent =
       this.#latencyMs === undefined ? UNKNOWN : words().milliseconds(count(this.#latencyMs));
   }
@@ -101,6 +104,8 @@ function wordFor(status: Status): string {
       return status.said || words()[status.trouble];
     case 'goingAway':
       return words().restarting;
+    case 'banned':
+      return words().youAreBanned;
     case 'refused':
       return words().refused(status.why.replace(/\.?$/, '.'));
   }

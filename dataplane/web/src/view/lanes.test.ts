@@ -111,6 +111,15 @@ it('never lets two share a place, whatever comes', () => {
   expect(placed.length).toBeGreaterThan(100);
 });
 
+it('holds what is taken for longer when all stood still', () => {
+  const lanes = lanesOf(2);
+  lanes.take('top', 10, 1, 0);
+  lanes.take('scroll', 500, 1, 0);
+  lanes.delay(60_000);
+  expect(lanes.take('top', 10, 1, 60_000 + STAND_MS - 1)).toBeUndefined();
+  expect(lanes.take('top', 10, 1, 60_000 + STAND_MS)).toBe(0);
+});
+
 it('keeps at least one lane on a stage without height', () => {
   expect(lanesOf(0).take('scroll', 100, 1, 0)).toBe(0);
 });

@@ -52,6 +52,14 @@ export class Lanes {
     this.#lanes = this.#lanes.map(() => ({ mover: undefined, standsUntilMs: 0 }));
   }
 
+  /** Everything stood still for so long. */
+  delay(ms: number): void {
+    this.#lanes = this.#lanes.map(({ mover, standsUntilMs }) => ({
+      mover: mover && { ...mover, startMs: mover.startMs + ms, landsMs: mover.landsMs + ms },
+      standsUntilMs: standsUntilMs + ms,
+    }));
+  }
+
   /** Takes `span` lanes where a danmaku of this width may start now: the first from the top; undefined where none is. */
   take(mode: Mode, widthPx: number, span: number, nowMs: number): number | undefined {
     this.#askedMs[mode] = nowMs;

@@ -1,6 +1,7 @@
 // A menu at a place on the page: by pointer, touch and keyboard (arrows, Home, End, Escape), one open at a time.
 
 import { byId, make } from './element';
+import { placeBeside } from './placing';
 
 /** One thing that can be chosen. */
 export interface Choice {
@@ -9,9 +10,6 @@ export interface Choice {
   readonly grave?: boolean;
   choose(): void;
 }
-
-/** Distance from its place and from the window's edges. */
-const MARGIN_PX = 6;
 
 export class Menu {
   readonly #element = byId('menu', HTMLElement);
@@ -36,7 +34,7 @@ export class Menu {
     this.#list.replaceChildren(...choices.map((choice) => this.#button(choice)));
     this.#element.showPopover();
     this.#opener = opener;
-    this.#place(at);
+    placeBeside(this.#element, at);
     this.#buttons()[0]?.focus();
   }
 
@@ -51,14 +49,6 @@ export class Menu {
       choose();
     });
     return button;
-  }
-
-  #place(at: DOMRect): void {
-    const { offsetWidth, offsetHeight, style } = this.#element;
-    const below = at.bottom + MARGIN_PX;
-    const top = below + offsetHeight > innerHeight ? at.top - MARGIN_PX - offsetHeight : below;
-    style.left = `${Math.max(MARGIN_PX, Math.min(at.left, innerWidth - offsetWidth - MARGIN_PX))}px`;
-    style.top = `${Math.max(MARGIN_PX, top)}px`;
   }
 
   #buttons(): HTMLButtonElement[] {

@@ -4,8 +4,8 @@ import { words } from '../i18n/language';
 import { Reason } from '../protocol/generated/barrage/v2/barrage_pb';
 import type { Pending, Refusal } from '../session/outbox';
 import { byId, make } from './element';
-import { legible } from './legible';
-import { count, languageOf } from './wording';
+import { textOf } from './line';
+import { count } from './wording';
 
 /** Lines shown; of more, their number is. */
 const LINES_MAX = 20;
@@ -59,6 +59,18 @@ export function explain({ reason, message, retryAfterMs }: Refusal): string {
       return words().unknownOutcome;
     case Reason.CONTENT_TOO_LONG:
       return words().tooLong(message);
+    case Reason.SLOW_MODE:
+      return words().slowMode(seconds);
+    case Reason.MUTED:
+      return retryAfterMs > 0 ? words().mutedFor(seconds) : words().mutedForEver;
+    case Reason.BLOCKED_WORD:
+      return words().blockedWord;
+    case Reason.MODERATORS_ONLY:
+      return words().moderatorsOnlyNow;
+    case Reason.UNKNOWN_REPLY:
+      return words().unknownReply;
+    case Reason.CONTENT_UNREADABLE:
+      return words().unreadable;
     case Reason.SEND_NOT_ALLOWED:
       return words().mayNotSend(message);
     default:
@@ -69,10 +81,7 @@ export function explain({ reason, message, retryAfterMs }: Refusal): string {
 function line({ seq, content, state, held }: Pending, isLive: boolean): HTMLLIElement {
   const item = make('li', 'chat-line');
   item.dataset.seq = String(seq);
-  const text = make('span', 'chat-text', legible(content));
-  text.dir = 'auto';
-  text.lang = languageOf(content);
-  item.append(make('span', 'chat-state', wordFor(state, held, isLive)), text);
+  item.append(make('span', 'chat-state', wordFor(state, held, isLive)), textOf(content));
   return item;
 }
 
@@ -86,5 +95,5 @@ function wordFor(state: Pending['state'], held: Reason | undefined, isLive: bool
   if (state === 'inFlight') {
     return words().sending;
   }
-  return held === Reason.RATE_LIMITED ? words().slowingDown : words().waiting;
+  return held === Reason.RATE_LIMITED || held === Reason.SLOW_MODE ? words().slowingDown : words().waiting;
 }

@@ -1,5 +1,6 @@
 // The viewer's own settings: a dialog whose fields are those of `Settings`, and the switch on the stage.
 
+import type { Style } from '../danmaku';
 import { onLanguage, speak, words } from '../i18n/language';
 import { keywordsOf, load, RANGES, type Settings, save, stock, validate } from '../settings/settings';
 import { byId, make } from './element';
@@ -64,6 +65,11 @@ export class Preferences {
     );
   }
 
+  /** What the viewer sends looks like this from now on. */
+  setStyle(style: Style): void {
+    this.#set({ ...this.#settings, style });
+  }
+
   #open(): void {
     this.#fill();
     this.#dialog.showModal();
@@ -87,6 +93,7 @@ export class Preferences {
       flying: fields.has('flying'),
       keywords: this.#words.value.split('\n'),
       hiddenUsers: this.#settings.hiddenUsers,
+      style: this.#settings.style,
     };
     this.#set(validate(read, CALM));
   }

@@ -1,6 +1,6 @@
 // Danmaku in flight over the stage, in lanes that nobody shares. What finds no lane in time stays in the chat only.
 
-import type { Danmaku, Mode } from '../danmaku';
+import type { Danmaku, Mode, Size } from '../danmaku';
 import { onLanguage, words } from '../i18n/language';
 import type { Settings } from '../settings/settings';
 import { byId } from './element';
@@ -19,6 +19,9 @@ const STAND_MS = 4_000;
 const LANE_EM = 1.6;
 const PADDING_EM = 0.8;
 const WIDTH_EM_MAX = 36;
+/** Sizes of text against the stage's own, as the style sheet has them, and the lanes that they take. */
+const SCALE = { small: 0.8, normal: 1, large: 1.4 } as const;
+const SPAN = { small: 1, normal: 1, large: 2 } as const;
 /** Room to the next one, in font sizes. The least is what "×9999" takes when repeats come in during the flight. */
 const GAP_EM = { relaxed: 12, normal: 5, dense: 3 } as const;
 /** A text may turn out this much wider than measured (its language may choose another font) and still not collide. */
@@ -54,6 +57,7 @@ export class Stage {
   #fontPx = 16;
   #flightMs = FLIGHT_MS;
   #left = 0;
+  #pausedMs: number | undefined;
 
   /** `chosen` is told which danmaku a pointer chose, and where. */
   constructor(settings: Settings, chosen: (danmaku: Danmaku, at: DOMRect) => void) {
@@ -86,10 +90,10 @@ export class Stage {
   /** Lets a danmaku fly as soon as there is a lane for it. An own one is next in line, and waits as long as it takes. */
   fly(danmaku: Danmaku, isOwn: boolean): void {
     const text = legible(danmaku.content);
-    if (!this.#settings.flying || document.hidden || text === '') {
+    if (!this.#settings.flying || this.#pausedMs !== undefined || document.hidden || text === '') {
       return;
     }
-    const mode: Mode = 'scroll';
+    const { mode } = danmaku.style;
     const waitMs = isOwn ? Number.POSITIVE_INFINITY : mode === 'scroll' ? WAIT_MS : WAIT_STANDING_MS;
     const waiting = { danmaku, text, isOwn, mode, untilMs: performance.now() + waitMs, total: 1 };
     if (isOwn) {
@@ -123,6 +127,23 @@ export class Stage {
     }
   }
 
+  /** Stops everything where it is; nothing takes off until {@link resume}. */
+  pause(): void {
+    this.#pausedMs ??= performance.now();
+    for (const flight of this.#flights.values()) {
+      flight.pause();
+    }
+  }
+
+  resume(): void {
+    const stoodMs = performance.now() - (this.#pausedMs ?? performance.now());
+    this.#pausedMs = undefined;
+    this.#lanes.delay(stoodMs);
+    for (const flight of this.#flights.values()) {
+      flight.resume();
+    }
+  }
+
   /** Empties the stage. */
   clear(): void {
     this.remove(() => true);
@@ -147,13 +168,17 @@ export class Stage {
   }
 
   /** The width that the element will have, near enough: measured without a layout. */
-  #widthOf(text: string): number {
+  #widthOf(text: string, size: Size): number {
     const textPx = this.#ruler?.measureText(text).width ?? text.length * this.#fontPx;
-    return Math.min(textPx * MEASURE_SLACK + PADDING_EM * this.#fontPx, WIDTH_EM_MAX * this.#fontPx);
+    const widthPx = textPx * MEASURE_SLACK + PADDING_EM * this.#fontPx;
+    return SCALE[size] * Math.min(widthPx, WIDTH_EM_MAX * this.#fontPx);
   }
 
   /** Lets fly who waits and finds a lane, first come first served within each mode. */
   #board(): void {
+    if (this.#pausedMs !== undefined) {
+      return;
+    }
     const nowMs = performance.now();
     const full = new Set<Mode>();
     this.#waiting = this.#waiting.filter((next) => {
@@ -168,8 +193,9 @@ export class Stage {
 
   #takeOff({ danmaku, text, isOwn, mode, total }: Waiting, nowMs: number): boolean {
     const gapPx = GAP_EM[this.#settings.density] * this.#fontPx;
-    const widthPx = this.#widthOf(text) + gapPx;
-    const lane = this.#lanes.take(mode, widthPx, 1, nowMs);
+    const { size } = danmaku.style;
+    const widthPx = this.#widthOf(text, size) + gapPx;
+    const lane = this.#lanes.take(mode, widthPx, SPAN[size], nowMs);
     if (lane === undefined) {
       return false;
     }

@@ -7,6 +7,7 @@ interface Formats {
   readonly number: Intl.NumberFormat;
   readonly short: Intl.NumberFormat;
   readonly clock: Intl.DateTimeFormat;
+  readonly seconds: Intl.DateTimeFormat;
   readonly moment: Intl.DateTimeFormat;
 }
 
@@ -25,6 +26,11 @@ export function clock(ms: number): string {
   return isDate(ms) ? formats.clock.format(ms) : '';
 }
 
+/** 14:05:09. */
+export function clockSeconds(ms: number): string {
+  return isDate(ms) ? formats.seconds.format(ms) : '';
+}
+
 /** The same with date and seconds. */
 export function moment(ms: number): string {
   return isDate(ms) ? formats.moment.format(ms) : '';
@@ -39,6 +45,11 @@ export function times(total: number): string {
 export function hueOf(user: bigint): number {
   // 0x9e37… is 2^64 divided by the golden ratio (Knuth, TAOCP 3, 6.4): it spreads what is close together.
   return Number((BigInt.asUintN(64, user * 0x9e3779b97f4a7c15n) >> 32n) % 360n);
+}
+
+/** 0xRRGGBB as CSS writes it. */
+export function hexOf(colour: number): string {
+  return `#${colour.toString(16).padStart(6, '0')}`;
 }
 
 /** What stands beside the name of a user with a role. */
@@ -68,6 +79,7 @@ function formatsFor(language: string): Formats {
     number: new Intl.NumberFormat(language),
     short: new Intl.NumberFormat(language, { notation: 'compact', maximumSignificantDigits: 3 }),
     clock: new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }),
+    seconds: new Intl.DateTimeFormat(language, { timeStyle: 'medium', hourCycle: 'h23' }),
     moment: new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' }),
   };
 }
