@@ -150,7 +150,10 @@ const room = new Room({
     likes.show(figures.likes, room.likesWaiting);
   },
   onRules: (rules) => speech.setRules(rules),
-  onHighlights: (now) => highlights.show(now),
+  onHighlights(now) {
+    highlights.show(now);
+    support.add(unblocked(now.superChats.map(({ danmaku }) => danmaku)));
+  },
   onRemoval(isGone) {
     vanish(isGone);
     highlights.remove(isGone);

@@ -60,11 +60,13 @@ it('gives large ones lanes side by side', () => {
 });
 
 it('keeps the edges for who stands, while there are some', () => {
-  const lanes = lanesOf(12);
-  const starts = (nowMs: number) => Array.from({ length: 12 }, () => lanes.take('scroll', 10, 1, nowMs));
-  expect(starts(0).filter((lane) => lane !== undefined)).toHaveLength(12);
+  const lanes = lanesOf(20);
+  const starts = (nowMs: number) => Array.from({ length: 20 }, () => lanes.take('scroll', 10, 1, nowMs));
+  expect(starts(0).filter((lane) => lane !== undefined)).toHaveLength(20);
   expect(lanes.take('top', 10, 1, 1_000)).toBeUndefined();
-  expect(starts(2_000).filter((lane) => lane !== undefined)).toEqual([2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+  expect(starts(2_000).filter((lane) => lane !== undefined)).toEqual(
+    Array.from({ length: 18 }, (_, i) => i + 2),
+  );
   expect(lanes.take('top', 10, 1, FLIGHT_MS)).toBe(0);
   expect(lanes.take('scroll', 10, 1, FLIGHT_MS + 20_000)).toBe(0);
 });

@@ -30,7 +30,7 @@ interface Lane {
 /** After this long without one of its mode, an edge that was kept free for it is used by all again. */
 const KEPT_MS = 20_000;
 /** Lanes kept for a rare mode while there are some of it: one in this many. */
-const KEPT_SHARE = 6;
+const KEPT_SHARE = 10;
 
 export class Lanes {
   #measures: Measures = { count: 1, stagePx: 0, flightMs: 1, standMs: 1 };

@@ -2,7 +2,7 @@
 
 import { onLanguage } from '../i18n/language';
 import { byId, make } from './element';
-import { count } from './wording';
+import { short } from './wording';
 
 const RISE_MS = 1_600;
 /** Hearts in the air at once, however many like the room. */
@@ -42,7 +42,7 @@ export class LikeButton {
   }
 
   #show(): void {
-    this.#count.textContent = this.#known === undefined ? '–' : count(this.#known + BigInt(this.#own));
+    this.#count.textContent = this.#known === undefined ? '–' : short(this.#known + BigInt(this.#own));
   }
 
   #rise(hearts: number): void {

@@ -31,7 +31,7 @@ export class ModerationPanel {
     this.#moderation = moderation;
     this.#button.addEventListener('click', () => {
       this.#dialog.showModal();
-      void this.#do(async () => {});
+      void this.#do(async () => {}, '');
     });
     byId('moderation-close', HTMLButtonElement).addEventListener('click', () => this.#dialog.close());
     this.#slow.addEventListener('change', () => this.#set({ slowModeSeconds: Number(this.#slow.value) }));
@@ -61,12 +61,12 @@ export class ModerationPanel {
   }
 
   /** Does something, says whether it is done, and shows what is true now. */
-  async #do(act: () => Promise<void>): Promise<void> {
+  async #do(act: () => Promise<void>, done = words().done): Promise<void> {
     this.#status.textContent = words().working;
     try {
       await act();
       await this.#load();
-      this.#status.textContent = words().done;
+      this.#status.textContent = done;
     } catch (error) {
       this.#status.textContent = words().notDone(error instanceof Error ? error.message : String(error));
       this.#fill();

@@ -23,7 +23,7 @@ const WIDTH_EM_MAX = 36;
 const SCALE = { small: 0.8, normal: 1, large: 1.4 } as const;
 const SPAN = { small: 1, normal: 1, large: 2 } as const;
 /** Room to the next one, in font sizes. The least is what "×9999" takes when repeats come in during the flight. */
-const GAP_EM = { relaxed: 12, normal: 5, dense: 3 } as const;
+const GAP_EM = { relaxed: 12, normal: 4, dense: 3 } as const;
 /** A text may turn out this much wider than measured (its language may choose another font) and still not collide. */
 const MEASURE_SLACK = 1.04;
 /** How long a danmaku waits for a free lane before it stays in the chat only, and how many may wait. */

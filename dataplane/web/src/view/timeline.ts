@@ -106,12 +106,13 @@ export class Timeline {
   #draw(): void {
     const spanMs = Math.max(1, Date.now() - this.#startMs);
     const heights = new Array<number>(STEPS).fill(0);
+    const place = (ms: number) => Math.max(0, Math.min(STEPS, ((ms - this.#startMs) / spanMs) * STEPS));
     for (const { atMs, danmaku } of this.#points) {
-      // A point stands for its whole step, which may be longer than one of the curve's.
-      const from = Math.floor(((atMs - this.#startMs) / spanMs) * STEPS);
-      const to = Math.max(from + 1, Math.floor(((atMs + this.#stepMs - this.#startMs) / spanMs) * STEPS));
-      for (let step = Math.max(0, from); step < Math.min(STEPS, to); step++) {
-        heights[step] = (heights[step] ?? 0) + danmaku;
+      // A point's step may be longer or shorter than one of the curve's: each gets its part.
+      const [from, to] = [place(atMs), place(atMs + this.#stepMs)];
+      for (let step = Math.floor(from); step < to; step++) {
+        const part = (Math.min(to, step + 1) - Math.max(from, step)) / (to - from);
+        heights[step] = (heights[step] ?? 0) + danmaku * part;
       }
     }
     const highest = Math.max(1, ...heights);

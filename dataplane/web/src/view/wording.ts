@@ -21,6 +21,11 @@ export function count(value: number | bigint): string {
   return formats.number.format(value);
 }
 
+/** 12.3K: for what grows large and is looked at in passing. */
+export function short(value: number | bigint): string {
+  return formats.short.format(value);
+}
+
 /** 14:05, in the viewer's own time zone; a sender's clock may say anything. */
 export function clock(ms: number): string {
   return isDate(ms) ? formats.clock.format(ms) : '';
