@@ -3,9 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Server } from './server.js';
-import { Browser } from './viewer.js';
-
-const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+import { Browser, PHONE } from './viewer.js';
 
 test('by keyboard alone: reach the box, write, send, and go on writing', async (t) => {
   const server = await Server.start(t);
@@ -85,12 +83,7 @@ test('on a phone all fits the width, and the box is at hand', async (t) => {
 test('a token in the fragment is used as it is', async (t) => {
   const server = await Server.start(t);
   const browser = await Browser.start(t);
-  const response = await fetch(new URL('dev/token', server.url), {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ room: 'demo' }),
-  });
-  const { token, userId } = await response.json();
+  const { token, userId } = await server.token();
   const viewer = await browser.open(`${server.url}?room=demo#token=${token}`);
   await viewer.becomes('live');
   assert.equal(await viewer.user(), userId);
@@ -117,4 +110,78 @@ test('a room that does not exist is refused with the reason', async (t) => {
   await viewer.becomes('refused');
   assert.match(await viewer.page.locator('#connection-text').textContent(), /^Refused: .+/);
   await viewer.screenshot('refused');
+});
+
+test('axe finds no serious barrier, light and dark, on a desk and a phone, in both languages', async (t) => {
+  const server = await Server.start(t);
+  const browser = await Browser.start(t);
+  const writer = await browser.open(server.url);
+  await writer.becomes('live');
+  await writer.send('something to read');
+  for (const options of [
+    { colorScheme: 'light' },
+    { colorScheme: 'dark', locale: 'zh-CN' },
+    { ...PHONE, colorScheme: 'dark' },
+    { ...PHONE, colorScheme: 'light', locale: 'zh-CN' },
+  ]) {
+    for (const query of ['', '?view=streamer']) {
+      const viewer = await browser.open(`${server.url}${query}`, options);
+      await viewer.becomes('live');
+      await viewer.sees('something to read');
+      assert.deepEqual(await viewer.barriers(), [], JSON.stringify({ ...options, query }));
+      if (query === '') {
+        await viewer.lineOf('something to read').locator('.chat-user').click();
+        assert.deepEqual(await viewer.barriers(), []);
+      }
+    }
+  }
+});
+
+test('the keyboard reaches the menu of any line, and comes back', async (t) => {
+  const server = await Server.start(t);
+  const browser = await Browser.start(t);
+  const [a, b] = await Promise.all([browser.open(server.url), browser.open(server.url)]);
+  await Promise.all([a.becomes('live'), b.becomes('live')]);
+  for (const text of ['first', 'second', 'third']) {
+    await a.send(text);
+  }
+  await b.sees('third');
+  // Lines have one stop of Tab together; arrows go from line to line.
+  assert.equal(await b.page.locator('#chat-lines .chat-user[tabindex="0"]').count(), 1);
+  await b.page.locator('#chat-lines .chat-user[tabindex="0"]').focus();
+  await b.page.keyboard.press('ArrowUp');
+  await b.page.keyboard.press('ArrowUp');
+  await b.page.keyboard.press('Enter');
+  await b.until(() => document.activeElement?.getAttribute('role') === 'menuitem');
+  await b.page.keyboard.press('Enter');
+  await b.shows('#reply-text', 'first');
+  await b.until(() => document.activeElement?.id === 'message');
+  await b.page.keyboard.press('Escape');
+  assert.equal(await b.page.locator('#reply').isHidden(), true);
+  await b.lineOf('second').locator('.chat-user').focus();
+  await b.page.keyboard.press('Enter');
+  await b.until(() => document.activeElement?.getAttribute('role') === 'menuitem');
+  await b.page.keyboard.press('Escape');
+  await b.until(() => document.activeElement?.classList.contains('chat-user'));
+  assert.deepEqual([...a.errors(), ...b.errors()], []);
+});
+
+test('a screen reader hears the chat now and then, however fast it goes', async (t) => {
+  const server = await Server.start(t);
+  const browser = await Browser.start(t);
+  const [a, b] = await Promise.all([browser.open(server.url), browser.open(server.url)]);
+  await Promise.all([a.becomes('live'), b.becomes('live')]);
+  await b.page.evaluate(() => {
+    window.spoken = [];
+    const region = document.querySelector('#announcer');
+    new MutationObserver(() => window.spoken.push(region.textContent)).observe(region, { childList: true });
+  });
+  for (let i = 1; i <= 8; i++) {
+    await a.send(`message ${i}`);
+  }
+  await b.sees('message 8');
+  await b.until(() => window.spoken.join().includes('message 8'));
+  const spoken = await b.page.evaluate(() => window.spoken);
+  assert.ok(spoken.length <= 2, spoken.join(' / '));
+  assert.match(spoken.at(-1), /^(\d+ new messages, the latest: )?message 8$/);
 });

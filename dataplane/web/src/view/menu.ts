@@ -45,6 +45,9 @@ export class Menu {
     button.setAttribute('role', 'menuitem');
     button.toggleAttribute('data-grave', grave);
     button.addEventListener('click', () => {
+      // The focus goes back first: what is chosen may want it elsewhere.
+      this.#opener?.focus();
+      this.#opener = undefined;
       this.#element.hidePopover();
       choose();
     });
