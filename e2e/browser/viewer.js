@@ -9,6 +9,8 @@ import { chromium } from 'playwright-core';
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const ARTIFACTS = join(import.meta.dirname, 'artifacts');
+/** Categories of a trace that tell each frame's fate. */
+const TRACED = ['cc', 'benchmark', 'viz', 'devtools.timeline', 'disabled-by-default-devtools.timeline.frame'];
 /** Nothing that is waited for takes this long; a busy machine may come near. */
 const WAIT_MS = 30_000;
 /** What a browser logs by itself while a server is away. */
@@ -45,6 +47,15 @@ export class Browser {
     });
     t.after(() => browser.#browser.close());
     return browser;
+  }
+
+  /** Writes what Chromium's compositors do into a file, until {@link stopTrace}. */
+  async startTrace(page, path) {
+    await this.#browser.startTracing(page, { path, categories: TRACED });
+  }
+
+  async stopTrace() {
+    await this.#browser.stopTracing();
   }
 
   /** A page that shows `url` and is nobody's view. */

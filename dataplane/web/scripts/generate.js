@@ -40,7 +40,7 @@ export function generate() {
   return file[0].content;
 }
 
-/** The file's descriptor. protobufjs names types by where they are used; protoc, and so the plugin, in full. */
+/** The file's descriptor. protobufjs names types relative to their package; protoc, and so the plugin, in full. */
 function describe() {
   const parsed = new protobuf.Root();
   parsed.loadSync(join(protos, PROTO), { keepCase: true }).resolveAll();
@@ -48,10 +48,9 @@ function describe() {
   const { file } = fromBinary(FileDescriptorSetSchema, set.$type.encode(set).finish());
   const [descriptor] = file.filter(({ messageType }) => messageType.length > 0);
   descriptor.name = PROTO;
-  for (const { name, field, nestedType, enumType } of descriptor.messageType) {
-    const own = new Set([...nestedType, ...enumType].map((type) => type.name));
+  for (const { field } of descriptor.messageType) {
     for (const one of field.filter(({ typeName }) => typeName !== '')) {
-      one.typeName = `.${descriptor.package}.${own.has(one.typeName) ? `${name}.` : ''}${one.typeName}`;
+      one.typeName = `.${descriptor.package}.${one.typeName}`;
     }
   }
   return descriptor;

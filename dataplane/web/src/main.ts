@@ -5,6 +5,7 @@ import { words } from './i18n/language';
 import { Menus } from './page/menus';
 import { Replaying } from './page/replaying';
 import { Speech } from './page/speech';
+import { Reason } from './protocol/generated/barrage/v2/barrage_pb';
 import { writeHeartbeat } from './protocol/message';
 import { diagnose, newestHistory } from './session/api';
 import { Connection, type Status, type Verdict } from './session/connection';
@@ -246,6 +247,9 @@ function showPending(): void {
 }
 
 function refused(refusal: Refusal): void {
+  if (refusal.reason === Reason.MUTED) {
+    speech.refusedAsMuted(refusal.retryAfterMs);
+  }
   const passes = refusal.givenUp === undefined;
   composer.tell(explain(refusal), passes ? refusal.retryAfterMs + NOTICE_MS / 4 : undefined);
   if (refusal.givenUp) {

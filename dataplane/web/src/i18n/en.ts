@@ -154,7 +154,6 @@ export const en = {
   off: 'Off',
   everySeconds: (seconds: number) => `One message every ${seconds} s`,
   moderatorsOnlyRule: 'Only moderators may send',
-  hideUnjudgedRule: 'Hide what the outside moderator has not judged in time',
   blockedWords: 'Words that are not allowed',
   blockedWordsHint:
     'One a line. They are found in full width, with spaces or marks between the letters, too.',

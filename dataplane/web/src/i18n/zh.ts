@@ -139,7 +139,6 @@ export const zh: Messages = {
   off: '关闭',
   everySeconds: (seconds) => `每 ${seconds} 秒一条`,
   moderatorsOnlyRule: '仅房管可发言',
-  hideUnjudgedRule: '外部审核未及时判定的弹幕不显示',
   blockedWords: '房间屏蔽词',
   blockedWordsHint: '每行一个。全角、夹杂空格或附加符号的写法同样会被识别。',
   saveWords: '保存屏蔽词',

@@ -1,7 +1,8 @@
 // Opens and closes the send box by who the viewer is, the room's rules and what moderators decided, and says why.
 
+import { create } from '@bufbuild/protobuf';
 import { onLanguage, words } from '../i18n/language';
-import { Notice_Kind as Kind, type Notice } from '../protocol/generated/barrage/v2/barrage_pb';
+import { type Notice, NoticeKind as Kind, NoticeSchema } from '../protocol/generated/barrage/v2/barrage_pb';
 import type { Identity } from '../session/identity';
 import type { Rules } from '../session/room';
 import { type Silence, silenceOf } from '../session/speech';
@@ -49,6 +50,13 @@ export class Speech {
     } else if (reason !== '') {
       this.#composer.tell(words().because(reason));
     }
+    this.#show();
+  }
+
+  /** A message was refused because its writer is muted: for so long, or for ever where that is 0. */
+  refusedAsMuted(forMs: number): void {
+    const untilMs = BigInt(forMs > 0 ? Date.now() + forMs : 0);
+    this.#notice = create(NoticeSchema, { kind: Kind.MUTED, untilMs });
     this.#show();
   }
 

@@ -27,7 +27,6 @@ export interface Act {
 export interface RoomRules {
   readonly slowModeSeconds: number;
   readonly moderatorsOnly: boolean;
-  readonly hideUnjudged: boolean;
   readonly blockedWords: readonly string[];
 }
 
@@ -35,7 +34,6 @@ export interface RoomRules {
 export interface RoomRulesChange {
   readonly slowModeSeconds?: number;
   readonly moderatorsOnly?: boolean;
-  readonly hideUnjudged?: boolean;
   readonly blockWords?: readonly string[];
   readonly allowWords?: readonly string[];
 }

@@ -211,7 +211,7 @@ it('passes rules, highlights and decisions about the viewer on', () => {
     untilMs: [70_000n],
   });
   hear(FrameType.highlights, toBinary(pb.HighlightsSchema, highlights));
-  const notice = create(pb.NoticeSchema, { kind: pb.Notice_Kind.MUTED, untilMs: 5n });
+  const notice = create(pb.NoticeSchema, { kind: pb.NoticeKind.MUTED, untilMs: 5n });
   hear(FrameType.notice, toBinary(pb.NoticeSchema, notice));
   expect(told).toEqual(['rules 9 false', 'highlights read this thanks@70000', 'sanction 1 5']);
 });

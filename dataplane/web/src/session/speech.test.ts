@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest';
 import { Role } from '../danmaku';
-import { Notice_Kind as Kind } from '../protocol/generated/barrage/v2/barrage_pb';
+import { NoticeKind as Kind } from '../protocol/generated/barrage/v2/barrage_pb';
 import { ANONYMOUS } from './identity';
 import { silenceOf } from './speech';
 

@@ -1,7 +1,7 @@
 // Whether this viewer may speak now, and if not, why: token, room and moderators each may forbid it.
 
 import { moderates } from '../danmaku';
-import { Notice_Kind as Kind, type Notice } from '../protocol/generated/barrage/v2/barrage_pb';
+import { type Notice, NoticeKind as Kind } from '../protocol/generated/barrage/v2/barrage_pb';
 import type { Identity } from './identity';
 import type { Rules } from './room';
 

@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import { legible } from './legible';
 
 it('cuts stacks of marks', () => {
+  expect(legible(`${'\u20dd'.repeat(300)}ring`)).toBe('ring');
   expect(legible(`a${'\u0301'.repeat(10_000)}b`)).toBe(`a${'\u0301'.repeat(4)}b`);
 });
 

@@ -9,7 +9,6 @@ import { clock, moment } from './wording';
 const NO_RULES: RoomRules = {
   slowModeSeconds: 0,
   moderatorsOnly: false,
-  hideUnjudged: false,
   blockedWords: [],
 };
 
@@ -19,7 +18,6 @@ export class ModerationPanel {
   readonly #status = byId('moderation-status', HTMLElement);
   readonly #slow = byId('slow-mode', HTMLSelectElement);
   readonly #only = byId('moderators-only', HTMLInputElement);
-  readonly #unjudged = byId('hide-unjudged', HTMLInputElement);
   readonly #words = byId('blocked-words', HTMLTextAreaElement);
   readonly #pin = byId('pin-content', HTMLInputElement);
   readonly #sanctions = byId('sanctions', HTMLUListElement);
@@ -36,7 +34,6 @@ export class ModerationPanel {
     byId('moderation-close', HTMLButtonElement).addEventListener('click', () => this.#dialog.close());
     this.#slow.addEventListener('change', () => this.#set({ slowModeSeconds: Number(this.#slow.value) }));
     this.#only.addEventListener('change', () => this.#set({ moderatorsOnly: this.#only.checked }));
-    this.#unjudged.addEventListener('change', () => this.#set({ hideUnjudged: this.#unjudged.checked }));
     this.#on('words-form', () => this.#moderation.setRules(this.#changedWords()));
     this.#on('pin-form', () => this.#moderation.pin({ content: this.#pin.value }));
     byId('unpin', HTMLButtonElement).addEventListener('click', () =>
@@ -88,7 +85,7 @@ export class ModerationPanel {
   }
 
   #fill(): void {
-    const { slowModeSeconds, moderatorsOnly, hideUnjudged, blockedWords } = this.#rules;
+    const { slowModeSeconds, moderatorsOnly, blockedWords } = this.#rules;
     const value = String(slowModeSeconds);
     if (![...this.#slow.options].some((option) => option.value === value)) {
       this.#slow.add(new Option(words().everySeconds(slowModeSeconds), value));
@@ -99,7 +96,6 @@ export class ModerationPanel {
     }
     this.#slow.value = value;
     this.#only.checked = moderatorsOnly;
-    this.#unjudged.checked = hideUnjudged;
     this.#words.value = blockedWords.join('\n');
   }
 

@@ -18,6 +18,15 @@ export interface TimelineActions {
 const SPAN_MS_MIN = 60_000;
 /** Nearer to the end than this is now. */
 const LIVE_MS = 1_500;
+/** How far a key goes, as in players of video; the slider's own step is a millisecond. */
+const KEY_STEPS_MS: Readonly<Record<string, number>> = {
+  ArrowLeft: -5_000,
+  ArrowDown: -5_000,
+  ArrowRight: 5_000,
+  ArrowUp: 5_000,
+  PageDown: -60_000,
+  PageUp: 60_000,
+};
 const BEAT_MS = 500;
 /** The curve is drawn in so many steps. */
 const STEPS = 240;
@@ -43,13 +52,20 @@ export class Timeline {
       this.#isDragging = true;
       this.#show(Number(this.#slider.value));
     });
-    this.#slider.addEventListener('change', () => {
+    const go = (momentMs: number) => {
       this.#isDragging = false;
-      const momentMs = Number(this.#slider.value);
       if (Date.now() - momentMs < LIVE_MS) {
         actions.goLive();
       } else {
-        actions.seek(momentMs);
+        actions.seek(Math.max(this.#startMs, momentMs));
+      }
+    };
+    this.#slider.addEventListener('change', () => go(Number(this.#slider.value)));
+    this.#slider.addEventListener('keydown', (event) => {
+      const stepMs = KEY_STEPS_MS[event.key];
+      if (stepMs !== undefined) {
+        event.preventDefault();
+        go((this.#momentMs ?? Date.now()) + stepMs);
       }
     });
     this.#toggle.addEventListener('click', () => actions.toggle());
