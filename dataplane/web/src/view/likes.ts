@@ -16,6 +16,8 @@ export class LikeButton {
   /** What the server counted, and what it has not counted yet. */
   #known: bigint | undefined;
   #own = 0;
+  /** What was shown: likes on their way to the server's count must not seem to be taken back. */
+  #shown = 0n;
 
   constructor(like: () => void) {
     this.#button.addEventListener('click', () => {
@@ -42,7 +44,11 @@ export class LikeButton {
   }
 
   #show(): void {
-    this.#count.textContent = this.#known === undefined ? '–' : short(this.#known + BigInt(this.#own));
+    if (this.#known !== undefined) {
+      const now = this.#known + BigInt(this.#own);
+      this.#shown = now > this.#shown ? now : this.#shown;
+      this.#count.textContent = short(this.#shown);
+    }
   }
 
   #rise(hearts: number): void {
