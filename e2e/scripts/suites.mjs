@@ -78,6 +78,10 @@ const test = () => [
   build(),
   ...slowLints(),
   rust({ soak: false }),
+  check('HTTP API: schemathesis', 'node e2e/scripts/schemathesis.mjs', {
+    env: { BARRAGE_BIN: `${TARGET}/debug/barrage` },
+    needs: BUILD,
+  }),
   sums('browser: the page in Chromium', 'npm test --silent', {
     folder: 'e2e/browser',
     env: { BARRAGE_BIN: `${TARGET}/debug/barrage` },

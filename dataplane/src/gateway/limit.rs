@@ -41,7 +41,7 @@ impl SharedLimit {
         // The limit that is not asked refuses nobody.
         let Ok(question) = Arc::clone(&self.questions).try_acquire_owned() else { return };
         let mut sent: HashMap<u64, u32> = HashMap::new();
-        for entry in &record.entries {
+        for entry in record.entries.iter().filter(|entry| entry.gift.is_none()) {
             *sent.entry(entry.user).or_default() += 1;
         }
         let sent: Vec<(u64, u32)> = sent.into_iter().collect();

@@ -12,7 +12,8 @@ use std::{
 
 use axum::Router;
 use barrage_proto::v2::{CLIENT_FRAME_BYTES_MAX, Decoder, Encoder, pb};
-use hyper::{server::conn::http1, service::service_fn};
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rand::RngExt;
 use tokio::{
@@ -25,6 +26,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    api,
     broadcast::RoomHere,
     connection::Version,
     encode::message_of,
@@ -58,6 +60,8 @@ pub(super) struct Shard {
     pub(super) publishing: Mutex<()>,
     pub(super) encoder: RefCell<Encoder>,
     pub(super) decoder: RefCell<Decoder>,
+    /// Where texts are folded for the word filter.
+    pub(super) folded: RefCell<String>,
     /// Seconds since the shard began: what idle connections are measured with.
     pub(super) now_s: Cell<u32>,
     log_lines: Cell<u32>,
@@ -81,6 +85,7 @@ pub(super) fn run(
         publishing: Mutex::new(()),
         encoder: RefCell::new(Encoder::new()),
         decoder: RefCell::new(Decoder::new(CLIENT_FRAME_BYTES_MAX)),
+        folded: RefCell::default(),
         now_s: Cell::new(0),
         log_lines: Cell::new(0),
     });
@@ -135,7 +140,10 @@ impl Shard {
         let shard = Rc::clone(&self);
         // An upgrade takes this with it; a plain connection gives it back when it ends.
         let admitted = Rc::new(RefCell::new(Some(self.served.admission.admit(peer))));
-        let service = service_fn(move |request| upgrade::route(Rc::clone(&shard), Rc::clone(&admitted), request));
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(api::Peer(peer));
+            upgrade::route(Rc::clone(&shard), Rc::clone(&admitted), request)
+        });
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.served.config.handshake_timeout)

@@ -25,6 +25,7 @@ fn candidates(offset: u64, content: &Bytes) -> Candidates {
         sent_ms: 3,
         received_ms: 4,
         content: content.clone(),
+        ..Danmaku::default()
     };
     Candidates { room: demo(), shard: 1, record, owner_epoch: 1, closed: false, danmaku: vec![danmaku] }
 }
