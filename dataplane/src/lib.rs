@@ -23,5 +23,6 @@ pub mod routes;
 pub mod settings;
 pub mod store;
 pub mod token;
+pub mod trace;
 mod trouble;
 pub mod words;

@@ -14,7 +14,7 @@ use barrage_proto::{Cursor, Position};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::{moderation::Act, room::RoomId, store::Scored};
+use crate::{moderation::Act, room::RoomId, store::Scored, trace::TraceParent};
 
 pub use danmaku::{Danmaku, More, Style};
 
@@ -49,6 +49,8 @@ pub struct Candidates {
     pub acts: Vec<Act>,
     /// Likes that the record brings.
     pub likes: u64,
+    /// The trace that the record is part of.
+    pub trace: Option<TraceParent>,
 }
 
 /// What a ranker decided for a room in one tick.
@@ -72,6 +74,8 @@ pub struct RoomFrame {
     pub acts: Vec<Act>,
     /// Likes since the room exists; 0 when there are no more than before.
     pub likes: u64,
+    /// The traces of records that it accounts for.
+    pub traces: Vec<TraceParent>,
 }
 
 /// Danmaku that a frame accounts for without showing them.

@@ -16,6 +16,7 @@ use crate::{
     room::RoomId,
     routes::Table,
     store::SliceRecord,
+    trace::TraceParent,
 };
 
 /// The version of a record that this reads, and those below.
@@ -33,6 +34,8 @@ pub(super) struct Poll {
     pub(super) unreadable: Vec<DeadLetter>,
     pub(super) records: u64,
     pub(super) repeats: u64,
+    /// Offsets of the few records that are traced, ascending.
+    pub(super) traces: Vec<(u64, TraceParent)>,
 }
 
 /// Room and shard.
@@ -43,8 +46,10 @@ impl Poll {
         let end = records.last().map_or(start, |record| record.offset + 1);
         let (slices, arriving) = (BTreeMap::new(), BTreeMap::new());
         let count = records.len() as u64;
-        let mut poll = Self { start, end, slices, arriving, unreadable: Vec::new(), records: count, repeats: 0 };
-        for LogRecord { offset, append_ms, payload, .. } in records {
+        let (unreadable, traces) = (Vec::new(), Vec::new());
+        let mut poll = Self { start, end, slices, arriving, unreadable, records: count, repeats: 0, traces };
+        for LogRecord { offset, append_ms, payload, trace } in records {
+            poll.traces.extend(trace.map(|trace| (offset, trace)));
             let mut record = match decode(&payload) {
                 Ok(record) => record,
                 Err(reason) => {
@@ -73,6 +78,11 @@ impl Poll {
         let arriving = self.arriving.iter();
         let arriving = arriving.flat_map(|(slice, (_, records))| records.iter().map(move |(_, r)| (slice, r.offset)));
         judged.chain(arriving).filter(|((room, _), _)| table.rooms.find(room.as_str()).is_some())
+    }
+
+    /// The trace that the record at an offset is part of.
+    pub(super) fn trace(&self, offset: u64) -> Option<TraceParent> {
+        self.traces.iter().find(|(traced, _)| *traced == offset).map(|(_, trace)| *trace)
     }
 
     /// Danmaku in it, repeats included.
@@ -112,6 +122,7 @@ pub(super) fn candidates<'a>(
             danmaku: counting.map(|(position, entry)| Danmaku::of(position, entry, received_ms(entry))).collect(),
             acts: acts.collect(),
             likes: record.entries.iter().map(|entry| entry.likes).sum(),
+            trace: None,
         }
     })
 }

@@ -17,6 +17,7 @@ use crate::{
     link::{BoardChange, Danmaku, LeftOut},
     room::RoomId,
     store::Scored,
+    trace::Span,
 };
 
 /// Longest header of an unmasked frame: opcode and length 2, extended length 8.
@@ -57,6 +58,8 @@ pub(super) struct Content {
     pub(super) settings: Option<pb::RoomSettings>,
     pub(super) highlights: Option<pb::Highlights>,
     pub(super) notices: Vec<Notice>,
+    /// Of the traced records in it; they end when it is handed to the shards.
+    pub(super) spans: Vec<Span>,
 }
 
 impl Content {

@@ -34,6 +34,7 @@ use crate::{
     routes::Routes,
     store::{Scored, Store},
     token::Keys,
+    trace::Tracer,
 };
 
 /// What a gateway serves from.
@@ -46,6 +47,7 @@ pub(super) struct Backing {
     pub(super) keys: Arc<Keys>,
     pub(super) heat: Heat,
     pub(super) limiter: Option<Limiter>,
+    pub(super) tracer: Tracer,
 }
 
 /// Ways to the hub.
@@ -70,6 +72,7 @@ pub(super) struct Served {
     pub(super) standing: Standing,
     pub(super) health: Health,
     heat: Heat,
+    pub(super) tracer: Tracer,
     /// Where there are other gateways.
     pub(super) limit: Option<SharedLimit>,
     rooms: ArcSwap<HashMap<RoomId, Arc<ServedRoom>>>,
@@ -83,7 +86,7 @@ pub(super) struct Served {
 impl Served {
     pub(super) fn new(config: Config, backing: Backing, health: Health, metrics: Metrics, wishes: Wishes) -> Self {
         let Wishes { wanted, acts } = wishes;
-        let Backing { log, store, routes, gates, standing, keys, heat, limiter } = backing;
+        let Backing { log, store, routes, gates, standing, keys, heat, limiter, tracer } = backing;
         let served = Self {
             admission: Admission::new(config.connections_max, config.connections_per_address_max),
             config,
@@ -96,6 +99,7 @@ impl Served {
             standing,
             health,
             heat,
+            tracer,
             limit: limiter.map(SharedLimit::new),
             rooms: ArcSwap::default(),
             wanted,

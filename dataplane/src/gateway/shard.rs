@@ -19,7 +19,7 @@ use rand::RngExt;
 use tokio::{
     net::{self, TcpStream},
     runtime::{Builder, LocalOptions},
-    sync::{Mutex, Notify, mpsc},
+    sync::{Notify, mpsc},
     task::spawn_local,
     time::{interval, sleep, timeout},
 };
@@ -57,7 +57,8 @@ pub(super) struct Shard {
     pub(super) outbox: RefCell<Outbox>,
     /// Something is in the outbox.
     pub(super) accepted: Notify,
-    pub(super) publishing: Mutex<()>,
+    /// Appends under way.
+    pub(super) appending: Cell<usize>,
     pub(super) encoder: RefCell<Encoder>,
     pub(super) decoder: RefCell<Decoder>,
     /// Where texts are folded for the word filter.
@@ -82,7 +83,7 @@ pub(super) fn run(
         rooms: RefCell::default(),
         outbox: RefCell::default(),
         accepted: Notify::new(),
-        publishing: Mutex::new(()),
+        appending: Cell::new(0),
         encoder: RefCell::new(Encoder::new()),
         decoder: RefCell::new(Decoder::new(CLIENT_FRAME_BYTES_MAX)),
         folded: RefCell::default(),

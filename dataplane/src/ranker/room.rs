@@ -14,6 +14,7 @@ use crate::{
     moderation::{Act, RoomRules},
     room::RoomId,
     store::{Books, Counts, Ranking},
+    trace::TraceParent,
 };
 
 /// Danmaku that reach the ranker later than this after their receipt are not shown any more.
@@ -87,6 +88,8 @@ pub(super) struct RankedRoom {
     /// The last save failed.
     unsaved: bool,
     last_candidate_ms: i64,
+    /// Traced records that came since the last frame, and when.
+    traced: Vec<(TraceParent, i64)>,
 }
 
 /// A danmaku that waits for the next tick.
@@ -134,6 +137,7 @@ impl RankedRoom {
             saving: false,
             unsaved: false,
             last_candidate_ms: now_ms,
+            traced: Vec::new(),
         }
     }
 
@@ -184,7 +188,7 @@ impl RankedRoom {
     }
 
     fn take(&mut self, candidates: Candidates, now_ms: i64) -> Offered {
-        let Candidates { shard, record, danmaku, acts, likes, .. } = candidates;
+        let Candidates { shard, record, danmaku, acts, likes, trace, .. } = candidates;
         // Also where the rest was seen before: whoever had the room then may know more than the store does.
         self.acts.extend(acts.into_iter().filter(|act| self.rules.take(act)));
         let whole = Position { index: u32::MAX, ..record };
@@ -197,6 +201,7 @@ impl RankedRoom {
         }
         self.advance(shard, whole);
         self.counts.likes += likes;
+        self.traced.extend(trace.map(|trace| (trace, now_ms)));
         for mut danmaku in danmaku {
             self.board.add(shard, danmaku.position, danmaku.user, danmaku.points());
             // By the time that the log has, which is what the history goes by.
@@ -275,7 +280,13 @@ impl RankedRoom {
             } else {
                 self.counts.likes
             },
+            traces: Vec::new(),
         })
+    }
+
+    /// Traced records that the last frame accounts for, and when they came.
+    pub(super) fn take_traced(&mut self) -> Vec<(TraceParent, i64)> {
+        std::mem::take(&mut self.traced)
     }
 
     /// Takes out what moderation keeps out of sight, by what is known now; returns how many.

@@ -72,10 +72,13 @@ pub struct Candidates {
     pub closed: bool,
     #[prost(message, repeated, tag = "6")]
     pub danmaku: ::prost::alloc::vec::Vec<Danmaku>,
-    #[prost(message, repeated, tag = "7")]
+    /// W3C traceparent of the trace that the record is part of, if it is traced.
+    #[prost(string, tag = "7")]
+    pub trace: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "8")]
     pub acts: ::prost::alloc::vec::Vec<Act>,
     /// Likes that the record brings.
-    #[prost(uint64, tag = "8")]
+    #[prost(uint64, tag = "9")]
     pub likes: u64,
 }
 /// An act of moderation on its way; its slice is that of the candidates, or `shard` in a frame.
@@ -260,13 +263,16 @@ pub struct Frame {
     pub expired: u32,
     #[prost(message, optional, tag = "9")]
     pub board: ::core::option::Option<BoardChange>,
+    /// W3C traceparents of the traced records that it accounts for.
+    #[prost(string, repeated, tag = "10")]
+    pub traces: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Kept out of sight by moderation.
-    #[prost(uint32, tag = "10")]
+    #[prost(uint32, tag = "11")]
     pub deleted: u32,
-    #[prost(message, repeated, tag = "11")]
+    #[prost(message, repeated, tag = "12")]
     pub acts: ::prost::alloc::vec::Vec<Act>,
     /// Since the room exists; 0 when there are no more than before.
-    #[prost(uint64, tag = "12")]
+    #[prost(uint64, tag = "13")]
     pub likes: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -10,6 +10,7 @@ use super::{Malformed, Wire, message, place, position, put, room, shard};
 use crate::{
     link::{Accounted, Candidates, Danmaku, More, Style},
     moderation::Act,
+    trace::TraceParent,
 };
 
 impl Wire for Candidates {
@@ -23,12 +24,14 @@ impl Wire for Candidates {
             danmaku: self.danmaku.iter().map(to_wire).collect(),
             acts: self.acts.iter().map(act_to_wire).collect(),
             likes: self.likes,
+            trace: self.trace.map(|trace| trace.to_string()).unwrap_or_default(),
         };
         put(&candidates, buffer);
     }
 
     fn decode(bytes: &[u8]) -> Result<Option<Self>, Malformed> {
-        let pb::Candidates { room: id, shard: of, record, owner_epoch, closed, danmaku, acts, likes } = message(bytes)?;
+        let pb::Candidates { room: id, shard: of, record, owner_epoch, closed, danmaku, acts, likes, trace } =
+            message(bytes)?;
         Ok(Some(Self {
             room: room(&id)?,
             shard: shard(of)?,
@@ -38,6 +41,7 @@ impl Wire for Candidates {
             danmaku: danmaku.into_iter().map(from_wire).collect::<Result<_, _>>()?,
             acts: acts.into_iter().map(act_from_wire).collect::<Result<_, _>>()?,
             likes,
+            trace: TraceParent::parse(trace.as_bytes()),
         }))
     }
 }

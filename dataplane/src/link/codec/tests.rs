@@ -17,6 +17,7 @@ use crate::{
     },
     moderation::Act,
     store::Scored,
+    trace::TraceParent,
 };
 
 fn rooms() -> impl Strategy<Value = RoomId> {
@@ -82,9 +83,15 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     vec(act, 0..3)
 }
 
+fn traces() -> impl Strategy<Value = TraceParent> {
+    let header = "00-[0-9a-f]{31}1-[0-9a-f]{15}1-0[01]";
+    header.prop_map(|header| TraceParent::parse(header.as_bytes()).unwrap())
+}
+
 fn candidates() -> impl Strategy<Value = Candidates> {
-    (rooms(), 0..SHARDS_MAX, positions(), any::<(u64, bool)>(), vec(danmaku(), 0..5), acts()).prop_map(
-        |(room, shard, record, (owner_epoch, closed), danmaku, acts)| Candidates {
+    let owner = any::<(u64, bool)>();
+    (rooms(), 0..SHARDS_MAX, positions(), owner, vec(danmaku(), 0..5), option::of(traces()), acts()).prop_map(
+        |(room, shard, record, (owner_epoch, closed), danmaku, trace, acts)| Candidates {
             room,
             shard,
             record: Position { index: 0, ..record },
@@ -93,6 +100,7 @@ fn candidates() -> impl Strategy<Value = Candidates> {
             danmaku,
             acts,
             likes: owner_epoch,
+            trace,
         },
     )
 }
@@ -114,17 +122,21 @@ fn frames() -> impl Strategy<Value = RoomFrame> {
     let board = board.prop_map(|(reset, scores, removed)| BoardChange { reset, scores, removed });
     let counts = any::<(u64, u64, u32, u32, u32)>();
     let merges = vec((positions(), any::<u32>()), 0..3);
-    (counts, cursors(), vec(danmaku(), 0..5), merges, option::of(board), acts()).prop_map(
-        |((epoch, number, merged, sampled_out, expired), watermark, danmaku, merges, board, acts)| RoomFrame {
-            epoch,
-            number,
-            watermark,
-            danmaku,
-            merges,
-            left_out: LeftOut { merged, sampled_out, expired, deleted: merged },
-            board,
-            acts,
-            likes: epoch,
+    let beside = (acts(), vec(traces(), 0..3));
+    (counts, cursors(), vec(danmaku(), 0..5), merges, option::of(board), beside).prop_map(
+        |((epoch, number, merged, sampled_out, expired), watermark, danmaku, merges, board, (acts, traces))| {
+            RoomFrame {
+                epoch,
+                number,
+                watermark,
+                danmaku,
+                merges,
+                left_out: LeftOut { merged, sampled_out, expired, deleted: merged },
+                board,
+                acts,
+                likes: epoch,
+                traces,
+            }
         },
     )
 }

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     link::{BoardChange, LeftOut, RoomFrame, Snapshot, Update},
     store::Scored,
+    trace::TraceParent,
 };
 
 /// An update behind its length. A frame's bytes are made by whoever comes first and serve every gateway; they hold the
@@ -84,12 +85,13 @@ fn frame_to_wire(frame: &RoomFrame) -> pb::Frame {
         deleted,
         acts: frame.acts.iter().map(act_to_wire).collect(),
         likes: frame.likes,
+        traces: frame.traces.iter().map(ToString::to_string).collect(),
     }
 }
 
 fn frame_from_wire(frame: pb::Frame) -> Result<RoomFrame, Malformed> {
     let pb::Frame { epoch, number, merged, sampled_out, expired, deleted, likes, .. } = frame;
-    let pb::Frame { watermark, danmaku, merges, board, acts, .. } = frame;
+    let pb::Frame { watermark, danmaku, merges, board, acts, traces, .. } = frame;
     let merges = merges.into_iter().map(|merge| Ok((position(merge.record, merge.index)?, merge.total)));
     Ok(RoomFrame {
         epoch,
@@ -105,6 +107,7 @@ fn frame_from_wire(frame: pb::Frame) -> Result<RoomFrame, Malformed> {
         }),
         acts: acts.into_iter().map(act_from_wire).collect::<Result<_, _>>()?,
         likes,
+        traces: traces.iter().filter_map(|trace| TraceParent::parse(trace.as_bytes())).collect(),
     })
 }
 

@@ -29,6 +29,7 @@ fn candidates(shard: u32, offset: u64, received_ms: i64, texts: &[&str]) -> Cand
         danmaku: danmaku.collect(),
         acts: Vec::new(),
         likes: 0,
+        trace: None,
     }
 }
 

@@ -27,7 +27,17 @@ fn candidates(offset: u64, content: &Bytes) -> Candidates {
         content: content.clone(),
         ..Danmaku::default()
     };
-    Candidates { room: demo(), shard: 1, record, owner_epoch: 1, closed: false, danmaku: vec![danmaku] }
+    Candidates {
+        room: demo(),
+        shard: 1,
+        record,
+        owner_epoch: 1,
+        closed: false,
+        danmaku: vec![danmaku],
+        acts: Vec::new(),
+        likes: 0,
+        trace: None,
+    }
 }
 
 fn demo() -> RoomId {
