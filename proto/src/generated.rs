@@ -1,5 +1,5 @@
 //! Rust code generated from the `.proto` files, committed so that a build needs no Protobuf compiler; the test
-//! `tests/generated.rs` generates it again and compares.
+//! `tests/generated.rs` generates it again and compares, so it stays as it was generated.
 //!
 //! Modules are nested as the packages are: generated code names messages of other packages by that way.
 
