@@ -72,7 +72,7 @@ chaos: ## Break a cluster at random under load FAULTS times (30) and check what 
 
 .PHONY: soak
 soak: export FUZZ_SECONDS ?= 600
-soak: ## The long forms: 200 kills (BARRAGE_KILLS), 300 faults in a cluster (BARRAGE_FAULTS), tests that are left out of `make test`, ten minutes of fuzzing a parser
+soak: ## The long forms: 200 kills (BARRAGE_KILLS), 300 faults in a cluster (BARRAGE_FAULTS), ten minutes of fuzzing a parser
 	@$(SETUP) test fuzz
 	@$(MAKE) --no-print-directory web
 	@$(SUITES) soak

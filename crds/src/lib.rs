@@ -9,5 +9,8 @@
 
 mod live_room;
 pub mod manifest;
+mod moderation;
+
+pub use moderation::ModerationSpec;
 
 pub use live_room::{HistorySpec, LiveRoom, LiveRoomSpec, RankingSpec, RateLimitSpec, ViewerBudgetSpec};

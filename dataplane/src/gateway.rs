@@ -4,6 +4,7 @@
 //! crosses threads. The *hub* follows the rankers, encodes each flush once per wire format and hands the same bytes to
 //! every shard; a shard writes them to its viewers in a plain loop of non-blocking writes.
 
+mod acts;
 mod admission;
 mod api;
 mod broadcast;
@@ -17,6 +18,7 @@ mod join;
 mod limit;
 mod listen;
 mod metrics;
+mod moderated;
 mod moves;
 mod outbox;
 mod page;
@@ -44,10 +46,11 @@ use crate::{
     routes::Routes,
     store::Store,
     token::Keys,
+    trace::Tracer,
 };
 use hub::{Hub, Inputs};
 use moves::Mover;
-use served::{Backing, Served};
+use served::{Backing, Served, Wishes};
 
 pub use inject::Injector;
 pub use listen::Listeners;
@@ -58,6 +61,8 @@ pub use standing::Standing;
 const SHARD_QUEUE: usize = 128;
 /// Rooms with a first viewer that the hub does not know of yet.
 const WISHES_QUEUE: usize = 1_024;
+/// Acts of moderation that somebody waits for and the hub does not know of yet.
+const ACTS_QUEUE: usize = 64;
 
 /// Names of the gateway's checks in [`Health`].
 pub mod checks {
@@ -130,6 +135,8 @@ pub struct Deps {
     pub health: Health,
     /// How much work each room makes.
     pub heat: Heat,
+    /// Begins the traces of records and ends them.
+    pub tracer: Tracer,
     /// What is counted.
     pub metrics: Metrics,
     /// What `/metrics` shows.
@@ -162,13 +169,15 @@ pub async fn run(
     deps: Deps,
     shutdown: CancellationToken,
 ) -> Result<(), GatewayError> {
-    let Deps { name, log, store, routes, standing, keys, rankers, limiter, health, heat, metrics, registry } = deps;
+    let Deps { name, log, store, routes, standing, keys, rankers, limiter, health, heat, tracer, metrics, registry } =
+        deps;
     let (mover, gates) = Mover::new(name, log.clone(), routes.clone(), standing.clone(), metrics.clone());
     let moves_over = CancellationToken::new();
     let moving = tokio::spawn(mover.run(moves_over.clone()));
-    let backing = Backing { log, store, routes: routes.clone(), gates, standing, keys, heat, limiter };
+    let backing = Backing { log, store, routes: routes.clone(), gates, standing, keys, heat, limiter, tracer };
     let (wanted, wishes) = mpsc::channel(WISHES_QUEUE);
-    let served = Arc::new(Served::new(config, backing, health, metrics, wanted));
+    let (acts, awaited) = mpsc::channel(ACTS_QUEUE);
+    let served = Arc::new(Served::new(config, backing, health, metrics, Wishes { wanted, acts }));
     let router = api::router(Arc::clone(&served), registry);
     let mut mailboxes = Vec::new();
     let mut threads = Vec::new();
@@ -181,7 +190,7 @@ pub async fn run(
             .spawn(move || shard::run(served, router, listener, flushes, shutdown));
         threads.push(thread.map_err(GatewayError::Shard)?);
     }
-    Hub::new(served, mailboxes).run(Inputs { rankers, wishes, routes }, shutdown).await;
+    Hub::new(served, mailboxes).run(Inputs { rankers, wishes, routes, acts: awaited }, shutdown).await;
     for thread in threads {
         let ended = tokio::task::spawn_blocking(move || thread.join()).await;
         match ended {

@@ -12,13 +12,17 @@ mod recent;
 mod room;
 mod saver;
 mod select;
+mod sessions;
 mod takeover;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use tokio::{
     sync::mpsc,
-    task::JoinSet,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -27,14 +31,17 @@ use crate::{
     clock::unix_ms,
     health::Health,
     heat::Heat,
-    link::{Accounted, Caller, Candidates, FromConsumer, Peer},
+    link::{Caller, Candidates, FromConsumer, Peer},
+    moderation::RoomRules,
     room::RoomId,
     routes::{Routes, Table},
     store::{Books, Ranking, Store},
+    trace::{Stage, TraceParent, Tracer},
 };
 use outlet::Outlets;
 use room::RankedRoom;
 use saver::Saver;
+use sessions::Sessions;
 use takeover::Arriving;
 
 pub use metrics::Metrics;
@@ -72,6 +79,8 @@ pub struct Deps {
     pub health: Health,
     /// How much work each room makes.
     pub heat: Heat,
+    /// Goes on with the traces of candidates.
+    pub tracer: Tracer,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -79,7 +88,7 @@ pub struct Deps {
 /// What comes to the beat from beside it.
 enum Answer {
     Scores(RoomId, Option<Ranking>),
-    Books(RoomId, Books),
+    Books(RoomId, Books, RoomRules),
 }
 
 /// Candidates of a session, by the session's number.
@@ -88,7 +97,7 @@ type Offer = (u64, Candidates);
 /// Runs until `shutdown` or until nobody can call any more and the last consumer has gone; then the last frames go out
 /// and the books are saved.
 pub async fn run(deps: Deps, shutdown: CancellationToken) {
-    let Deps { name, store, routes, callers, health, heat, metrics } = deps;
+    let Deps { name, store, routes, callers, health, heat, tracer, metrics } = deps;
     let (answers, answered) = mpsc::channel(ANSWERS_QUEUE);
     let (offers, offered) = mpsc::channel(RECEIVE_MAX);
     let ranker = Ranker {
@@ -98,6 +107,7 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) {
         table: Arc::clone(&routes.borrow()),
         health,
         heat,
+        tracer,
         metrics,
         outlets: Outlets::default(),
         rooms: HashMap::new(),
@@ -110,18 +120,6 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) {
     ranker.run(routes, callers, offered, answered, shutdown).await;
 }
 
-/// Consumers that are linked.
-#[derive(Default)]
-struct Sessions {
-    tasks: JoinSet<u64>,
-    open: HashMap<u64, CancellationToken>,
-    accounted: HashMap<u64, mpsc::Sender<Accounted>>,
-    /// Highest epoch that each partition's candidates came under, and the session that they came by.
-    owners: HashMap<u32, (u64, u64)>,
-    gateways: JoinSet<()>,
-    begun: u64,
-}
-
 struct Ranker {
     name: Peer,
     store: Store,
@@ -129,6 +127,7 @@ struct Ranker {
     table: Arc<Table>,
     health: Health,
     heat: Heat,
+    tracer: Tracer,
     metrics: Metrics,
     outlets: Outlets,
     rooms: HashMap<RoomId, RankedRoom>,
@@ -227,10 +226,9 @@ impl Ranker {
     }
 
     fn end(&mut self, id: Option<u64>) {
-        if let Some(id) = id {
-            self.sessions.open.remove(&id);
-            self.sessions.accounted.remove(&id);
-        }
+        let Some(id) = id else { return };
+        self.sessions.open.remove(&id);
+        self.sessions.accounted.remove(&id);
     }
 
     fn offer(&mut self, session: u64, candidates: Candidates) {
@@ -270,11 +268,11 @@ impl Ranker {
                     room.refreshed(ranking, top);
                 }
             }
-            Answer::Books(id, books) => self.take_over(&id, books),
+            Answer::Books(id, books, rules) => self.take_over(&id, books, rules),
         }
     }
 
-    fn take_over(&mut self, id: &RoomId, mut books: Books) {
+    fn take_over(&mut self, id: &RoomId, mut books: Books, rules: RoomRules) {
         // Given up meanwhile: whoever has it now takes a higher epoch.
         let Some(arriving) = self.arriving.remove(id) else { return };
         let outlet = self.outlets.find_or_make(id);
@@ -282,11 +280,11 @@ impl Ranker {
         tracing::debug!(room = %id, epoch = books.epoch, "room taken over");
         outlet.begin(books.epoch, &books.watermark);
         let budget = self.table.rooms.find(id.as_str()).map_or(0, |room| room.budget_per_second);
-        let mut room = RankedRoom::new(books, budget, unix_ms());
-        room.awake = true;
+        let mut room = RankedRoom::new(books, rules, budget, unix_ms());
         for candidates in arriving.into_candidates() {
             self.metrics.offered(room.offer(candidates, unix_ms()));
         }
+        room.awake = true;
         self.awake.push(id.clone());
         self.rooms.insert(id.clone(), room);
     }
@@ -320,7 +318,8 @@ impl Ranker {
             if room.wants_scores(now_ms) {
                 refresh(self.store.clone(), id.clone(), users_ranked(&self.table, id), self.answers.clone());
             }
-            if let Some(frame) = room.tick(now_ms) {
+            if let Some(mut frame) = room.tick(now_ms) {
+                frame.traces = decided(&self.tracer, room.take_traced());
                 self.metrics.emitted(&frame);
                 let heat = self.heat.room(id);
                 let bytes = frame.danmaku.iter().map(|danmaku| danmaku.content.len() as u64).sum();
@@ -358,28 +357,13 @@ impl Ranker {
     }
 }
 
-impl Sessions {
-    /// Whether a session may offer this: candidates of a partition come from one owner, the newest.
-    fn takes(&mut self, session: u64, candidates: &Candidates) -> bool {
-        let (epoch, owner) = self.owners.entry(candidates.record.partition).or_default();
-        if candidates.owner_epoch < *epoch {
-            return false;
-        }
-        (*epoch, *owner) = (candidates.owner_epoch, session);
-        true
-    }
-
-    /// Where accounts of a partition go.
-    fn accounted(&self, partition: u32) -> Option<&mpsc::Sender<Accounted>> {
-        let (_, session) = self.owners.get(&partition)?;
-        self.accounted.get(session)
-    }
-
-    /// Ends all sessions: consumers dial again and send what is not accounted for.
-    fn send_again(&mut self) {
-        self.open.values().for_each(CancellationToken::cancel);
-        self.accounted.clear();
-    }
+/// Ends the decision about traced records; what gateways follow.
+fn decided(tracer: &Tracer, traced: Vec<(TraceParent, i64)>) -> Vec<TraceParent> {
+    let span = |(parent, since_ms): (TraceParent, i64)| {
+        let since = UNIX_EPOCH + Duration::from_millis(since_ms.unsigned_abs());
+        Some(tracer.follow_since(Stage::Decide, &parent, since)?.parent())
+    };
+    traced.into_iter().filter_map(span).collect()
 }
 
 /// Users that a room ranks.

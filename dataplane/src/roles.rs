@@ -78,6 +78,7 @@ pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: Cancellatio
         limiter,
         health: begun.health.clone(),
         heat: begun.heat.clone(),
+        tracer: begun.tracer.clone(),
         metrics,
         registry: begun.shared_registry(),
     };
@@ -110,6 +111,7 @@ pub async fn consumer(settings: Settings, shutdown: CancellationToken) -> Result
         rankers,
         health: begun.health.clone(),
         heat: begun.heat.clone(),
+        tracer: begun.tracer.clone(),
         metrics,
     };
     consumer::run(deps, shutdown).await;
@@ -136,6 +138,7 @@ pub async fn ranker(settings: Settings, shutdown: CancellationToken) -> Result<(
         callers,
         health: begun.health.clone(),
         heat: begun.heat.clone(),
+        tracer: begun.tracer.clone(),
         metrics,
     };
     ranker::run(deps, shutdown).await;

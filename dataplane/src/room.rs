@@ -56,6 +56,10 @@ pub struct Room {
     pub ranking_top: u32,
     /// Whether it can be watched without a token.
     pub anonymous_viewing: bool,
+    /// Seconds that a viewer waits between two danmaku, unless moderators set another.
+    pub slow_mode_s: u32,
+    /// Words that no danmaku may have, besides those of its moderators.
+    pub blocked_words: Arc<[String]>,
 }
 
 impl Room {
@@ -73,6 +77,8 @@ impl Room {
             history_age_ms: i64::MAX,
             ranking_top: spec.ranking.top,
             anonymous_viewing: spec.anonymous_viewing,
+            slow_mode_s: spec.moderation.slow_mode_seconds,
+            blocked_words: spec.moderation.blocked_words.clone().into(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use barrage_proto::Position;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -18,6 +18,7 @@ use super::{
     poll::{Poll, Slice, closes},
     progress::Progress,
     refused::Refusals,
+    spans,
 };
 use crate::{
     log::LogError,
@@ -29,6 +30,8 @@ use crate::{
 const UNSERVED_HISTORY_LENGTH: u64 = 10_000;
 /// Records in one call to the store at the most, so that no call grows with the lag.
 const RECORDS_MAX: usize = 4_000;
+/// Calls to the store are this far apart: no screen waits for them, and what comes meanwhile makes them fewer and larger.
+const APPLY_EVERY: Duration = Duration::from_millis(20);
 /// How long to wait for a slice's last move to be applied to its end.
 const NOT_YET_RETRY: Duration = Duration::from_millis(20);
 
@@ -79,7 +82,9 @@ impl Applier {
     ///
     /// After `stop` a write that fails is given up: the log keeps what it would have done.
     pub(super) async fn run(mut self) -> Ended {
+        let mut next = Instant::now();
         loop {
+            sleep_until(next).await;
             let step = tokio::select! {
                 followed = self.follower.next(), if !self.holding.is_full() => self.follow(followed).await,
                 () = sleep(NOT_YET_RETRY), if self.looks_at_held() => self.retry().await,
@@ -87,6 +92,7 @@ impl Applier {
             if let Step::End(ended) = step {
                 return ended;
             }
+            next = Instant::now() + APPLY_EVERY;
         }
     }
 
@@ -163,7 +169,9 @@ impl Applier {
         }
         self.end = polls.last().map_or(self.end, |poll| poll.end);
         let batches = self.batches(&polls, &table);
+        let spans = spans::begin(&self.context, self.progress.partition, &polls);
         let step = self.write(batches).await;
+        spans::end(spans, matches!(step, Step::Done));
         if let Step::Done = step
             && self.rebuilding.is_some_and(|until| self.end >= until)
         {

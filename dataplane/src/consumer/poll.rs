@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use barrage_proto::{
     Position,
     log::{Entry, Record, mark},
-    v2::pb::Role,
 };
 use prost::Message;
 
@@ -13,9 +12,11 @@ use super::moves::{Judge, Verdict, Wait};
 use crate::{
     link::{Candidates, Danmaku},
     log::{DeadLetter, LogRecord},
+    moderation::Act,
     room::RoomId,
     routes::Table,
     store::SliceRecord,
+    trace::TraceParent,
 };
 
 /// The version of a record that this reads, and those below.
@@ -33,6 +34,8 @@ pub(super) struct Poll {
     pub(super) unreadable: Vec<DeadLetter>,
     pub(super) records: u64,
     pub(super) repeats: u64,
+    /// Offsets of the few records that are traced, ascending.
+    pub(super) traces: Vec<(u64, TraceParent)>,
 }
 
 /// Room and shard.
@@ -43,8 +46,10 @@ impl Poll {
         let end = records.last().map_or(start, |record| record.offset + 1);
         let (slices, arriving) = (BTreeMap::new(), BTreeMap::new());
         let count = records.len() as u64;
-        let mut poll = Self { start, end, slices, arriving, unreadable: Vec::new(), records: count, repeats: 0 };
-        for LogRecord { offset, append_ms, payload, .. } in records {
+        let (unreadable, traces) = (Vec::new(), Vec::new());
+        let mut poll = Self { start, end, slices, arriving, unreadable, records: count, repeats: 0, traces };
+        for LogRecord { offset, append_ms, payload, trace } in records {
+            poll.traces.extend(trace.map(|trace| (offset, trace)));
             let mut record = match decode(&payload) {
                 Ok(record) => record,
                 Err(reason) => {
@@ -75,6 +80,11 @@ impl Poll {
         judged.chain(arriving).filter(|((room, _), _)| table.rooms.find(room.as_str()).is_some())
     }
 
+    /// The trace that the record at an offset is part of.
+    pub(super) fn trace(&self, offset: u64) -> Option<TraceParent> {
+        self.traces.iter().find(|(traced, _)| *traced == offset).map(|(_, trace)| *trace)
+    }
+
     /// Danmaku in it, repeats included.
     pub(super) fn danmaku(&self) -> usize {
         let arriving = self.arriving.values().flat_map(|(_, records)| records.iter().map(|(_, record)| record));
@@ -97,11 +107,23 @@ pub(super) fn candidates<'a>(
     let its = table.rooms.find(room.as_str()).is_some() && table.ranker_of(room).map(|r| &**r) == Some(ranker);
     records.iter().filter(move |_| its).map(move |SliceRecord { offset, record }| {
         let place = Position { moved: record.moved, partition, offset: *offset, index: 0 };
-        let counting = (0..).zip(&record.entries).filter(|(_, entry)| entry.user != 0);
-        let danmaku = counting.map(|(index, entry)| danmaku(Position { index, ..place }, record, entry));
-        let closed = closes(record).is_some();
-        let (room, shard) = (room.clone(), *shard);
-        Candidates { room, shard, record: place, owner_epoch, closed, danmaku: danmaku.collect() }
+        let entries = || (0..).zip(&record.entries).map(|(index, entry)| (Position { index, ..place }, entry));
+        let received_ms = |entry: &Entry| record.received_ms + i64::from(entry.received_delta_ms);
+        let counting = entries().filter(|(_, entry)| entry.user != 0);
+        let acts = entries().filter_map(|(position, entry)| {
+            Some(Act { shard: *shard, position, at_ms: received_ms(entry), act: entry.act.clone()? })
+        });
+        Candidates {
+            room: room.clone(),
+            shard: *shard,
+            record: place,
+            owner_epoch,
+            closed: closes(record).is_some(),
+            danmaku: counting.map(|(position, entry)| Danmaku::of(position, entry, received_ms(entry))).collect(),
+            acts: acts.collect(),
+            likes: record.entries.iter().map(|entry| entry.likes).sum(),
+            trace: None,
+        }
     })
 }
 
@@ -123,17 +145,4 @@ fn decode(payload: &bytes::Bytes) -> Result<Record, String> {
         return Err("no record: it names no room".to_owned());
     }
     Ok(record)
-}
-
-fn danmaku(position: Position, record: &Record, entry: &Entry) -> Danmaku {
-    Danmaku {
-        position,
-        user: entry.user,
-        session: entry.session,
-        seq: entry.seq,
-        role: Role::try_from(entry.role.cast_signed()).unwrap_or_default(),
-        sent_ms: entry.sent_ms,
-        received_ms: record.received_ms + i64::from(entry.received_delta_ms),
-        content: entry.content.clone(),
-    }
 }

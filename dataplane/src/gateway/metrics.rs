@@ -31,6 +31,8 @@ pub(super) enum Disconnect {
     Shutdown,
     /// The room was deleted.
     RoomClosed,
+    /// A moderator banned the user.
+    Banned,
 }
 
 /// Why something a client sent was not accepted.
@@ -57,6 +59,15 @@ pub(super) enum Refusal {
     BadPayload,
     TextMessage,
     WrongUser,
+    Muted,
+    SlowMode,
+    BlockedWord,
+    ModeratorsOnly,
+    GiftNotAllowed,
+    BadGift,
+    UnknownReply,
+    BadStyle,
+    ContentUnreadable,
 }
 
 /// Why an upgrade was refused.
@@ -81,6 +92,7 @@ pub struct Metrics {
     upgrades_refused: Family<Reason<UpgradeRefusal>, Counter>,
     pub(super) accepted: Counter,
     pub(super) acknowledged: Counter,
+    pub(super) acts: Counter,
     pub(super) unsure: Counter,
     pub(super) ended_moves: Counter,
     flushes: Counter,
@@ -111,6 +123,7 @@ impl Metrics {
             m.upgrades_refused.clone(),
         );
         registry.register("accepted", "Danmaku accepted on their way to the log", m.accepted.clone());
+        registry.register("acts", "Acts of moderation that the log has", m.acts.clone());
         registry.register("acknowledged", "Danmaku that the log has", m.acknowledged.clone());
         let help = "Danmaku whose senders were told to retry, this gateway not being heard or its routes being stale";
         registry.register("unsure", help, m.unsure.clone());

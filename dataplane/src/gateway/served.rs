@@ -17,8 +17,10 @@ use tokio::sync::mpsc;
 
 use super::{
     Config, Metrics,
+    acts::Awaited,
     admission::Admission,
     limit::{HeldBack, SharedLimit},
+    moderated::Moderated,
     moves::Gates,
     standing::Standing,
 };
@@ -32,6 +34,7 @@ use crate::{
     routes::Routes,
     store::{Scored, Store},
     token::Keys,
+    trace::Tracer,
 };
 
 /// What a gateway serves from.
@@ -44,6 +47,15 @@ pub(super) struct Backing {
     pub(super) keys: Arc<Keys>,
     pub(super) heat: Heat,
     pub(super) limiter: Option<Limiter>,
+    pub(super) tracer: Tracer,
+}
+
+/// Ways to the hub.
+pub(super) struct Wishes {
+    /// Rooms that have their first viewer at a shard.
+    pub(super) wanted: mpsc::Sender<RoomId>,
+    /// Acts that somebody waits for.
+    pub(super) acts: mpsc::Sender<Awaited>,
 }
 
 /// A gateway, as its shards see it.
@@ -60,24 +72,21 @@ pub(super) struct Served {
     pub(super) standing: Standing,
     pub(super) health: Health,
     heat: Heat,
+    pub(super) tracer: Tracer,
     /// Where there are other gateways.
     pub(super) limit: Option<SharedLimit>,
     rooms: ArcSwap<HashMap<RoomId, Arc<ServedRoom>>>,
-    /// Rooms that have their first viewer at a shard.
     wanted: mpsc::Sender<RoomId>,
+    /// Acts that somebody waits for.
+    pub(super) acts: mpsc::Sender<Awaited>,
     /// Longest recent broadcast of any shard, µs: what the flush interval follows.
     pub(super) broadcast_us: AtomicU64,
 }
 
 impl Served {
-    pub(super) fn new(
-        config: Config,
-        backing: Backing,
-        health: Health,
-        metrics: Metrics,
-        wanted: mpsc::Sender<RoomId>,
-    ) -> Self {
-        let Backing { log, store, routes, gates, standing, keys, heat, limiter } = backing;
+    pub(super) fn new(config: Config, backing: Backing, health: Health, metrics: Metrics, wishes: Wishes) -> Self {
+        let Wishes { wanted, acts } = wishes;
+        let Backing { log, store, routes, gates, standing, keys, heat, limiter, tracer } = backing;
         let served = Self {
             admission: Admission::new(config.connections_max, config.connections_per_address_max),
             config,
@@ -90,9 +99,11 @@ impl Served {
             standing,
             health,
             heat,
+            tracer,
             limit: limiter.map(SharedLimit::new),
             rooms: ArcSwap::default(),
             wanted,
+            acts,
             broadcast_us: AtomicU64::new(0),
         };
         served.follow_routes();
@@ -150,6 +161,14 @@ pub(super) struct ServedRoom {
     viewers_in_all: AtomicU32,
     /// Danmaku/s sent to the room.
     pub(super) messages_per_second: AtomicU32,
+    /// What moderation came to, and what else decides whether a danmaku is taken.
+    pub(super) moderated: Moderated,
+    /// Likes of viewers here that the log does not have yet.
+    pub(super) likes: AtomicU64,
+    /// Likes of all viewers, since the room exists.
+    pub(super) likes_in_all: AtomicU64,
+    /// How much goes on, as viewers are told.
+    pub(super) heat_now: AtomicU32,
     board: Mutex<Option<HashMap<u64, u64>>>,
 }
 
@@ -178,6 +197,10 @@ impl ServedRoom {
             viewers: AtomicU32::new(0),
             viewers_in_all: AtomicU32::new(0),
             messages_per_second: AtomicU32::new(0),
+            moderated: Moderated::new(room),
+            likes: AtomicU64::new(0),
+            likes_in_all: AtomicU64::new(0),
+            heat_now: AtomicU32::new(0),
             board: Mutex::new(None),
         }
     }
@@ -194,6 +217,7 @@ impl ServedRoom {
     fn change(&self, room: &Arc<Room>) {
         if self.settings.load().room != *room {
             self.settings.store(Arc::new(Settings::new(room)));
+            self.moderated.change(room);
         }
     }
 
@@ -216,6 +240,8 @@ impl ServedRoom {
         pb::RoomState {
             viewers: self.viewers_in_all(),
             messages_per_second: self.messages_per_second.load(Ordering::Relaxed),
+            likes: self.likes_in_all.load(Ordering::Relaxed),
+            heat: self.heat_now.load(Ordering::Relaxed),
         }
     }
 
@@ -237,6 +263,7 @@ impl ServedRoom {
         limiter.retain_recent();
         limiter.shrink_to_fit();
         self.held_back.forget();
+        self.moderated.forget_slow();
     }
 
     /// Follows the ranker's leaderboard.
@@ -252,8 +279,9 @@ impl ServedRoom {
         board.extend(change.scores.iter().map(|scored| (scored.user, scored.score)));
     }
 
-    /// Nobody follows the ranker any more.
-    pub(super) fn forget_board(&self) {
+    /// Nobody follows the ranker any more: what it said grows old.
+    pub(super) fn unfollowed(&self) {
+        self.moderated.forget();
         *self.board.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 

@@ -12,19 +12,21 @@ use std::{
 
 use axum::Router;
 use barrage_proto::v2::{CLIENT_FRAME_BYTES_MAX, Decoder, Encoder, pb};
-use hyper::{server::conn::http1, service::service_fn};
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rand::RngExt;
 use tokio::{
     net::{self, TcpStream},
     runtime::{Builder, LocalOptions},
-    sync::{Mutex, Notify, mpsc},
+    sync::{Notify, mpsc},
     task::spawn_local,
     time::{interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    api,
     broadcast::RoomHere,
     connection::Version,
     encode::message_of,
@@ -55,9 +57,12 @@ pub(super) struct Shard {
     pub(super) outbox: RefCell<Outbox>,
     /// Something is in the outbox.
     pub(super) accepted: Notify,
-    pub(super) publishing: Mutex<()>,
+    /// Appends under way.
+    pub(super) appending: Cell<usize>,
     pub(super) encoder: RefCell<Encoder>,
     pub(super) decoder: RefCell<Decoder>,
+    /// Where texts are folded for the word filter.
+    pub(super) folded: RefCell<String>,
     /// Seconds since the shard began: what idle connections are measured with.
     pub(super) now_s: Cell<u32>,
     log_lines: Cell<u32>,
@@ -78,9 +83,10 @@ pub(super) fn run(
         rooms: RefCell::default(),
         outbox: RefCell::default(),
         accepted: Notify::new(),
-        publishing: Mutex::new(()),
+        appending: Cell::new(0),
         encoder: RefCell::new(Encoder::new()),
         decoder: RefCell::new(Decoder::new(CLIENT_FRAME_BYTES_MAX)),
+        folded: RefCell::default(),
         now_s: Cell::new(0),
         log_lines: Cell::new(0),
     });
@@ -135,7 +141,10 @@ impl Shard {
         let shard = Rc::clone(&self);
         // An upgrade takes this with it; a plain connection gives it back when it ends.
         let admitted = Rc::new(RefCell::new(Some(self.served.admission.admit(peer))));
-        let service = service_fn(move |request| upgrade::route(Rc::clone(&shard), Rc::clone(&admitted), request));
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(api::Peer(peer));
+            upgrade::route(Rc::clone(&shard), Rc::clone(&admitted), request)
+        });
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.served.config.handshake_timeout)

@@ -19,7 +19,7 @@ pub(crate) const BOARD_USERS: usize = 100;
 pub(super) struct Board {
     scores: HashMap<u64, u64>,
     /// Danmaku counted in `scores` that the store had not applied when it was read.
-    since: Vec<(u32, Position, u64)>,
+    since: Vec<(u32, Position, Scored)>,
     /// What the scores include: a store that fell behind this (a failover took writes back) is waited for.
     included: Cursor,
     /// Whether the store has been read.
@@ -31,10 +31,10 @@ pub(super) struct Board {
 }
 
 impl Board {
-    /// Counts one danmaku.
-    pub(super) fn add(&mut self, shard: u32, position: Position, user: u64) {
-        self.since.push((shard, position, user));
-        *self.scores.entry(user).or_default() += 1;
+    /// Counts one danmaku, for so many points.
+    pub(super) fn add(&mut self, shard: u32, position: Position, user: u64, points: u64) {
+        self.since.push((shard, position, Scored { user, score: points }));
+        *self.scores.entry(user).or_default() += points;
         self.dirty = true;
     }
 
@@ -48,8 +48,8 @@ impl Board {
         self.included = ranking.applied.clone();
         self.since.retain(|(shard, position, _)| !ranking.applied.covers(*shard, *position));
         self.scores = ranking.scores.iter().map(|scored| (scored.user, scored.score)).collect();
-        for (_, _, user) in &self.since {
-            *self.scores.entry(*user).or_default() += 1;
+        for (_, _, Scored { user, score }) in &self.since {
+            *self.scores.entry(*user).or_default() += score;
         }
     }
 

@@ -1,12 +1,16 @@
 //! Danmaku of one slice as the history keeps them: a few records, compressed when that gains something.
 
-use std::io;
+use std::{cell::RefCell, io};
 
-use barrage_proto::{Position, log::Record};
+use barrage_proto::{
+    Position,
+    log::{Entry, Record},
+};
 use prost::{
     Message,
     encoding::{decode_varint, encode_varint},
 };
+use zstd::bulk::Compressor;
 
 use super::{HistoryItem, SliceRecord};
 
@@ -17,6 +21,11 @@ const BLOCK_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// First byte of a block: what follows is zstd, or plain.
 const ZSTD: u8 = 1;
 const PLAIN: u8 = 0;
+
+thread_local! {
+    /// Making one clears more memory than most blocks have bytes.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = RefCell::new(Compressor::new(1).ok());
+}
 
 /// One record as a block.
 #[must_use]
@@ -70,6 +79,12 @@ pub fn rows(record: &Record) -> u64 {
     record.entries.iter().filter(|entry| entry.user != 0).count() as u64
 }
 
+/// What a danmaku counts in the ranking: one, and what is given with it.
+#[must_use]
+pub fn points(entry: &Entry) -> u64 {
+    entry.gift.as_ref().map_or(1, |gift| gift.value.saturating_add(1))
+}
+
 /// The danmaku of a slice's record that count, as items of the history.
 pub fn items(
     SliceRecord { offset, record }: SliceRecord,
@@ -88,7 +103,7 @@ pub fn items(
 /// Compresses what follows the first byte, where that gains something.
 fn pack(mut plain: Vec<u8>) -> Vec<u8> {
     if plain.len() >= COMPRESS_BYTES_MIN
-        && let Ok(compressed) = zstd::bulk::compress(&plain[1..], 1)
+        && let Some(compressed) = COMPRESSOR.with_borrow_mut(|one| one.as_mut()?.compress(&plain[1..]).ok())
         && compressed.len() + 1 < plain.len()
     {
         plain.truncate(0);
@@ -108,8 +123,6 @@ fn unpack(block: &[u8]) -> Result<Vec<u8>, io::Error> {
 
 #[cfg(test)]
 mod tests {
-    use barrage_proto::log::Entry;
-
     use super::*;
 
     #[test]

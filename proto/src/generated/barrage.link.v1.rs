@@ -12,7 +12,17 @@ pub struct Hello {
 }
 /// Nested message and enum types in `Hello`.
 pub mod hello {
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
     #[repr(i32)]
     pub enum Role {
         Unspecified = 0,
@@ -62,6 +72,29 @@ pub struct Candidates {
     pub closed: bool,
     #[prost(message, repeated, tag = "6")]
     pub danmaku: ::prost::alloc::vec::Vec<Danmaku>,
+    /// W3C traceparent of the trace that the record is part of, if it is traced.
+    #[prost(string, tag = "7")]
+    pub trace: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "8")]
+    pub acts: ::prost::alloc::vec::Vec<Act>,
+    /// Likes that the record brings.
+    #[prost(uint64, tag = "9")]
+    pub likes: u64,
+}
+/// An act of moderation on its way; its slice is that of the candidates, or `shard` in a frame.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Act {
+    #[prost(message, optional, tag = "1")]
+    pub record: ::core::option::Option<Place>,
+    #[prost(uint32, tag = "2")]
+    pub index: u32,
+    #[prost(uint32, tag = "3")]
+    pub shard: u32,
+    /// Unix ms.
+    #[prost(sint64, tag = "4")]
+    pub at_ms: i64,
+    #[prost(message, optional, tag = "5")]
+    pub act: ::core::option::Option<super::super::log::v1::Act>,
 }
 /// Where a record stands.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -96,6 +129,17 @@ pub struct Danmaku {
     /// UTF-8.
     #[prost(bytes = "bytes", tag = "9")]
     pub content: ::prost::bytes::Bytes,
+    /// As in the log's entry.
+    #[prost(uint32, tag = "10")]
+    pub mode: u32,
+    #[prost(uint32, tag = "11")]
+    pub colour: u32,
+    #[prost(uint32, tag = "12")]
+    pub size: u32,
+    #[prost(message, optional, tag = "13")]
+    pub reply: ::core::option::Option<super::super::log::v1::Reply>,
+    #[prost(message, optional, tag = "14")]
+    pub gift: ::core::option::Option<super::super::log::v1::Gift>,
 }
 /// Ranker to consumer: a slice is in the room's durable books up to a record.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -159,7 +203,7 @@ pub struct Seen {
 pub struct Update {
     #[prost(string, tag = "1")]
     pub room: ::prost::alloc::string::String,
-    #[prost(oneof = "update::Kind", tags = "2, 3, 4")]
+    #[prost(oneof = "update::Kind", tags = "2, 3, 4, 5")]
     pub kind: ::core::option::Option<update::Kind>,
 }
 /// Nested message and enum types in `Update`.
@@ -173,6 +217,9 @@ pub mod update {
         /// Of all gateways together.
         #[prost(uint32, tag = "4")]
         Viewers(u32),
+        /// Every gateway that follows the room has its frames up to this; said of frames with acts only.
+        #[prost(message, tag = "5")]
+        Settled(super::Settled),
     }
 }
 /// What a gateway that has nothing, or too old a frame, goes on from.
@@ -187,6 +234,13 @@ pub struct Snapshot {
     pub watermark: ::prost::bytes::Bytes,
     #[prost(message, repeated, tag = "4")]
     pub board: ::prost::alloc::vec::Vec<Scored>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Settled {
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Frame {
@@ -209,6 +263,17 @@ pub struct Frame {
     pub expired: u32,
     #[prost(message, optional, tag = "9")]
     pub board: ::core::option::Option<BoardChange>,
+    /// W3C traceparents of the traced records that it accounts for.
+    #[prost(string, repeated, tag = "10")]
+    pub traces: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Kept out of sight by moderation.
+    #[prost(uint32, tag = "11")]
+    pub deleted: u32,
+    #[prost(message, repeated, tag = "12")]
+    pub acts: ::prost::alloc::vec::Vec<Act>,
+    /// Since the room exists; 0 when there are no more than before.
+    #[prost(uint64, tag = "13")]
+    pub likes: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Merge {

@@ -32,6 +32,12 @@ const SCHEMA: &str = "
         block BLOB NOT NULL,
         PRIMARY KEY (room, shard, offset)
     ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS rules (
+        room INTEGER NOT NULL,
+        shard INTEGER NOT NULL,
+        rules BLOB NOT NULL,
+        PRIMARY KEY (room, shard)
+    ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS books (room INTEGER PRIMARY KEY, books TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS confirmation (id INTEGER PRIMARY KEY, count INTEGER NOT NULL);
 ";

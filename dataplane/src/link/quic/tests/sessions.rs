@@ -25,8 +25,19 @@ fn candidates(offset: u64, content: &Bytes) -> Candidates {
         sent_ms: 3,
         received_ms: 4,
         content: content.clone(),
+        ..Danmaku::default()
     };
-    Candidates { room: demo(), shard: 1, record, owner_epoch: 1, closed: false, danmaku: vec![danmaku] }
+    Candidates {
+        room: demo(),
+        shard: 1,
+        record,
+        owner_epoch: 1,
+        closed: false,
+        danmaku: vec![danmaku],
+        acts: Vec::new(),
+        likes: 0,
+        trace: None,
+    }
 }
 
 fn demo() -> RoomId {
