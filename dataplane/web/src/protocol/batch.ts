@@ -50,10 +50,14 @@ function checkColumns(batch: Batch, count: number): void {
   );
   const isEven =
     full.every((length) => length === count) && optional.every((length) => length === count || length === 0);
-  const sparse = [batch.reply, batch.gift].flatMap((some) => some.map(({ row }) => row));
-  if (!isEven || sparse.some((row) => row >= count)) {
+  if (!isEven || ![batch.reply, batch.gift].every((sparse) => rises(sparse, count))) {
     throw new UnevenColumns(`a batch of ${count} users has columns of ${[...full, ...optional].join(', ')}`);
   }
+}
+
+/** Whether these name rows that are, each once, in their order. */
+function rises(sparse: readonly { row: number }[], count: number): boolean {
+  return sparse.every(({ row }, i) => row < count && row > (sparse[i - 1]?.row ?? -1));
 }
 
 function replyOf({ to, user }: WireReply): Reply {
