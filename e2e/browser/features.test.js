@@ -16,11 +16,7 @@ test('styles: mode, size and colour arrive, are remembered, and stay in their la
     ['Bottom', 'Small', 'Red'],
     ['Reverse', 'Normal', 'Teal'],
   ]) {
-    await a.page.locator('#style-open').click();
-    await a.page.getByRole('radio', { name: mode, exact: true }).check({ force: true });
-    await a.page.locator('#style').getByRole('radio', { name: size, exact: true }).check({ force: true });
-    await a.page.getByRole('radio', { name: colour, exact: true }).check({ force: true });
-    await a.page.keyboard.press('Escape');
+    await a.wear({ mode, size, colour });
     await a.send(`${mode} ${size}`);
     for (const viewer of [a, b]) {
       await viewer.until((text) => window.flights.some((flight) => flight.text === text), `${mode} ${size}`);
@@ -166,13 +162,7 @@ spec:
   const browser = await Browser.start(t);
   const [a, b] = await Promise.all([browser.open(server.url), browser.open(server.url)]);
   await Promise.all([a.becomes('live'), b.becomes('live')]);
-  await a.page.evaluate(() => {
-    const input = document.querySelector('#message');
-    for (let i = 0; i < 60; i++) {
-      input.value = '666';
-      input.form.requestSubmit();
-    }
-  });
+  await a.sendAll(new Array(60).fill('666'));
   await b.until(() => /^×\d+$/.test(document.querySelector('#chat-lines .chat-count')?.textContent ?? ''));
   await b.until(() => /^×\d+$/.test(document.querySelector('.flying .flying-count')?.textContent ?? ''));
   await b.screenshot('repeats');

@@ -66,6 +66,7 @@ test('a muted user is told and cannot send; lifted, they can', async (t) => {
   await moderator.choose('before the mute', 'Mute for 10 minutes');
   await a.until(() => document.querySelector('#message').placeholder.startsWith('You are muted until'));
   assert.equal(await a.page.locator('#message').isDisabled(), true);
+  assert.match(await a.page.getByRole('alert').textContent(), /^You are muted until \d\d:\d\d\.$/);
   await a.screenshot('muted');
   await a.page.reload();
   await a.becomes('live');
@@ -78,6 +79,7 @@ test('a muted user is told and cannot send; lifted, they can', async (t) => {
   await sanction.getByRole('button', { name: 'Lift' }).click();
   await moderator.page.locator('#no-sanctions').waitFor();
   await a.until(() => !document.querySelector('#message').disabled);
+  await a.shows('#notice', 'You may send again.');
   await a.send('after the mute');
   await b.sees('after the mute');
   assert.deepEqual(errorsOf(all), []);
@@ -93,6 +95,35 @@ test('a banned user is shown out, and does not come back by themselves', async (
   await a.screenshot('banned');
   await b.shows('#viewers', '2');
   assert.deepEqual(errorsOf([moderator, b]), []);
+});
+
+test('a danmaku in flight has the moderator’s menu, also in the streamer’s view, which says how it went', async (t) => {
+  const { server, browser, moderator, a, b } = await scene(t);
+  await a.send('catch me');
+  const flying = moderator.page.locator('.flying', { hasText: 'catch me' });
+  await flying.waitFor();
+  // It moves: a hand follows it, the test presses where it is.
+  await moderator.until(
+    () => document.querySelector('.flying').getBoundingClientRect().right < innerWidth * 0.6,
+  );
+  const { x, y, height } = await flying.boundingBox();
+  await moderator.page.mouse.click(x + 20, y + height / 2);
+  await moderator.page.getByRole('menuitem', { name: 'Delete', exact: true }).click();
+  for (const one of [moderator, a, b]) {
+    await one.missing('catch me');
+  }
+
+  const streamer = await browser.open(await server.pageOf({ role: 'host', userId: '1' }, '?view=streamer'));
+  await streamer.becomes('live');
+  await b.send('seen from afar');
+  await streamer.sees('seen from afar');
+  await streamer.lineOf('seen from afar').locator('.chat-user').click();
+  // There is no send box to answer in.
+  assert.equal(await streamer.page.getByRole('menuitem', { name: 'Reply' }).count(), 0);
+  await streamer.page.getByRole('menuitem', { name: 'Pin', exact: true }).click();
+  await streamer.page.getByText('Done: Pin', { exact: true }).waitFor({ state: 'visible' });
+  await streamer.screenshot('streamer-pin');
+  assert.deepEqual(errorsOf([moderator, a, b, streamer]), []);
 });
 
 test('a pin stands above the chat for all, now and later, until it is taken down', async (t) => {
@@ -138,14 +169,16 @@ test('rules change live: slow mode, words, moderators only; the list says who di
   await a.until(() => document.querySelector('#notice').textContent.includes('does not want'));
   assert.equal(await a.page.locator('#message').inputValue(), 'ｓ p o i L e r ahead');
 
+  await moderator.page.locator('#blocked-words').fill('not saved yet');
   await moderator.page.locator('#moderators-only').check();
   for (const one of [a, b]) {
     await one.until(() => document.querySelector('#message').placeholder === 'Only moderators may send now.');
   }
   assert.equal(await moderator.page.locator('#message').isDisabled(), false);
+  assert.equal(await moderator.page.locator('#blocked-words').inputValue(), 'not saved yet');
   const acts = await moderator.page.locator('.act').allTextContents();
   assert.ok(
-    acts.every((act) => act.includes('8: settings')),
+    acts.every((act) => act.includes('8: changed the rules')),
     acts.join('\n'),
   );
   assert.deepEqual(await moderator.barriers(), []);

@@ -152,13 +152,7 @@ test('who was cut off for long has the same chat in the end as who was not', asy
 
     // More than the chat keeps: what both show in the end came to one of them all at once.
     const missed = Array.from({ length: 700 }, (_, i) => `round ${round}, missed ${i}`);
-    await writer.page.evaluate((texts) => {
-      const input = document.querySelector('#message');
-      for (const text of texts) {
-        input.value = text;
-        input.form.requestSubmit();
-      }
-    }, missed);
+    await writer.sendAll(missed);
     await writer.sees(missed.at(-1));
     isCut = false;
     await away.becomes('live');

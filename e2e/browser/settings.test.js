@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Server } from './server.js';
+import { Service } from './service.js';
 import { Browser, PHONE } from './viewer.js';
 
 /** Moves a slider to a value as a hand would: the page hears of each step. */
@@ -88,6 +89,25 @@ test('own words and hidden users: gone for this viewer, there for the others', a
   await a.send('back');
   await b.sees('back');
   assert.deepEqual([...a.errors(), ...b.errors()], []);
+});
+
+test('own words hold for super chats, too, and no longer than they stand there', async (t) => {
+  const server = await Server.start(t);
+  const browser = await Browser.start(t);
+  const viewer = await browser.open(server.url);
+  await viewer.becomes('live');
+  const service = await Service.start(browser, server);
+  assert.equal(await service.give({ content: 'buy Acme', user: 4242, value: 500, superChat: true }), 0);
+  assert.equal(await service.give({ content: 'well played', user: 4243, value: 500, superChat: true }), 0);
+  const cards = viewer.page.locator('.super-chat .chat-text');
+  await cards.nth(1).waitFor();
+  await viewer.page.locator('#settings-open').click();
+  await viewer.page.locator('#keywords').fill('acme');
+  await viewer.until(() => document.querySelectorAll('.super-chat').length === 1);
+  assert.deepEqual(await cards.allTextContents(), ['well played']);
+  await viewer.page.locator('#keywords').fill('');
+  await viewer.until(() => document.querySelectorAll('.super-chat').length === 2);
+  assert.deepEqual(viewer.errors(), []);
 });
 
 test('theme and language: of the system and the browser, or as chosen', async (t) => {

@@ -144,6 +144,26 @@ export class Viewer {
     await this.page.locator('#message').press('Enter');
   }
 
+  /** Sends texts faster than anybody could type them. */
+  async sendAll(texts) {
+    await this.page.evaluate((all) => {
+      const input = document.querySelector('#message');
+      for (const text of all) {
+        input.value = text;
+        input.form.requestSubmit();
+      }
+    }, texts);
+  }
+
+  /** Chooses how what is sent from now on looks, by the names on the page. */
+  async wear(style) {
+    await this.page.locator('#style-open').click();
+    for (const name of Object.values(style)) {
+      await this.page.locator('#style').getByRole('radio', { name, exact: true }).check({ force: true });
+    }
+    await this.page.keyboard.press('Escape');
+  }
+
   /** Chooses from the menu of the newest line with exactly this text. */
   async choose(text, choice) {
     await this.lineOf(text).locator('.chat-user').click();

@@ -49,7 +49,9 @@ let pending: readonly Pending[] = [];
 let unclear = 0;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-document.body.dataset.view = query.get('view') === 'streamer' ? 'streamer' : 'room';
+/** Reads from far away and writes nothing. */
+const isStreamer = query.get('view') === 'streamer';
+document.body.dataset.view = isStreamer ? 'streamer' : 'room';
 
 const http = new RoomHttp(roomId, () => identity.token);
 const moderation = new Moderation(http);
@@ -57,12 +59,14 @@ const preferences = new Preferences((settings) => {
   blocks = new Blocks(settings);
   stage.set(settings);
   stylePicker.show(settings.style);
-  vanish((danmaku) => !isOwn(danmaku) && blocks.hides(danmaku));
+  vanish(isBlocked);
+  highlights.hide(isBlocked);
 });
 let blocks = new Blocks(preferences.settings);
 const menus = new Menus({
   moderation,
   identity: () => identity,
+  hasComposer: !isStreamer,
   reply: (danmaku) => composer.answer(danmaku),
   hide: (user) => preferences.hide(user),
   tell: (text) => composer.tell(text, NOTICE_MS),
@@ -99,7 +103,7 @@ const replaying = new Replaying(http, {
     replayChat.reveal(true);
   },
   onDanmaku(danmaku) {
-    if (isOwn(danmaku) || !blocks.hides(danmaku)) {
+    if (!isBlocked(danmaku)) {
       stage.fly(danmaku, isOwn(danmaku));
       replayChat.add([danmaku], identity.user);
     }
@@ -115,7 +119,7 @@ const replaying = new Replaying(http, {
 
 const room = new Room({
   onLive(danmaku) {
-    if (!isOwn(danmaku) && blocks.hides(danmaku)) {
+    if (isBlocked(danmaku)) {
       return;
     }
     if (!replaying.isOn) {
@@ -157,6 +161,7 @@ const room = new Room({
   },
   onRemoval(isGone) {
     vanish(isGone);
+    replaying.remove(isGone);
     highlights.remove(isGone);
     composer.forget(isGone);
   },
@@ -231,8 +236,12 @@ function isOwn({ user }: Pick<Danmaku, 'user'>): boolean {
   return user === identity.user && user !== 0n;
 }
 
+function isBlocked(danmaku: Danmaku): boolean {
+  return !isOwn(danmaku) && blocks.hides(danmaku);
+}
+
 function unblocked(danmaku: readonly Danmaku[]): Danmaku[] {
-  return danmaku.filter((one) => isOwn(one) || !blocks.hides(one));
+  return danmaku.filter((one) => !isBlocked(one));
 }
 
 /** Takes off every part of the page, at once, what this says so of. */

@@ -169,6 +169,12 @@ export const en = {
   lift: 'Lift',
   audit: 'Who did what',
   did: (actor: string, act: string, user: string) => `${actor}: ${act}${user ? ` ${user}` : ''}`,
+  lifted: 'let speak again',
+  removed: 'deleted a message of',
+  removedAll: 'deleted all of',
+  pinnedIt: 'pinned a message',
+  unpinned: 'took down the pin',
+  setRules: 'changed the rules',
   working: 'Working…',
   done: 'Done.',
 

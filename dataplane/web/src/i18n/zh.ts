@@ -153,6 +153,12 @@ export const zh: Messages = {
   lift: '解除',
   audit: '操作记录',
   did: (actor, act, user) => `${actor}：${act}${user ? ` ${user}` : ''}`,
+  lifted: '解除处罚',
+  removed: '删除弹幕',
+  removedAll: '删除全部弹幕',
+  pinnedIt: '置顶消息',
+  unpinned: '取消置顶',
+  setRules: '修改规则',
   working: '处理中…',
   done: '已完成。',
 

@@ -13,6 +13,8 @@ const DAY_S = 24 * 60 * 60;
 export interface MenuDeps {
   readonly moderation: Moderation;
   identity(): Identity;
+  /** Whether there is a send box to answer in. */
+  readonly hasComposer: boolean;
   reply(danmaku: Danmaku): void;
   hide(user: bigint): void;
   /** Says how it went. */
@@ -29,12 +31,12 @@ export class Menus {
 
   /** About a danmaku and who wrote it. */
   ofDanmaku(danmaku: Danmaku, at: DOMRect, opener?: HTMLElement): void {
-    const { reply, identity, moderation } = this.#deps;
+    const { reply, identity, hasComposer, moderation } = this.#deps;
     const { canSend, role } = identity();
     const { id, user } = danmaku;
     const copy = () => void navigator.clipboard?.writeText(danmaku.content);
     const choices: Choice[] = [
-      ...(canSend ? [{ text: words().reply, choose: () => reply(danmaku) }] : []),
+      ...(canSend && hasComposer ? [{ text: words().reply, choose: () => reply(danmaku) }] : []),
       { text: words().copy, choose: copy },
     ];
     const forModerators: Choice[] = [

@@ -56,6 +56,11 @@ export class Replaying {
     );
   }
 
+  /** What `isGone` says so of is not played, though it was read already. */
+  remove(isGone: (danmaku: Danmaku) => boolean): void {
+    this.#player?.remove(isGone);
+  }
+
   #seek(momentMs: number): void {
     const nowMs = Date.now();
     this.#stage.onSeek();

@@ -21,6 +21,7 @@ export class Speech {
   readonly #rule = byId('rule', HTMLElement);
   #rules = OPEN;
   #notice: Notice | undefined;
+  #silence: Silence | undefined;
 
   constructor(composer: Composer, identity: () => Identity) {
     this.#composer = composer;
@@ -33,6 +34,7 @@ export class Speech {
   begin(): void {
     this.#rules = OPEN;
     this.#notice = undefined;
+    this.#silence = undefined;
     this.#show();
   }
 
@@ -44,13 +46,13 @@ export class Speech {
   /** Moderators decided something about this viewer. */
   sanction(notice: Notice): void {
     this.#notice = notice;
-    const reason = legible(notice.reason);
-    if (notice.kind === Kind.LIFTED) {
-      this.#composer.tell(words().mayWriteAgain, NOTICE_MS);
-    } else if (reason !== '') {
-      this.#composer.tell(words().because(reason));
-    }
     this.#show();
+    const reason = legible(notice.reason);
+    if (notice.kind !== Kind.LIFTED && this.#silence) {
+      // A closed box is not spoken of by a screen reader; this is.
+      const why = reason === '' ? [] : [words().because(reason)];
+      this.#composer.tell([wordFor(this.#silence), ...why].join(' '));
+    }
   }
 
   /** A message was refused because its writer is muted: for so long, or for ever where that is 0. */
@@ -63,6 +65,10 @@ export class Speech {
   #show(): void {
     const silence = silenceOf(this.#identity(), this.#rules, this.#notice, Date.now());
     this.#composer.allow(silence && (() => wordFor(silence)));
+    if (this.#silence?.kind === 'muted' && !silence) {
+      this.#composer.tell(words().mayWriteAgain, NOTICE_MS);
+    }
+    this.#silence = silence;
     const { slowModeS } = this.#rules;
     this.#rule.textContent = slowModeS > 0 ? words().slowModeIs(slowModeS) : '';
   }

@@ -78,6 +78,27 @@ it('seeks both ways, and forgets what it had read', async () => {
   expect(await taken(player, 400)).toEqual([31_000]);
 });
 
+it('does not play what is taken away, whether it was read or is on its way', async () => {
+  const player = new Player(pagesOf(), 1_000, 0, failed);
+  expect(await taken(player, 0)).toEqual([1_000]);
+  player.remove(({ id }) => id === past(1_500).danmaku.id);
+  expect(await taken(player, 8_000)).toEqual([9_000]);
+
+  let give = (_: readonly Past[]) => {};
+  const pages = () =>
+    new Promise<{ past: readonly Past[]; after: string }>((done) => {
+      give = (rows) => done({ past: rows, after: '' });
+    });
+  const slow = new Player(pages, 1_000, 0, failed);
+  slow.take(0);
+  const stale = give;
+  slow.remove(() => true);
+  slow.take(0);
+  stale([past(1_000), past(1_500)]);
+  give([past(1_500)]);
+  expect(await taken(slow, 1_000)).toEqual([1_500]);
+});
+
 it('drops a page that comes after a seek away from it', async () => {
   let give = (_: readonly Past[]) => {};
   const pages = () =>

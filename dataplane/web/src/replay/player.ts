@@ -1,6 +1,7 @@
 // Plays a room's past as it was: danmaku come out as far apart as they once came in. Pure but for the pages that it
 // asks for; time is an argument.
 
+import type { Danmaku } from '../danmaku';
 import type { Past } from '../session/api';
 
 /** Where a page begins: at a moment, or behind the page before. */
@@ -66,6 +67,14 @@ export class Player {
   resume(nowMs: number): void {
     this.#sinceMs = nowMs;
     this.#isPaused = false;
+  }
+
+  /** Forgets what `isGone` says so of. */
+  remove(isGone: (danmaku: Danmaku) => boolean): void {
+    this.#queue = this.#queue.filter(({ danmaku }) => !isGone(danmaku));
+    // A page under way may have been read before: it is asked for anew.
+    this.#generation += 1;
+    this.#isReading = false;
   }
 
   /** What is due now, in order; call it often. Reads ahead by itself. */

@@ -10,6 +10,8 @@ export interface Course {
   readonly topPx: number;
   readonly widthPx: number;
   readonly stagePx: number;
+  /** By `performance.now()`, which is the clock of lanes and of animations, too. */
+  readonly startMs: number;
   readonly durationMs: number;
 }
 
@@ -54,18 +56,28 @@ export class Flight {
       easing: 'linear',
       fill: 'both',
     });
+    // Not with the next frame, which may be late: lanes are reckoned from this moment.
+    this.#animation.startTime = course.startMs;
     this.#animation.onfinish = () => {
       this.element.remove();
       landed();
     };
   }
 
-  pause(): void {
-    this.#animation?.pause();
+  pause(nowMs: number): void {
+    const animation = this.#animation;
+    if (animation) {
+      const flownMs = nowMs - Number(animation.startTime ?? nowMs);
+      animation.pause();
+      animation.currentTime = flownMs;
+    }
   }
 
-  resume(): void {
-    this.#animation?.play();
+  resume(nowMs: number): void {
+    const animation = this.#animation;
+    if (animation) {
+      animation.startTime = nowMs - Number(animation.currentTime ?? 0);
+    }
   }
 
   /** Takes it off the stage at once. */

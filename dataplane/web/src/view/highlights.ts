@@ -14,25 +14,32 @@ export class HighlightBar {
   readonly #pinText = byId('pin-text', HTMLElement);
   readonly #list = byId('super-chats', HTMLUListElement);
   readonly #chosen: (danmaku: Danmaku, opener: HTMLElement) => void;
-  #shown: Highlights = { pin: undefined, superChats: [] };
+  #known: Highlights = { pin: undefined, superChats: [] };
+  #hides: (danmaku: Danmaku) => boolean = () => false;
 
   /** `chosen` is told which super chat was pressed, and where. */
   constructor(chosen: (danmaku: Danmaku, opener: HTMLElement) => void) {
     this.#chosen = chosen;
     setInterval(() => this.#dropOver(), BEAT_MS);
-    onLanguage(() => this.show(this.#shown));
+    onLanguage(() => this.show(this.#known));
+  }
+
+  /** Leaves out super chats that this says so of, now and later. */
+  hide(hides: (danmaku: Danmaku) => boolean): void {
+    this.#hides = hides;
+    this.show(this.#known);
   }
 
   /** Shows these and nothing else. */
   show(highlights: Highlights): void {
-    this.#shown = highlights;
+    this.#known = highlights;
     this.#showPin(highlights.pin);
     const kept = new Map(
       [...this.#list.querySelectorAll('li')].map((item) => [item.dataset.id, item] as const),
     );
-    const items = highlights.superChats.map(
-      ({ danmaku, untilMs }) => kept.get(danmaku.id) ?? this.#item(danmaku, untilMs),
-    );
+    const items = highlights.superChats
+      .filter(({ danmaku }) => !this.#hides(danmaku))
+      .map(({ danmaku, untilMs }) => kept.get(danmaku.id) ?? this.#item(danmaku, untilMs));
     this.#list.replaceChildren(...items.reverse());
     this.#list.hidden = items.length === 0;
     this.#dropOver();
@@ -40,7 +47,7 @@ export class HighlightBar {
 
   /** Takes away, at once, what `isGone` says so of. */
   remove(isGone: (danmaku: Pick<Danmaku, 'id' | 'user'>) => boolean): void {
-    const { pin, superChats } = this.#shown;
+    const { pin, superChats } = this.#known;
     const isPinGone = pin?.id !== undefined && isGone({ id: pin.id, user: pin.user });
     this.show({
       pin: isPinGone ? undefined : pin,
@@ -82,11 +89,9 @@ export class HighlightBar {
 
   #dropOver(): void {
     const nowMs = Date.now();
-    if (this.#shown.superChats.some(({ untilMs }) => untilMs <= nowMs)) {
-      this.show({
-        ...this.#shown,
-        superChats: this.#shown.superChats.filter(({ untilMs }) => untilMs > nowMs),
-      });
+    const { pin, superChats } = this.#known;
+    if (superChats.some(({ untilMs }) => untilMs <= nowMs)) {
+      this.show({ pin, superChats: superChats.filter(({ untilMs }) => untilMs > nowMs) });
     }
   }
 }

@@ -24,6 +24,8 @@ export class ModerationPanel {
   readonly #acts = byId('acts', HTMLOListElement);
   readonly #moderation: Moderation;
   #rules = NO_RULES;
+  /** Words are being written that are not saved yet. */
+  #isWriting = false;
 
   constructor(moderation: Moderation) {
     this.#moderation = moderation;
@@ -34,7 +36,13 @@ export class ModerationPanel {
     byId('moderation-close', HTMLButtonElement).addEventListener('click', () => this.#dialog.close());
     this.#slow.addEventListener('change', () => this.#set({ slowModeSeconds: Number(this.#slow.value) }));
     this.#only.addEventListener('change', () => this.#set({ moderatorsOnly: this.#only.checked }));
-    this.#on('words-form', () => this.#moderation.setRules(this.#changedWords()));
+    this.#words.addEventListener('input', () => {
+      this.#isWriting = true;
+    });
+    this.#on('words-form', async () => {
+      await this.#moderation.setRules(this.#changedWords());
+      this.#isWriting = false;
+    });
     this.#on('pin-form', () => this.#moderation.pin({ content: this.#pin.value }));
     byId('unpin', HTMLButtonElement).addEventListener('click', () =>
       this.#do(() => this.#moderation.unpin()),
@@ -96,7 +104,9 @@ export class ModerationPanel {
     }
     this.#slow.value = value;
     this.#only.checked = moderatorsOnly;
-    this.#words.value = blockedWords.join('\n');
+    if (!this.#isWriting) {
+      this.#words.value = blockedWords.join('\n');
+    }
   }
 
   /** The text box against what the room has: what is new is blocked, what is missing is allowed again. */
@@ -136,13 +146,37 @@ function linesOf(text: string): string[] {
   ];
 }
 
-/** "14:05 8 mute 7 · until … · reason". */
+/** What an act is called; that of a newer server as it calls it. */
+function wordForAct(act: string): string {
+  switch (act) {
+    case 'mute':
+      return words().muted;
+    case 'ban':
+      return words().banned;
+    case 'lift':
+      return words().lifted;
+    case 'remove':
+      return words().removed;
+    case 'removeAll':
+      return words().removedAll;
+    case 'pin':
+      return words().pinnedIt;
+    case 'unpin':
+      return words().unpinned;
+    case 'settings':
+      return words().setRules;
+    default:
+      return act;
+  }
+}
+
+/** "14:05 8 muted 7 · until … · reason". */
 function actLine({ atMs, actorId, act, userId, danmaku, untilMs, reason, detail }: Act): HTMLLIElement {
   const item = make('li', 'act');
   const time = make('time', 'chat-time', clock(atMs));
   time.title = moment(atMs);
   const until = untilMs ? words().until(moment(untilMs)) : undefined;
-  const rest = [words().did(actorId, act, userId ?? ''), danmaku, until, reason, detail];
+  const rest = [words().did(actorId, wordForAct(act), userId ?? ''), danmaku, until, reason, detail];
   item.append(time, make('span', '', legible(rest.filter(Boolean).join(' · '))));
   return item;
 }

@@ -55,6 +55,7 @@ export class Stage {
   #waiting: Waiting[] = [];
   #settings: Settings;
   #fontPx = 16;
+  #stagePx = 0;
   #flightMs = FLIGHT_MS;
   #left = 0;
   #pausedMs: number | undefined;
@@ -129,31 +130,50 @@ export class Stage {
 
   /** Stops everything where it is; nothing takes off until {@link resume}. */
   pause(): void {
-    this.#pausedMs ??= performance.now();
-    for (const flight of this.#flights.values()) {
-      flight.pause();
+    if (this.#pausedMs === undefined) {
+      this.#pausedMs = performance.now();
+      for (const flight of this.#flights.values()) {
+        flight.pause(this.#pausedMs);
+      }
     }
   }
 
   resume(): void {
-    const stoodMs = performance.now() - (this.#pausedMs ?? performance.now());
-    this.#pausedMs = undefined;
-    this.#lanes.delay(stoodMs);
-    for (const flight of this.#flights.values()) {
-      flight.resume();
+    if (this.#pausedMs !== undefined) {
+      const nowMs = performance.now();
+      this.#lanes.delay(nowMs - this.#pausedMs);
+      this.#pausedMs = undefined;
+      for (const flight of this.#flights.values()) {
+        flight.resume(nowMs);
+      }
     }
   }
 
   /** Empties the stage. */
   clear(): void {
-    this.remove(() => true);
+    this.#waiting = [];
+    this.#land();
+  }
+
+  /** Takes off what flies; who waits for a lane goes on waiting. */
+  #land(): void {
+    for (const flight of this.#flights.values()) {
+      flight.remove();
+    }
+    this.#flights.clear();
     this.#lanes.clear();
   }
 
   #fit(): void {
     const { clientWidth, clientHeight } = this.#element;
     const { fontSize, fontFamily } = getComputedStyle(this.#element);
-    this.#fontPx = Number.parseFloat(fontSize) || this.#fontPx;
+    const fontPx = Number.parseFloat(fontSize) || this.#fontPx;
+    if (fontPx !== this.#fontPx || clientWidth !== this.#stagePx) {
+      // Lanes of another height or length are other lanes: what flies in the old ones would cross the new.
+      this.#land();
+    }
+    this.#fontPx = fontPx;
+    this.#stagePx = clientWidth;
     if (this.#ruler) {
       this.#ruler.font = `600 ${this.#fontPx}px ${fontFamily}`;
     }
@@ -205,7 +225,8 @@ export class Stage {
       mode,
       topPx: lane * LANE_EM * this.#fontPx,
       widthPx,
-      stagePx: this.#element.clientWidth,
+      stagePx: this.#stagePx,
+      startMs: nowMs,
       durationMs: mode === 'scroll' || mode === 'reverse' ? this.#flightMs : STAND_MS,
     };
     flight.start(this.#element, course, () => this.#flights.delete(danmaku.id));
