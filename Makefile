@@ -50,7 +50,7 @@ web: $(WEB)/dist/index.html ## Build the page, if it changed
 	@:
 
 .PHONY: bench
-bench: ## Benchmarks beside their baselines (SHORT=1: about seven minutes; ARGS: which)
+bench: ## Benchmarks beside their baselines (SHORT=1: about nine minutes; ARGS: which)
 	@$(SETUP) bench
 	@$(MAKE) --no-print-directory web
 	@echo "==> building for speed: the first time takes 5 to 10 minutes"

@@ -96,7 +96,8 @@ fn table() -> &'static Table {
 }
 
 fn fold_one(c: char) -> String {
-    let whole = c.nfkc().flat_map(char::to_lowercase).filter(|&c| !hides(c));
+    // Up and down again, so that ß and SS, ς and Σ, ı and I come to the same.
+    let whole = c.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).filter(|&c| !hides(c));
     let whole: String = whole.collect();
     let base: String = whole.nfd().filter(|&c| !is_combining_mark(c)).collect();
     // Marks make other letters of Japanese kana; of Latin ones, variants that a reader reads over.

@@ -151,7 +151,7 @@ fn values_of_another_type() {
         ),
         (
             "spec: {moderation: {blockedWords: [a, '']}}",
-            "5:40: spec.moderation.blockedWords[1]: \"\" has 0 characters",
+            "5:39: spec.moderation.blockedWords[1]: \"\" has 0 characters",
             "string, 1 to 64 characters".to_owned(),
         ),
         (

@@ -11,7 +11,7 @@ pub struct Cli {
     /// Which [default: all]
     #[arg(value_enum)]
     benches: Vec<Bench>,
-    /// All in about seven minutes: fewer viewers, fewer seconds
+    /// All in about nine minutes: fewer viewers, fewer seconds
     #[arg(long)]
     pub short: bool,
     /// A baseline's server, started by the benchmarks themselves.
@@ -89,7 +89,7 @@ mod tests {
         Cli::command().debug_assert();
         let some = Cli::parse_from(["barrage-bench", "--short", "codec", "idle"]);
         assert_eq!((some.benches(), some.short), (vec![Bench::Codec, Bench::Idle], true));
-        assert_eq!(Cli::parse_from(["barrage-bench"]).benches().len(), 8);
+        assert_eq!(Cli::parse_from(["barrage-bench"]).benches().len(), 9);
         let serve = Cli::parse_from(["barrage-bench", "serve-bare", "--rate", "10", "--bytes", "100"]);
         assert!(matches!(serve.command, Some(Command::ServeBare(Stream { rate: 10, bytes: 100 }))));
     }

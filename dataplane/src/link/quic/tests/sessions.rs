@@ -52,7 +52,7 @@ async fn number(updates: &mut mpsc::Receiver<Update>) -> Option<u64> {
     match soon(updates.recv()).await {
         Some(Update::Frame(_, emitted)) => Some(emitted.frame.number),
         Some(Update::Snapshot(_, snapshot)) => Some(snapshot.number),
-        Some(Update::Viewers(..)) | None => None,
+        Some(Update::Viewers(..) | Update::Settled(..)) | None => None,
     }
 }
 
