@@ -137,6 +137,54 @@ test('axe finds no serious barrier, light and dark, on a desk and a phone, in bo
   }
 });
 
+test('whatever a user’s colour is, the name is read on every ground, light and dark', async (t) => {
+  const server = await Server.start(t);
+  const browser = await Browser.start(t);
+  for (const colorScheme of ['light', 'dark']) {
+    const viewer = await browser.open(server.url, { colorScheme });
+    await viewer.becomes('live');
+    await viewer.send('mine');
+    await viewer.sees('mine');
+    const { weakest, grounds } = await viewer.page.evaluate(weakestName);
+    assert.equal(new Set(grounds).size, 6, grounds.join());
+    assert.ok(weakest.contrast >= 4.5, JSON.stringify({ colorScheme, ...weakest }));
+  }
+});
+
+/** Runs in the page: the least contrast of any name on any ground of a line, by WCAG 2.2, as Chromium paints both. */
+function weakestName() {
+  const brush = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const luminance = (colour) => {
+    brush.fillStyle = colour;
+    brush.fillRect(0, 0, 1, 1);
+    const [r, g, b] = [...brush.getImageData(0, 0, 1, 1).data.slice(0, 3)].map((byte) => {
+      const part = byte / 255;
+      return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const line = document.querySelector('.chat-line');
+  const name = line.querySelector('.chat-user');
+  const panel = getComputedStyle(line.closest('.panel')).backgroundColor;
+  const grounds = [panel, getComputedStyle(line).backgroundColor];
+  line.removeAttribute('data-own');
+  for (const tier of ['1', '2', '3', '4']) {
+    line.dataset.tier = tier;
+    grounds.push(getComputedStyle(line).backgroundColor);
+  }
+  let weakest = { contrast: Number.POSITIVE_INFINITY };
+  for (let hue = 0; hue < 360; hue++) {
+    name.style.setProperty('--hue', String(hue));
+    const colour = luminance(getComputedStyle(name).color);
+    for (const ground of grounds) {
+      const other = luminance(ground);
+      const contrast = (Math.max(colour, other) + 0.05) / (Math.min(colour, other) + 0.05);
+      weakest = contrast < weakest.contrast ? { contrast, hue, ground } : weakest;
+    }
+  }
+  return { weakest, grounds };
+}
+
 test('the keyboard reaches the menu of any line, and comes back', async (t) => {
   const server = await Server.start(t);
   const browser = await Browser.start(t);
