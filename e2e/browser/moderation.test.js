@@ -185,7 +185,7 @@ test('rules change live: slow mode, words, moderators only; the list says who di
   assert.deepEqual(errorsOf(all), []);
 });
 
-test('viewers have no moderator’s choices', async (t) => {
+test('moderators have their choices on every user, viewers have not', async (t) => {
   const { moderator, a, b } = await scene(t);
   await a.send('hello');
   await b.sees('hello');
@@ -197,4 +197,18 @@ test('viewers have no moderator’s choices', async (t) => {
   ]);
   assert.equal(await b.page.locator('#moderation-open').isHidden(), true);
   assert.equal(await moderator.page.locator('#moderation-open').isVisible(), true);
+  const rank = (viewer) => viewer.page.locator('.rank-user').first();
+  await b.page.keyboard.press('Escape');
+  await rank(b).click();
+  assert.deepEqual(await b.page.getByRole('menuitem').allTextContents(), ['Hide this user for me']);
+  await rank(moderator).click();
+  assert.deepEqual(await moderator.page.getByRole('menuitem').allTextContents(), [
+    'Hide this user for me',
+    'Delete all of this user',
+    'Mute for 10 minutes',
+    'Mute for 24 hours',
+    'Ban',
+  ]);
+  await moderator.page.getByRole('menuitem', { name: 'Mute for 10 minutes' }).click();
+  await a.until(() => document.querySelector('#message').disabled);
 });

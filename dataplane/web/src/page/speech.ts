@@ -47,11 +47,11 @@ export class Speech {
   sanction(notice: Notice): void {
     this.#notice = notice;
     this.#show();
-    const reason = legible(notice.reason);
-    if (notice.kind !== Kind.LIFTED && this.#silence) {
-      // A closed box is not spoken of by a screen reader; this is.
-      const why = reason === '' ? [] : [words().because(reason)];
-      this.#composer.tell([wordFor(this.#silence), ...why].join(' '));
+    if (notice.kind !== Kind.LIFTED) {
+      const reason = legible(notice.reason);
+      // Of a closed box a screen reader says nothing; of a ban the connection's state says it.
+      const what = this.#silence?.kind === 'muted' ? wordFor(this.#silence) : '';
+      this.#composer.tell([what, reason && words().because(reason)].filter(Boolean).join(' '));
     }
   }
 
