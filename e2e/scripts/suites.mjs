@@ -126,6 +126,11 @@ function bench() {
   return [
     check(built, `cargo build ${LOCKED}--release --workspace --bins`),
     check('benchmarks, short', `"${TARGET}/release/barrage-bench" --short`, { needs: built }),
+    check('frames of the page', 'npm run --silent bench', {
+      folder: 'e2e/browser',
+      env: { BARRAGE_BIN: `${TARGET}/release/barrage`, SECONDS_EACH: '5' },
+      needs: built,
+    }),
   ];
 }
 

@@ -47,12 +47,12 @@ export class Replaying {
     return this.#player !== undefined;
   }
 
-  /** Reads how the room went; without that there is no timeline. */
+  /** Reads how the room went. */
   readHeat(): void {
     heatCurve(this.#http).then(
       ({ stepMs, points }) => this.#timeline.showHeat(stepMs, points),
-      // It is read again soon; the connection's own state says what is wrong.
-      () => {},
+      // It is read again soon. The past plays without a curve, too.
+      () => this.#timeline.show(),
     );
   }
 

@@ -79,8 +79,13 @@ export class Timeline {
     this.#points = points;
     this.#stepMs = stepMs;
     this.#startMs = Math.min(points[0]?.atMs ?? Number.POSITIVE_INFINITY, Date.now() - SPAN_MS_MIN);
-    this.#root.hidden = false;
     this.#draw();
+    this.show();
+  }
+
+  /** Lets the past be played; before the room is there, there is none. */
+  show(): void {
+    this.#root.hidden = false;
     this.#beat();
   }
 
