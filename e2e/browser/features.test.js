@@ -31,6 +31,9 @@ test('styles: mode, size and colour arrive, are remembered, and stay in their la
   await a.page.reload();
   await a.becomes('live');
   assert.equal(await a.page.locator('#style-open').getAttribute('data-mode'), 'reverse');
+  await a.page.locator('#style-open').click();
+  assert.deepEqual(await a.barriers(), []);
+  await a.screenshot('style');
   assert.deepEqual([...a.errors(), ...b.errors()], []);
 });
 
@@ -119,6 +122,9 @@ test('gifts and super chats are seen by all, count in the ranking, and lead the 
     .first()
     .evaluate((card) => Number.parseFloat(getComputedStyle(card).fontSize) / innerWidth);
   assert.ok(far >= 0.026, `letters are ${far} of the screen's width`);
+  for (const one of all) {
+    assert.deepEqual(await one.barriers(), []);
+  }
   await viewer.screenshot('gifts-dark');
   await phone.screenshot('gifts-phone');
   await streamer.screenshot('streamer');

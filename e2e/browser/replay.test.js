@@ -100,6 +100,19 @@ test('the keyboard steps through the past', async (t) => {
   assert.deepEqual(viewer.errors(), []);
 });
 
+test('where the server has no heat curve to give, the past plays all the same', async (t) => {
+  const server = await Server.start(t);
+  const browser = await Browser.start(t);
+  const viewer = await browser.open(server.url, {}, (page) =>
+    page.route('**/heat*', (route) => route.fulfill({ status: 503, body: '{}' })),
+  );
+  await viewer.becomes('live');
+  await viewer.send('kept');
+  await viewer.sees('kept');
+  await seek(viewer, await pastOf(server, viewer, 'kept'));
+  await viewer.until(() => window.flights.some(({ text }) => text === 'kept'));
+});
+
 test('what a moderator deletes is not played, though it was read before', async (t) => {
   const server = await Server.start(t);
   const browser = await Browser.start(t);
