@@ -11,6 +11,7 @@ mod broadcast;
 mod connection;
 mod echo;
 mod encode;
+mod held;
 mod hub;
 mod inbound;
 mod inject;
@@ -28,6 +29,7 @@ mod served;
 mod shard;
 mod standing;
 mod upgrade;
+mod verdict;
 mod websocket;
 
 use std::{net::SocketAddr, sync::Arc, thread, time::Duration};

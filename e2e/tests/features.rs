@@ -11,3 +11,5 @@ mod danmaku;
 mod moderation;
 #[path = "features/scene.rs"]
 mod scene;
+#[path = "features/verdict.rs"]
+mod verdict;

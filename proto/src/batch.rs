@@ -48,6 +48,11 @@ pub struct Gift<'a> {
 #[error("the columns of a batch have different lengths, or rows are named that are none")]
 pub struct UnevenColumns;
 
+/// A row stands in another partition than those before: start another batch with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the row stands in another partition than those before")]
+pub struct OtherPartition;
+
 /// Fills the columns of a batch row by row.
 ///
 /// All rows of a batch share a partition; [`BatchBuilder::push`] says when another batch is due.
@@ -59,16 +64,16 @@ pub struct BatchBuilder {
 }
 
 impl BatchBuilder {
-    /// Adds a row; gives it back if it stands in another partition than the rows before.
+    /// Adds a row.
     ///
     /// # Errors
-    /// The row itself: start another batch with it.
-    pub fn push<'a>(&mut self, row: Row<'a>) -> Result<(), Row<'a>> {
+    /// [`OtherPartition`].
+    pub fn push(&mut self, row: &Row<'_>) -> Result<(), OtherPartition> {
         let batch = &mut self.batch;
         if batch.user.is_empty() {
             batch.partition = row.position.partition;
         } else if batch.partition != row.position.partition {
-            return Err(row);
+            return Err(OtherPartition);
         }
         fill_column(&mut batch.index, row.position.index, batch.user.len());
         fill_column(&mut batch.role, row.role as i32, batch.user.len());
@@ -210,7 +215,7 @@ mod tests {
                 fields.into_iter().map(|(o, i, u, t)| (o, i % 2, u, t, role, format!("{u} 弹幕"))).collect();
             let mut builder = BatchBuilder::default();
             for field in &fields {
-                builder.push(row(field)).unwrap();
+                builder.push(&row(field)).unwrap();
             }
             let batch = builder.build();
             let expected: Vec<_> = fields.iter().map(row).collect();
@@ -222,10 +227,10 @@ mod tests {
     fn another_partition_is_given_back_and_uneven_columns_are_refused() {
         let fields = (1, 0, 2, 3, 0, String::from("x"));
         let mut builder = BatchBuilder::default();
-        builder.push(row(&fields)).unwrap();
+        builder.push(&row(&fields)).unwrap();
         let mut other = row(&fields);
         other.position.partition = 6;
-        assert_eq!(builder.push(other), Err(other));
+        assert_eq!(builder.push(&other), Err(OtherPartition));
         let mut batch = builder.build();
         let mut with_reply = batch.clone();
         with_reply.reply = [0, 0].map(|row| pb::Reply { row, ..pb::Reply::default() }).into();

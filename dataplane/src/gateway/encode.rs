@@ -132,10 +132,11 @@ pub(super) fn batches<'a>(danmaku: impl Iterator<Item = &'a Danmaku>) -> Vec<pb:
     let mut batches = Vec::new();
     let mut builder = BatchBuilder::default();
     for danmaku in danmaku {
-        if let Err(row) = builder.push(danmaku.row()) {
+        let row = danmaku.row();
+        if builder.push(&row).is_err() {
             batches.push(std::mem::take(&mut builder).build());
             // An empty builder takes a row of any partition.
-            let _ = builder.push(row);
+            let _ = builder.push(&row);
         }
     }
     if !builder.is_empty() {

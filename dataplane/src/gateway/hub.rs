@@ -252,6 +252,7 @@ impl Hub {
             }
             wanted
         });
+        self.remind_awaited();
         self.bring_likes();
         self.check();
     }

@@ -15,15 +15,15 @@ use bytes::Bytes;
 
 use super::{
     connection::{Version, Viewer},
-    encode,
+    encode, held,
     metrics::Refusal,
     outbox::Sent,
 };
-use crate::{clock::unix_ms, link::Danmaku, room::shard_of, words};
+use crate::{clock::unix_ms, link::Danmaku, moderation, room::shard_of, words};
 
 pub(super) use refusal::refuse_send;
 use refusal::{refuse_frame, refuse_v1};
-use wish::Wish;
+pub(super) use wish::Wish;
 
 /// Older retries are refused: the consumer remembers originals for 60 s, of which an append may take 20 s.
 const RETRY_AGE_MS_MAX: u32 = 30_000;
@@ -152,14 +152,20 @@ fn accept(viewer: &Rc<Viewer>, mut wish: Wish) -> Result<(), (Refusal, u32)> {
     if !shard.outbox.borrow().has_room() {
         return Err((Refusal::Retry, BUSY_RETRY_AFTER_MS));
     }
+    let served = &viewer.room.served;
+    let room = served.room();
     if wish.gift.is_none() {
-        let room = &viewer.room.served;
-        room.take_send(viewer.identity.user).map_err(|wait| (Refusal::RateLimited, wait_ms(wait)))?;
-        room.moderated.take_slow(&room.room(), &viewer.identity).map_err(|wait_ms| (Refusal::SlowMode, wait_ms))?;
+        served.take_send(viewer.identity.user).map_err(|wait| (Refusal::RateLimited, wait_ms(wait)))?;
+        served.moderated.take_slow(&room, &viewer.identity).map_err(|wait_ms| (Refusal::SlowMode, wait_ms))?;
     }
     sends.accepted(wish.seq);
     shard.served.metrics.accepted.inc();
-    send_to_log(viewer, wish);
+    let hook = room.verdict.clone().filter(|_| !moderation::keeps_order(viewer.identity.role.into()));
+    if hook.is_some() || shard.held.borrow().has(viewer) {
+        held::hold(viewer, wish, hook);
+    } else {
+        send_to_log(viewer, wish);
+    }
     Ok(())
 }
 
@@ -180,7 +186,8 @@ fn check_content(viewer: &Viewer, content: &Bytes) -> Result<(), (Refusal, u32)>
     viewer.room.served.moderated.check(&viewer.identity, text, &mut viewer.shard.folded.borrow_mut())
 }
 
-fn send_to_log(viewer: &Rc<Viewer>, wish: Wish) {
+/// Puts a danmaku that was accepted on its way to the log.
+pub(super) fn send_to_log(viewer: &Rc<Viewer>, wish: Wish) {
     let seq = wish.seq;
     let mut outbox = viewer.shard.outbox.borrow_mut();
     let received_ms = outbox.received_ms(unix_ms());

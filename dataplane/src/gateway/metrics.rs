@@ -68,6 +68,25 @@ pub(super) enum Refusal {
     UnknownReply,
     BadStyle,
     ContentUnreadable,
+    Rejected,
+}
+
+/// What came of asking an outside moderator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(super) enum VerdictOutcome {
+    Allow,
+    Hide,
+    Replace,
+    /// No answer in time.
+    Late,
+    /// It cannot be reached, or answers with an error.
+    Failed,
+    /// Its answer is none.
+    Malformed,
+    /// Not asked: too many wait already.
+    Overloaded,
+    /// Not asked: it has failed of late, and one danmaku at a time tries.
+    Suspended,
 }
 
 /// Why an upgrade was refused.
@@ -90,6 +109,9 @@ pub struct Metrics {
     disconnects: Family<Reason<Disconnect>, Counter>,
     refusals: Family<Reason<Refusal>, Counter>,
     upgrades_refused: Family<Reason<UpgradeRefusal>, Counter>,
+    verdicts: Family<[(&'static str, VerdictOutcome); 1], Counter>,
+    pub(super) verdicts_awaited: Gauge,
+    pub(super) verdict_age: Ages,
     pub(super) accepted: Counter,
     pub(super) acknowledged: Counter,
     pub(super) acts: Counter,
@@ -122,6 +144,9 @@ impl Metrics {
             "WebSocket upgrades that were refused, by reason",
             m.upgrades_refused.clone(),
         );
+        registry.register("verdicts", "Danmaku that an outside moderator was to judge, by outcome", m.verdicts.clone());
+        registry.register("verdicts_awaited", "Danmaku that wait for a verdict", m.verdicts_awaited.clone());
+        m.verdict_age.register(registry, "verdict_age", "Time that danmaku waited for a verdict");
         registry.register("accepted", "Danmaku accepted on their way to the log", m.accepted.clone());
         registry.register("acts", "Acts of moderation that the log has", m.acts.clone());
         registry.register("acknowledged", "Danmaku that the log has", m.acknowledged.clone());
@@ -152,6 +177,10 @@ impl Metrics {
 
     pub(super) fn refused(&self, reason: Refusal) {
         self.refusals.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    pub(super) fn judged(&self, outcome: VerdictOutcome) {
+        self.verdicts.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     pub(super) fn upgrade_refused(&self, reason: UpgradeRefusal) {

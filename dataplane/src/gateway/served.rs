@@ -23,6 +23,7 @@ use super::{
     moderated::Moderated,
     moves::Gates,
     standing::Standing,
+    verdict::{Caller, Judge},
 };
 use crate::{
     health::Health,
@@ -66,6 +67,8 @@ pub(super) struct Served {
     pub(super) keys: Arc<Keys>,
     pub(super) metrics: Metrics,
     pub(super) admission: Admission,
+    /// Calls of outside moderators.
+    pub(super) verdicts: Caller,
     pub(super) routes: Routes,
     /// Where slices are written now.
     pub(super) gates: Gates,
@@ -88,6 +91,7 @@ impl Served {
         let Wishes { wanted, acts } = wishes;
         let Backing { log, store, routes, gates, standing, keys, heat, limiter, tracer } = backing;
         let served = Self {
+            verdicts: Caller::default(),
             admission: Admission::new(config.connections_max, config.connections_per_address_max),
             config,
             log,
@@ -163,6 +167,8 @@ pub(super) struct ServedRoom {
     pub(super) messages_per_second: AtomicU32,
     /// What moderation came to, and what else decides whether a danmaku is taken.
     pub(super) moderated: Moderated,
+    /// Its outside moderator, if it has one.
+    pub(super) judge: Judge,
     /// Likes of viewers here that the log does not have yet.
     pub(super) likes: AtomicU64,
     /// Likes of all viewers, since the room exists.
@@ -198,6 +204,7 @@ impl ServedRoom {
             viewers_in_all: AtomicU32::new(0),
             messages_per_second: AtomicU32::new(0),
             moderated: Moderated::new(room),
+            judge: Judge::default(),
             likes: AtomicU64::new(0),
             likes_in_all: AtomicU64::new(0),
             heat_now: AtomicU32::new(0),

@@ -30,6 +30,7 @@ use super::{
     broadcast::RoomHere,
     connection::Version,
     encode::message_of,
+    held::Held,
     hub::Flushes,
     metrics::Disconnect,
     outbox::Outbox,
@@ -55,6 +56,8 @@ pub(super) struct Shard {
     router: Router,
     rooms: RefCell<HashMap<String, Rc<RoomHere>>>,
     pub(super) outbox: RefCell<Outbox>,
+    /// What waits for a verdict before it goes there.
+    pub(super) held: RefCell<Held>,
     /// Something is in the outbox.
     pub(super) accepted: Notify,
     /// Appends under way.
@@ -82,6 +85,7 @@ pub(super) fn run(
         router,
         rooms: RefCell::default(),
         outbox: RefCell::default(),
+        held: RefCell::default(),
         accepted: Notify::new(),
         appending: Cell::new(0),
         encoder: RefCell::new(Encoder::new()),

@@ -80,6 +80,8 @@ impl Follower {
         let mut viewers = self.outlet.viewers();
         viewers.mark_changed();
         let mut settled = self.outlet.acts_settled();
+        // What settled before this gateway came may be what somebody waits for there.
+        settled.mark_changed();
         let mut own: Option<Stream> = None;
         let mut sent: VecDeque<Instant> = VecDeque::new();
         loop {

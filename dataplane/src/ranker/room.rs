@@ -189,8 +189,12 @@ impl RankedRoom {
 
     fn take(&mut self, candidates: Candidates, now_ms: i64) -> Offered {
         let Candidates { shard, record, danmaku, acts, likes, trace, .. } = candidates;
-        // Also where the rest was seen before: whoever had the room then may know more than the store does.
-        self.acts.extend(acts.into_iter().filter(|act| self.rules.take(act)));
+        // Told where the rules did not have it, also where the rest was seen before: whoever had the room then may know
+        // more than the store does. And told where it is new here: the rules are the store's, which may be ahead of the
+        // gateways.
+        let watermark = &self.watermark;
+        let is_news = |act: &Act| self.rules.take(act) || !watermark.covers(shard, act.position);
+        self.acts.extend(acts.into_iter().filter(is_news));
         let whole = Position { index: u32::MAX, ..record };
         let owed = self.owed.entry((shard, record.partition)).or_insert(whole);
         *owed = whole.max(*owed);

@@ -169,7 +169,7 @@ pub(super) mod tests {
         for &offset in offsets {
             let position = Position { moved: 0, partition: 1, offset, index: 0 };
             let row = batch::Row { position, user: 5, sent_ms: 1000, content: "x", ..batch::Row::default() };
-            builder.push(row).unwrap();
+            builder.push(&row).unwrap();
         }
         builder.build()
     }

@@ -21,9 +21,9 @@ fn history_begins_and_ends_where_it_is_asked_to() {
             let text = format!("{round} of {}", person.user);
             person.say_kept(&text);
             said.push(text);
+            // Receipt times are ms: no two are the same.
+            std::thread::sleep(std::time::Duration::from_millis(2));
         }
-        // Receipt times are ms: two rounds are never received in the same one.
-        std::thread::sleep(std::time::Duration::from_millis(2));
     }
     history_becomes(&server, &said.iter().map(String::as_str).collect::<Vec<_>>());
     let (_, times) = page(&server, "limit=1000");

@@ -38,8 +38,12 @@ pub(crate) enum Outcome {
 
 impl Person {
     pub(crate) fn enter(server: &Server, user: u64, role: &str) -> Self {
-        let token = server.token_of("demo", user, role).unwrap();
-        let client = ClientV2::join(&Join::new(&server.ws_url(), "demo", &token), user).unwrap();
+        Self::enter_room(server, "demo", user, role)
+    }
+
+    pub(crate) fn enter_room(server: &Server, room: &str, user: u64, role: &str) -> Self {
+        let token = server.token_of(room, user, role).unwrap();
+        let client = ClientV2::join(&Join::new(&server.ws_url(), room, &token), user).unwrap();
         Self { client, user, seq: 0 }
     }
 
@@ -109,6 +113,13 @@ pub(crate) fn mute(server: &Server, user: u64) {
 
 pub(crate) fn get(server: &Server, path: &str) -> Answer {
     server.api().get(&format!("/v1/rooms/demo/{path}")).unwrap()
+}
+
+/// A figure of the server's metrics; 0 where it was never counted.
+pub(crate) fn metric(server: &Server, name: &str) -> f64 {
+    let metrics = server.api().get("/metrics").unwrap().body;
+    let found = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    found.map_or(0.0, |value| value.parse().unwrap())
 }
 
 /// The texts of the history, oldest first.

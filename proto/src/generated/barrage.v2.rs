@@ -489,6 +489,8 @@ pub enum Reason {
     BadStyle = 27,
     /// Control characters that text has no use for, or more marks on a character than writing needs.
     ContentUnreadable = 28,
+    /// The room's outside moderator does not want the text; with retry_after_ms, it could not be asked in time.
+    Rejected = 29,
 }
 impl Reason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -526,6 +528,7 @@ impl Reason {
             Self::UnknownReply => "REASON_UNKNOWN_REPLY",
             Self::BadStyle => "REASON_BAD_STYLE",
             Self::ContentUnreadable => "REASON_CONTENT_UNREADABLE",
+            Self::Rejected => "REASON_REJECTED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -560,6 +563,7 @@ impl Reason {
             "REASON_UNKNOWN_REPLY" => Some(Self::UnknownReply),
             "REASON_BAD_STYLE" => Some(Self::BadStyle),
             "REASON_CONTENT_UNREADABLE" => Some(Self::ContentUnreadable),
+            "REASON_REJECTED" => Some(Self::Rejected),
             _ => None,
         }
     }

@@ -48,7 +48,7 @@ pub(crate) fn batch_rows(vector: &Vector) -> Checked {
     }
     let mut builder = BatchBuilder::default();
     for row in rows {
-        builder.push(row).map_err(|row| format!("{row:?} stands in another partition"))?;
+        builder.push(&row).map_err(|error| error.to_string())?;
     }
     same(&builder.build().encode_to_vec(), &bytes)
 }

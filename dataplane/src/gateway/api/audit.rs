@@ -86,8 +86,8 @@ struct Audited {
     danmaku: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     until_ms: Option<i64>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     /// What was pinned or set, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
@@ -117,7 +117,7 @@ fn audited(one: &log::Audited) -> Option<Audited> {
         at_ms: one.at_ms,
         actor_id: act.actor.to_string(),
         role: role_name(act.role),
-        reason: act.reason.clone(),
+        reason: (!act.reason.is_empty()).then(|| act.reason.clone()),
         ..Audited::default()
     };
     Some(match act.kind.as_ref()? {

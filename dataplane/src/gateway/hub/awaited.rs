@@ -10,6 +10,15 @@ impl Hub {
         self.answer_awaited();
     }
 
+    /// Says again what has arrived here of rooms where somebody waits: it may have been lost in a full queue.
+    pub(super) fn remind_awaited(&self) {
+        for Awaited { room, .. } in &self.awaited {
+            if let (Some(followed), Some(served)) = (self.rooms.get(room), self.served.room(room.as_str())) {
+                self.links.seen(room, followed, served.viewers());
+            }
+        }
+    }
+
     /// Tells those whose acts have arrived everywhere; forgets those who wait no more.
     pub(super) fn answer_awaited(&mut self) {
         let rooms = &self.rooms;

@@ -24,9 +24,9 @@ const COLOUR_MAX: u32 = 0xff_ffff;
 
 /// One danmaku that a client wants to send.
 #[derive(Default)]
-pub(super) struct Wish {
-    /// 0 for version 1.
-    pub(super) seq: u64,
+pub(in super::super) struct Wish {
+    /// Counted by the gateway for version 1.
+    pub(in super::super) seq: u64,
     pub(super) oldest_pending: u64,
     pub(super) retry_age_ms: u32,
     pub(super) sent_ms: i64,
@@ -53,6 +53,16 @@ impl Wish {
         };
         let reply = reply_to.map(answer).transpose()?;
         Ok(Self { seq, oldest_pending, retry_age_ms, sent_ms, content: content.into(), style, reply, gift })
+    }
+
+    /// Its text, which was checked to be UTF-8.
+    pub(in super::super) fn text(&self) -> &str {
+        std::str::from_utf8(&self.content).unwrap_or_default()
+    }
+
+    /// The same with another text.
+    pub(in super::super) fn with_text(self, text: String) -> Self {
+        Self { content: text.into(), ..self }
     }
 
     /// As the log has it, of who sends it or, of a gift, who gives it.

@@ -74,6 +74,19 @@ fn what_stands_behind_a_mute_is_deleted_and_gateways_are_told_of_the_mute_once()
 }
 
 #[test]
+fn an_act_that_the_store_had_before_the_gateways_is_told_to_them() {
+    use barrage_proto::log::act::Kind;
+    let removal = || act(0, 2, Kind::RemoveUser(1));
+    let mut stored = RoomRules::default();
+    removal().acts.iter().for_each(|act| assert!(stored.take(act)));
+    let mut room = RankedRoom::new(first(), stored, 200, NOW_MS);
+    room.offer(removal(), NOW_MS);
+    assert_eq!(room.tick(NOW_MS).unwrap().acts.len(), 1);
+    room.offer(removal(), NOW_MS);
+    assert!(room.tick(NOW_MS + 10).is_none());
+}
+
+#[test]
 fn what_is_removed_before_its_tick_is_never_shown() {
     use barrage_proto::log::act::Kind;
     let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
