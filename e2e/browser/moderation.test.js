@@ -1,6 +1,7 @@
 // A moderator and two viewers in one room: what the moderator does holds on every screen at once.
 
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { Server } from './server.js';
 import { Browser, PHONE } from './viewer.js';
@@ -183,6 +184,68 @@ test('rules change live: slow mode, words, moderators only; the list says who di
   );
   assert.deepEqual(await moderator.barriers(), []);
   assert.deepEqual(errorsOf(all), []);
+});
+
+/** An outside moderator: `judge` says what the service answers about a text. Ends with the test, or by what this returns. */
+async function outsideModerator(t, judge) {
+  const service = createServer(async (request, response) => {
+    const parts = await request.toArray();
+    const { content } = JSON.parse(Buffer.concat(parts).toString());
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify(judge(content)));
+  });
+  await new Promise((listening) => service.listen(0, '127.0.0.1', listening));
+  const end = () => {
+    service.closeAllConnections();
+    service.close();
+  };
+  t.after(end);
+  return { url: `http://127.0.0.1:${service.address().port}/`, end };
+}
+
+test('an outside moderator hides and replaces; when it is away, the writer is told', async (t) => {
+  const outside = await outsideModerator(t, (content) => {
+    if (content.includes('spoiler')) {
+      return { verdict: 'hide' };
+    }
+    return content.includes('idiot')
+      ? { verdict: 'replace', content: content.replace('idiot', '*****') }
+      : { verdict: 'allow' };
+  });
+  const server = await Server.start(
+    t,
+    `
+apiVersion: barrage.live/v1alpha1
+kind: LiveRoom
+metadata: { name: demo }
+spec:
+  moderation: { verdict: { url: "${outside.url}", timeoutMilliseconds: 2000, failurePolicy: Refuse } }
+`,
+  );
+  const browser = await Browser.start(t);
+  const [a, b] = await Promise.all([browser.open(server.url), browser.open(server.url, PHONE)]);
+  await Promise.all([a.becomes('live'), b.becomes('live')]);
+  await a.send('you idiot');
+  for (const one of [a, b]) {
+    await one.sees('you *****');
+  }
+  await a.send('a spoiler');
+  await a.shows('#notice', 'The room’s moderation does not want this message.');
+  assert.equal(await a.page.locator('#message').inputValue(), 'a spoiler');
+  await a.send('fine');
+  await b.sees('fine');
+  outside.end();
+  await a.send('anybody there?');
+  await a.shows('#notice', 'The room’s moderation does not answer. Send the message again later.');
+  assert.equal(await a.page.locator('#message').inputValue(), 'anybody there?');
+  for (const one of [a, b]) {
+    assert.deepEqual(
+      (await one.chat()).map(({ text }) => text),
+      ['you *****', 'fine'],
+    );
+  }
+  await a.until(() => document.querySelector('#chat-pending').children.length === 0);
+  assert.deepEqual(errorsOf([a, b]), []);
 });
 
 test('moderators have their choices on every user, viewers have not', async (t) => {

@@ -94,6 +94,8 @@ export const en = {
   because: (reason: string) => `Moderators say: ${reason}`,
   mayWriteAgain: 'You may send again.',
   blockedWord: 'The message has a word that this room does not want.',
+  rejected: 'The room’s moderation does not want this message.',
+  notJudged: 'The room’s moderation does not answer. Send the message again later.',
   unknownReply: 'What you answered is gone. Send it without the reply?',
   unreadable: 'The message has characters that nobody could read.',
   rateLimited: (seconds: number) =>

@@ -87,6 +87,8 @@ export const zh: Messages = {
   because: (reason) => `房管说明：${reason}`,
   mayWriteAgain: '你可以继续发言了。',
   blockedWord: '内容含有本房间屏蔽的词。',
+  rejected: '内容未通过本房间的审核。',
+  notJudged: '本房间的审核暂时没有响应，请稍后重新发送。',
   unknownReply: '你回复的弹幕已不存在，要直接发送吗？',
   unreadable: '内容含有无法阅读的字符。',
   rateLimited: (seconds) => `发得太快了，${seconds} 秒后自动发出。`,

@@ -69,6 +69,8 @@ export function explain({ reason, message, retryAfterMs }: Refusal): string {
       return words().moderatorsOnlyNow;
     case Reason.UNKNOWN_REPLY:
       return words().unknownReply;
+    case Reason.REJECTED:
+      return retryAfterMs > 0 ? words().notJudged : words().rejected;
     case Reason.CONTENT_UNREADABLE:
       return words().unreadable;
     case Reason.SEND_NOT_ALLOWED:
