@@ -61,6 +61,10 @@ test('seek into the past, watch it as it was, and come back to now', async (t) =
     assert.deepEqual(textsOf(flights), ['two', 'Rocket']);
     assert.deepEqual([flights[0].mode, flights[0].size], ['top', 'large']);
     const line = viewer.page.locator('#replay-lines .chat-line', { hasText: 'Rocket' });
+    assert.deepEqual(
+      [await line.isVisible(), await viewer.page.locator('#chat-panel').isVisible()],
+      [true, false],
+    );
     assert.match(await line.textContent(), /Rocket ×3 · 600/);
     await viewer.page.locator('#replay-toggle').click();
     assert.deepEqual(await viewer.barriers(), []);
