@@ -160,6 +160,11 @@ impl RoomRules {
         all
     }
 
+    /// Acts by slice, each slice's in its order.
+    pub fn audited(&self) -> impl Iterator<Item = (u32, &log::Audited)> {
+        self.slices.iter().flat_map(|(&shard, rules)| rules.audit().map(move |audited| (shard, audited)))
+    }
+
     /// The newest acts, newest first.
     #[must_use]
     pub fn audit(&self, limit: usize) -> Vec<&log::Audited> {

@@ -6,6 +6,7 @@
 pub mod block;
 mod books;
 pub mod embedded;
+mod heat;
 mod history;
 mod ranking;
 pub mod redis;
@@ -20,6 +21,7 @@ use crate::{moderation::RoomRules, room::RoomId};
 use embedded::EmbeddedStore;
 
 pub use books::{Books, Counts};
+pub use heat::{STEP_MS, Steps};
 pub use history::{Direction, HistoryItem, HistoryPage};
 pub use ranking::{Ranking, Scored};
 
@@ -217,6 +219,17 @@ impl Store {
         match self {
             Self::Embedded(store) => store.cursor_at(room, at_ms).await,
             Self::Redis(store) => store.cursor_at(room, at_ms).await,
+        }
+    }
+
+    /// How much was said when in a room.
+    ///
+    /// # Errors
+    /// [`StoreError::Storage`].
+    pub async fn heat(&self, room: &RoomId) -> Result<Steps, StoreError> {
+        match self {
+            Self::Embedded(store) => store.heat(room).await,
+            Self::Redis(store) => store.heat(room).await,
         }
     }
 

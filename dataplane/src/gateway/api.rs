@@ -6,6 +6,7 @@ mod description;
 mod export;
 mod guest;
 mod health;
+mod heat;
 mod history;
 mod moderation;
 mod ranking;
@@ -51,6 +52,7 @@ pub(super) fn router(served: Arc<Served>, registry: SharedRegistry) -> Router {
     described = history::describe(described);
     described = export::describe(described);
     described = ranking::describe(described);
+    described = heat::describe(described);
     described = settings::describe(described);
     described = moderation::describe(described);
     described = audit::describe(described);

@@ -22,6 +22,7 @@ use super::{
     acts::{self, Awaited},
     checks,
     encode::{Content, Flush},
+    moderated::missed,
     served::{Served, ServedRoom},
 };
 use crate::{
@@ -134,7 +135,13 @@ impl Hub {
             }
             Event::Update(Update::Snapshot(room, snapshot)) => {
                 let Some(followed) = self.rooms.get_mut(&room) else { return };
-                followed.take_snapshot(snapshot, self.served.room(room.as_str()).as_deref(), &self.served.metrics);
+                let served = self.served.room(room.as_str());
+                let watermark = snapshot.watermark.clone();
+                if followed.take_snapshot(snapshot, served.as_deref(), &self.served.metrics)
+                    && let Some(served) = served
+                {
+                    tokio::spawn(missed::find(served, self.served.store.clone(), watermark));
+                }
             }
             Event::Update(Update::Viewers(room, viewers)) => {
                 if let Some(served) = self.served.room(room.as_str()) {
@@ -220,6 +227,10 @@ impl Hub {
             if served.viewers() > 0 {
                 self.want(served.id().clone());
                 self.learn(&served);
+            }
+            if served.moderated.has_missed() {
+                let content = self.pending.entry(served.id().clone()).or_default();
+                served.moderated.take_missed(&served.room(), content);
             }
             served.forget_limits();
             let Some(followed) = self.rooms.get_mut(served.id()) else { continue };

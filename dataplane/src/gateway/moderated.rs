@@ -1,6 +1,7 @@
 //! What decides at the door whether a danmaku is taken, besides rate and form: what moderators did, the room's slow
 //! mode and words, and which danmaku are known that one can answer or remove.
 
+pub(super) mod missed;
 mod recent;
 
 use std::{
@@ -53,6 +54,8 @@ pub(super) struct Moderated {
     /// When users sent last, ms; only in slow mode.
     slow: Mutex<HashMap<u64, i64>>,
     recent: Mutex<Recent>,
+    /// What the store has, when acts may have been missed.
+    missed: Mutex<Option<RoomRules>>,
 }
 
 impl Moderated {
@@ -65,6 +68,7 @@ impl Moderated {
             filter: ArcSwap::default(),
             slow: Mutex::default(),
             recent: Mutex::default(),
+            missed: Mutex::default(),
         };
         moderated.change_filter();
         moderated

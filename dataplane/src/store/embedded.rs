@@ -4,6 +4,7 @@
 
 mod apply;
 mod books;
+mod heat;
 mod history;
 mod ranking;
 mod rules;
@@ -15,7 +16,7 @@ use barrage_proto::{Cursor, Position};
 use prometheus_client::registry::Registry;
 use rusqlite::Connection;
 
-use super::{Applied, Books, Confirmed, Direction, HistoryItem, HistoryPage, Ranking, SliceBatch, StoreError};
+use super::{Applied, Books, Confirmed, Direction, HistoryItem, HistoryPage, Ranking, SliceBatch, Steps, StoreError};
 use crate::{blocking::Shared, moderation::RoomRules, room::RoomId, trouble::Trouble};
 
 pub use apply::Metrics;
@@ -120,6 +121,11 @@ impl EmbeddedStore {
     pub(super) async fn cursor_at(&self, room: &RoomId, at_ms: i64) -> Result<Cursor, StoreError> {
         let room = room.clone();
         self.read(move |connection| history::cursor_at(connection, &room, at_ms)).await
+    }
+
+    pub(super) async fn heat(&self, room: &RoomId) -> Result<Steps, StoreError> {
+        let room = room.clone();
+        self.read(move |connection| heat::of_room(connection, &room)).await
     }
 
     pub(super) async fn rules(&self, room: &RoomId) -> Result<RoomRules, StoreError> {

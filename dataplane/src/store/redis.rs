@@ -9,6 +9,7 @@ mod apply;
 mod books;
 mod calls;
 mod confirm;
+mod heat;
 mod history;
 mod keys;
 mod markers;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use barrage_proto::{Cursor, Position};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use super::{Applied, Books, Confirmed, Direction, HistoryItem, HistoryPage, Ranking, SliceBatch, StoreError};
+use super::{Applied, Books, Confirmed, Direction, HistoryItem, HistoryPage, Ranking, SliceBatch, Steps, StoreError};
 use crate::{moderation::RoomRules, room::RoomId, trouble::Trouble};
 use confirm::Confirmations;
 use markers::Markers;
@@ -191,6 +192,10 @@ impl RedisStore {
 
     pub(super) async fn cursor_at(&self, room: &RoomId, at_ms: i64) -> Result<Cursor, StoreError> {
         self.note(search::cursor_at(&self.shared, room, at_ms).await)
+    }
+
+    pub(super) async fn heat(&self, room: &RoomId) -> Result<Steps, StoreError> {
+        self.note(heat::of_room(&self.shared, room).await)
     }
 
     pub(super) async fn rules(&self, room: &RoomId) -> Result<RoomRules, StoreError> {

@@ -40,3 +40,38 @@ fn history_begins_and_ends_where_it_is_asked_to() {
     assert_eq!(page(&server, "fromMs=99999999999999").0, [""; 0]);
     assert_eq!(get(&server, "history?fromMs=1&after=").status, 400);
 }
+
+#[test]
+fn heat_says_how_much_was_said_when() {
+    let server = server(WIDE);
+    let mut person = Person::enter(&server, 1, "viewer");
+    for n in 0..7 {
+        person.say_kept(&n.to_string());
+    }
+    history_becomes(&server, &["0", "1", "2", "3", "4", "5", "6"]);
+    let heat = |query: &str| -> Value { serde_json::from_str(&get(&server, &format!("heat{query}")).body).unwrap() };
+    let counted =
+        |heat: &Value| heat["points"].as_array().unwrap().iter().map(|at| at["danmaku"].as_u64().unwrap()).sum::<u64>();
+    let whole = heat("");
+    assert_eq!((counted(&whole), &whole["stepMs"]), (7, &10_000.into()));
+    let first = whole["points"][0]["atMs"].as_i64().unwrap();
+    assert_eq!(first % 10_000, 0);
+    assert_eq!(counted(&heat(&format!("?fromMs={}", first + 9_999))), 7, "the step that has it");
+    assert_eq!(counted(&heat(&format!("?toMs={first}"))), 0);
+    assert_eq!(get(&server, "heat?fromMs=soon").status, 400);
+}
+
+#[test]
+fn a_pin_is_told_by_the_room() {
+    let server = server(WIDE);
+    let said = Person::enter(&server, 1, "viewer").say_kept("read this");
+    super::scene::done(
+        &server,
+        "PUT",
+        "moderation/pin",
+        &serde_json::json!({ "danmaku": said.to_string(), "userId": "1" }),
+    );
+    let room: Value = serde_json::from_str(&get(&server, "").body).unwrap();
+    assert_eq!(room["pin"]["content"], "read this", "{room}");
+    assert_eq!((&room["pin"]["userId"], &room["pin"]["danmaku"]), (&"1".into(), &said.to_string().into()));
+}

@@ -112,7 +112,7 @@ pub(crate) fn mute(server: &Server, user: u64) {
 }
 
 pub(crate) fn get(server: &Server, path: &str) -> Answer {
-    server.api().get(&format!("/v1/rooms/demo/{path}")).unwrap()
+    server.api().get(format!("/v1/rooms/demo/{path}").trim_end_matches('/')).unwrap()
 }
 
 /// A figure of the server's metrics; 0 where it was never counted.

@@ -3,10 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use axum::{Json, extract::State, routing::get};
+use barrage_proto::{Position, log};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Api, Described, Operation, Problem, Readable, settings::Live};
+use super::{Api, Described, Operation, Problem, Readable, danmaku::role_name, settings::Live};
 use crate::store::Counts;
 
 /// The rooms of this server.
@@ -51,7 +52,35 @@ pub(super) struct Room {
     /// Whether it can be watched without a token.
     anonymous_viewing: bool,
     settings: Live,
+    /// What a moderator has put above all others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pin: Option<Pin>,
     books: Books,
+}
+
+/// What is pinned.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Pin {
+    content: String,
+    /// Who said or pinned it.
+    user_id: String,
+    /// `viewer`, `moderator`, `host` or `service`.
+    role: &'static str,
+    /// The danmaku's ID, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    danmaku: Option<String>,
+}
+
+impl From<&log::Pin> for Pin {
+    fn from(pin: &log::Pin) -> Self {
+        Self {
+            content: pin.content.clone(),
+            user_id: pin.user.to_string(),
+            role: role_name(pin.role),
+            danmaku: pin.danmaku.map(|place| Position::from(place).to_string()),
+        }
+    }
 }
 
 /// What became of all danmaku. `logged` is the sum of the others once the room has been quiet for a moment.
@@ -94,6 +123,7 @@ pub(super) async fn room(State(served): Api, Readable(room): Readable) -> Result
         viewer_budget: settings.budget_per_second,
         anonymous_viewing: settings.anonymous_viewing,
         settings: Live::of(&room),
+        pin: room.moderated.rules().pin().map(Pin::from),
         books: Books::new(logged, books.counts),
     }))
 }

@@ -70,12 +70,12 @@ impl Followed {
     /// Takes what a ranker goes on from.
     ///
     /// A new ranker begins at or below what this gateway has; what it decides again is not shown again. If it begins
-    /// above, what lies between is missed.
-    pub(super) fn take_snapshot(&mut self, snapshot: Snapshot, served: Option<&ServedRoom>, metrics: &Metrics) {
+    /// above, what lies between is missed. Either way acts of moderation may be: gives whether that can be.
+    pub(super) fn take_snapshot(&mut self, snapshot: Snapshot, served: Option<&ServedRoom>, metrics: &Metrics) -> bool {
         let Snapshot { epoch, number, watermark, board } = snapshot;
         if epoch < self.last.0 {
             metrics.stale_frames.inc();
-            return;
+            return false;
         }
         let begins = self.last == (0, 0);
         if !begins && !self.watermark.covers_all(&watermark) {
@@ -90,6 +90,7 @@ impl Followed {
             served.change_board(&BoardChange { reset: true, scores: board, removed: Vec::new() });
             self.resync |= !begins;
         }
+        !begins
     }
 
     /// Takes a frame into what is flushed next.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{
     super::{SliceBatch, SliceRecord, block},
-    rules,
+    heat, rules,
     schema::{room_row, user_key},
 };
 
@@ -44,6 +44,7 @@ pub(super) fn apply(connection: &mut Connection, batches: &[SliceBatch], metrics
         skipped += known as u64;
         let Some(records) = batch.records.get(known..).filter(|records| !records.is_empty()) else { continue };
         add_scores(&transaction, room, records)?;
+        heat::add(&transaction, room, records)?;
         rules::follow(&transaction, room, batch, records)?;
         let added = add_history(&transaction, room, batch.shard, records)?;
         danmaku += added;

@@ -32,6 +32,12 @@ const SCHEMA: &str = "
         block BLOB NOT NULL,
         PRIMARY KEY (room, shard, offset)
     ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS heat (
+        room INTEGER NOT NULL,
+        step INTEGER NOT NULL,
+        danmaku INTEGER NOT NULL,
+        PRIMARY KEY (room, step)
+    ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS rules (
         room INTEGER NOT NULL,
         shard INTEGER NOT NULL,

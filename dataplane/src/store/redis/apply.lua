@@ -10,7 +10,8 @@
 --       10 danmaku to keep, 11 ms to keep them, "" for ever
 --       12 danmaku, 13 receipt time of the last, 14 their block
 --       15 what moderation comes to with these records, "" as before; 16 the version of it that this was made from
---       17… for each user: member of rank, points
+--       17 danmaku by steps of time: lines of place in the ring, step, danmaku
+--       18… for each user: member of rank, points
 -- Gives {"ok"}, {"lost"}, {"old"}, {"fenced", epoch}, {"at", offset}, {"below", move, offset}, {"elsewhere", partition}.
 local applied, rank, hist, mod = KEYS[1], KEYS[2], KEYS[3], KEYS[5]
 local rebuilding, expects = ARGV[1] == '1', ARGV[6] == '1'
@@ -97,7 +98,7 @@ if rows > 0 then
     local id = string.format('%.0f-%.0f', move, tonumber(last) + 1)
     -- A failing script keeps what it has written. This is what refuses a second time, so it comes before the scores.
     redis.call('XADD', hist, id, 'n', ARGV[12], 't', ARGV[13], 'p', ARGV[4], 'b', ARGV[14])
-    for i = 17, #ARGV, 2 do redis.call('ZINCRBY', rank, ARGV[i + 1], ARGV[i]) end
+    for i = 18, #ARGV, 2 do redis.call('ZINCRBY', rank, ARGV[i + 1], ARGV[i]) end
     logged, kept = logged + rows, kept + rows
     -- Reading the oldest block costs something: for age, once a second.
     if kept > length + length / 10 or (age and now - checked >= 1000) then
@@ -119,6 +120,14 @@ end
 
 local counts = {'l', string.format('%.0f', logged), 'k', string.format('%.0f', kept), 'x', expires,
     'c', string.format('%.0f', checked), 'v', string.format('%.0f', version)}
+for place, step, danmaku in string.gmatch(ARGV[17], '(%d+) (-?%d+) (%d+)') do
+    local known, sum = string.match(redis.call('HGET', applied, 'h' .. place) or '', '^(-?%d+):(%d+)$')
+    -- What is older than the step that has the place now is late by a whole round.
+    if not known or tonumber(known) <= tonumber(step) then
+        if known == step then danmaku = string.format('%.0f', danmaku + sum) end
+        counts[#counts + 1], counts[#counts + 2] = 'h' .. place, step .. ':' .. danmaku
+    end
+end
 if ARGV[8] ~= '' then
     -- Nothing of the next move is applied yet; what was the last of this one is kept to say what is included.
     redis.call('HSET', applied, 'm', ARGV[8], 'p', ARGV[9], 'o', '-1', 'e', '0',

@@ -11,7 +11,7 @@ use barrage_proto::log::Record;
 use redis::{RedisError, Value};
 
 use super::{
-    super::{Applied, SliceBatch, SliceRecord, StoreError, block},
+    super::{Applied, SliceBatch, SliceRecord, StoreError, block, heat},
     Shared, failed,
     keys::slot_of,
 };
@@ -145,7 +145,8 @@ fn arguments(
     let mut arguments: Vec<Vec<u8>> = texts.into_iter().map(String::into_bytes).collect();
     arguments.push(if rows > 0 { block::encode_all(records) } else { Vec::new() });
     let (version, rules) = rules.unwrap_or_default();
-    arguments.extend([rules, version.to_string().into_bytes()]);
+    let heat = super::heat::argument(&heat::steps(records));
+    arguments.extend([rules, version.to_string().into_bytes(), heat]);
     for (user, points) in points(records.iter().map(|one| &one.record)) {
         arguments.push(member(user).to_vec());
         arguments.push(points.to_string().into_bytes());
