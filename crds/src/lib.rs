@@ -9,5 +9,8 @@
 
 mod live_room;
 pub mod manifest;
+mod moderation;
+
+pub use moderation::{FailurePolicy, ModerationSpec, VerdictSpec};
 
 pub use live_room::{HistorySpec, LiveRoom, LiveRoomSpec, RankingSpec, RateLimitSpec, ViewerBudgetSpec};

@@ -6,6 +6,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::ModerationSpec;
+
 /// What a room ID looks like: it is a path segment of every viewer's URL and a part of every key.
 pub(crate) const ROOM_ID_PATTERN: &str = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
 
@@ -104,6 +106,8 @@ pub struct LiveRoomSpec {
     pub viewer_budget: ViewerBudgetSpec,
     /// What is kept to be read later.
     pub history: HistorySpec,
+    /// What keeps the room in order besides its moderators.
+    pub moderation: ModerationSpec,
     /// Whether viewers without a token may watch. They can never send.
     pub anonymous_viewing: bool,
     /// Where capacity is short, rooms of a higher priority keep their quality longer.
@@ -119,6 +123,7 @@ impl Default for LiveRoomSpec {
             rate_limit: RateLimitSpec::default(),
             viewer_budget: ViewerBudgetSpec::default(),
             history: HistorySpec::default(),
+            moderation: ModerationSpec::default(),
             anonymous_viewing: true,
             priority: 0,
         }

@@ -4,12 +4,14 @@
 //! crosses threads. The *hub* follows the rankers, encodes each flush once per wire format and hands the same bytes to
 //! every shard; a shard writes them to its viewers in a plain loop of non-blocking writes.
 
+mod acts;
 mod admission;
 mod api;
 mod broadcast;
 mod connection;
 mod echo;
 mod encode;
+mod held;
 mod hub;
 mod inbound;
 mod inject;
@@ -17,6 +19,7 @@ mod join;
 mod limit;
 mod listen;
 mod metrics;
+mod moderated;
 mod moves;
 mod outbox;
 mod page;
@@ -26,6 +29,7 @@ mod served;
 mod shard;
 mod standing;
 mod upgrade;
+mod verdict;
 mod websocket;
 
 use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
@@ -48,7 +52,7 @@ use crate::{
 };
 use hub::{Hub, Inputs};
 use moves::Mover;
-use served::{Backing, Served};
+use served::{Backing, Served, Wishes};
 
 pub use inject::Injector;
 pub use listen::Listeners;
@@ -59,6 +63,8 @@ pub use standing::Standing;
 const SHARD_QUEUE: usize = 128;
 /// Rooms with a first viewer that the hub does not know of yet.
 const WISHES_QUEUE: usize = 1_024;
+/// Acts of moderation that somebody waits for and the hub does not know of yet.
+const ACTS_QUEUE: usize = 64;
 
 /// Names of the gateway's checks in [`Health`].
 pub mod checks {
@@ -172,7 +178,8 @@ pub async fn run(
     let moving = tokio::spawn(mover.run(moves_over.clone()));
     let backing = Backing { log, store, routes: routes.clone(), gates, standing, keys, heat, limiter, tracer };
     let (wanted, wishes) = mpsc::channel(WISHES_QUEUE);
-    let served = Arc::new(Served::new(config, backing, health, metrics, wanted));
+    let (acts, awaited) = mpsc::channel(ACTS_QUEUE);
+    let served = Arc::new(Served::new(config, backing, health, metrics, Wishes { wanted, acts }));
     let router = api::router(Arc::clone(&served), registry);
     let mut mailboxes = Vec::new();
     let mut threads = Vec::new();
@@ -185,7 +192,7 @@ pub async fn run(
             .spawn(move || shard::run(served, router, listener, flushes, shutdown));
         threads.push(thread.map_err(GatewayError::Shard)?);
     }
-    Hub::new(served, mailboxes).run(Inputs { rankers, wishes, routes }, shutdown).await;
+    Hub::new(served, mailboxes).run(Inputs { rankers, wishes, routes, acts: awaited }, shutdown).await;
     for thread in threads {
         let ended = tokio::task::spawn_blocking(move || thread.join()).await;
         match ended {

@@ -5,15 +5,18 @@
 //! good when the other side or the way to it is gone, and another one begins.
 
 mod codec;
+mod danmaku;
 pub mod quic;
 
 use std::sync::{Arc, OnceLock};
 
-use barrage_proto::{Cursor, Position, v2::pb::Role};
+use barrage_proto::{Cursor, Position};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::{room::RoomId, store::Scored, trace::TraceParent};
+use crate::{moderation::Act, room::RoomId, store::Scored, trace::TraceParent};
+
+pub use danmaku::{Danmaku, More, Style};
 
 /// Candidates between consumer and ranker: a few hundred polls' worth of records.
 pub const CANDIDATES_QUEUE: usize = 4_096;
@@ -42,33 +45,16 @@ pub struct Candidates {
     pub closed: bool,
     /// The danmaku that count, by index.
     pub danmaku: Vec<Danmaku>,
+    /// What moderators did, by index.
+    pub acts: Vec<Act>,
+    /// Likes that the record brings.
+    pub likes: u64,
     /// The trace that the record is part of.
     pub trace: Option<TraceParent>,
 }
 
-/// One danmaku.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Danmaku {
-    /// Where it stands in the log.
-    pub position: Position,
-    /// Who sent it.
-    pub user: u64,
-    /// The sender's session; with `seq` it finds the sender's own.
-    pub session: u64,
-    /// Sequence number in the session.
-    pub seq: u64,
-    /// What the sender is in the room.
-    pub role: Role,
-    /// Unix time of sending by the sender's clock, ms.
-    pub sent_ms: i64,
-    /// Unix time of receipt by the gateway's clock, ms.
-    pub received_ms: i64,
-    /// The text, UTF-8.
-    pub content: Bytes,
-}
-
 /// What a ranker decided for a room in one tick.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct RoomFrame {
     /// Rises whenever a ranker takes the room over.
     pub epoch: u64,
@@ -84,6 +70,10 @@ pub struct RoomFrame {
     pub left_out: LeftOut,
     /// Changes to the leaderboard.
     pub board: Option<BoardChange>,
+    /// What moderators did.
+    pub acts: Vec<Act>,
+    /// Likes since the room exists; 0 when there are no more than before.
+    pub likes: u64,
     /// The traces of records that it accounts for.
     pub traces: Vec<TraceParent>,
 }
@@ -97,6 +87,8 @@ pub struct LeftOut {
     pub sampled_out: u32,
     /// Too late.
     pub expired: u32,
+    /// Kept out of sight by moderation.
+    pub deleted: u32,
 }
 
 /// A change to a room's leaderboard.
@@ -160,6 +152,8 @@ pub enum Update {
     Frame(RoomId, Arc<Emitted>),
     /// How many watch at all gateways.
     Viewers(RoomId, u32),
+    /// Every gateway that follows the room has its frames up to this epoch and number; said of frames with acts only.
+    Settled(RoomId, (u64, u64)),
 }
 
 /// A room as a gateway goes on from it.

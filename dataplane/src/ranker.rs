@@ -32,6 +32,7 @@ use crate::{
     health::Health,
     heat::Heat,
     link::{Caller, Candidates, FromConsumer, Peer},
+    moderation::RoomRules,
     room::RoomId,
     routes::{Routes, Table},
     store::{Books, Ranking, Store},
@@ -87,7 +88,7 @@ pub struct Deps {
 /// What comes to the beat from beside it.
 enum Answer {
     Scores(RoomId, Option<Ranking>),
-    Books(RoomId, Books),
+    Books(RoomId, Books, RoomRules),
 }
 
 /// Candidates of a session, by the session's number.
@@ -225,10 +226,9 @@ impl Ranker {
     }
 
     fn end(&mut self, id: Option<u64>) {
-        if let Some(id) = id {
-            self.sessions.open.remove(&id);
-            self.sessions.accounted.remove(&id);
-        }
+        let Some(id) = id else { return };
+        self.sessions.open.remove(&id);
+        self.sessions.accounted.remove(&id);
     }
 
     fn offer(&mut self, session: u64, candidates: Candidates) {
@@ -268,11 +268,11 @@ impl Ranker {
                     room.refreshed(ranking, top);
                 }
             }
-            Answer::Books(id, books) => self.take_over(&id, books),
+            Answer::Books(id, books, rules) => self.take_over(&id, books, rules),
         }
     }
 
-    fn take_over(&mut self, id: &RoomId, mut books: Books) {
+    fn take_over(&mut self, id: &RoomId, mut books: Books, rules: RoomRules) {
         // Given up meanwhile: whoever has it now takes a higher epoch.
         let Some(arriving) = self.arriving.remove(id) else { return };
         let outlet = self.outlets.find_or_make(id);
@@ -280,11 +280,11 @@ impl Ranker {
         tracing::debug!(room = %id, epoch = books.epoch, "room taken over");
         outlet.begin(books.epoch, &books.watermark);
         let budget = self.table.rooms.find(id.as_str()).map_or(0, |room| room.budget_per_second);
-        let mut room = RankedRoom::new(books, budget, unix_ms());
-        room.awake = true;
+        let mut room = RankedRoom::new(books, rules, budget, unix_ms());
         for candidates in arriving.into_candidates() {
             self.metrics.offered(room.offer(candidates, unix_ms()));
         }
+        room.awake = true;
         self.awake.push(id.clone());
         self.rooms.insert(id.clone(), room);
     }

@@ -1,8 +1,8 @@
 //! Rooms: their IDs, the settings that the data plane needs, and where their slices live.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use barrage_crds::LiveRoom;
+use barrage_crds::{FailurePolicy, LiveRoom, VerdictSpec};
 
 /// Users of a room are spread over this many slices, for ever.
 pub const SHARDS: u32 = 16;
@@ -56,6 +56,33 @@ pub struct Room {
     pub ranking_top: u32,
     /// Whether it can be watched without a token.
     pub anonymous_viewing: bool,
+    /// Seconds that a viewer waits between two danmaku, unless moderators set another.
+    pub slow_mode_s: u32,
+    /// Words that no danmaku may have, besides those of its moderators.
+    pub blocked_words: Arc<[String]>,
+    /// Who else is asked about danmaku.
+    pub verdict: Option<Arc<Hook>>,
+}
+
+/// An outside moderator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hook {
+    /// Where danmaku are posted to.
+    pub url: String,
+    /// How long one waits.
+    pub timeout: Duration,
+    /// Whether it is let through when nobody said.
+    pub lets_through: bool,
+}
+
+impl From<&VerdictSpec> for Hook {
+    fn from(spec: &VerdictSpec) -> Self {
+        Self {
+            url: spec.url.clone(),
+            timeout: Duration::from_millis(spec.timeout_milliseconds.into()),
+            lets_through: spec.failure_policy == FailurePolicy::Allow,
+        }
+    }
 }
 
 impl Room {
@@ -73,6 +100,9 @@ impl Room {
             history_age_ms: i64::MAX,
             ranking_top: spec.ranking.top,
             anonymous_viewing: spec.anonymous_viewing,
+            slow_mode_s: spec.moderation.slow_mode_seconds,
+            blocked_words: spec.moderation.blocked_words.clone().into(),
+            verdict: spec.moderation.verdict.as_ref().map(|spec| Arc::new(Hook::from(spec))),
         }
     }
 }

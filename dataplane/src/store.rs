@@ -6,6 +6,7 @@
 pub mod block;
 mod books;
 pub mod embedded;
+mod heat;
 mod history;
 mod ranking;
 pub mod redis;
@@ -16,10 +17,11 @@ use barrage_proto::{Cursor, Position, log::Record};
 use thiserror::Error;
 
 use self::redis::RedisStore;
-use crate::room::RoomId;
+use crate::{moderation::RoomRules, room::RoomId};
 use embedded::EmbeddedStore;
 
 pub use books::{Books, Counts};
+pub use heat::{STEP_MS, Steps};
 pub use history::{Direction, HistoryItem, HistoryPage};
 pub use ranking::{Ranking, Scored};
 
@@ -195,6 +197,50 @@ impl Store {
         match self {
             Self::Embedded(store) => store.history(room, direction, from, limit).await,
             Self::Redis(store) => store.history(room, direction, from, limit).await,
+        }
+    }
+
+    /// A danmaku of a slice by its ID, if it is kept and moderation lets it be seen.
+    ///
+    /// # Errors
+    /// [`StoreError::Storage`].
+    pub async fn find(&self, room: &RoomId, shard: u32, id: Position) -> Result<Option<HistoryItem>, StoreError> {
+        match self {
+            Self::Embedded(store) => store.find(room, shard, id).await,
+            Self::Redis(store) => store.find(room, shard, id).await,
+        }
+    }
+
+    /// The cursor that covers what was received before a time, Unix ms.
+    ///
+    /// # Errors
+    /// [`StoreError::Storage`].
+    pub async fn cursor_at(&self, room: &RoomId, at_ms: i64) -> Result<Cursor, StoreError> {
+        match self {
+            Self::Embedded(store) => store.cursor_at(room, at_ms).await,
+            Self::Redis(store) => store.cursor_at(room, at_ms).await,
+        }
+    }
+
+    /// How much was said when in a room.
+    ///
+    /// # Errors
+    /// [`StoreError::Storage`].
+    pub async fn heat(&self, room: &RoomId) -> Result<Steps, StoreError> {
+        match self {
+            Self::Embedded(store) => store.heat(room).await,
+            Self::Redis(store) => store.heat(room).await,
+        }
+    }
+
+    /// What moderation came to in a room.
+    ///
+    /// # Errors
+    /// [`StoreError::Storage`].
+    pub async fn rules(&self, room: &RoomId) -> Result<RoomRules, StoreError> {
+        match self {
+            Self::Embedded(store) => store.rules(room).await,
+            Self::Redis(store) => store.rules(room).await,
         }
     }
 

@@ -6,6 +6,7 @@
 mod keys;
 
 use jsonwebtoken::{Algorithm, Header};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -17,7 +18,7 @@ pub const AUDIENCE: &str = "barrage";
 pub const ANONYMOUS: u64 = 0;
 
 /// What somebody is in a room.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Watches, and sends if the token says so.

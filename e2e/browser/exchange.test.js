@@ -14,7 +14,8 @@ test('two viewers exchange danmaku', async (t) => {
 
   const policy = a.response.headers()['content-security-policy'] ?? '';
   assert.match(policy, /default-src 'self'/);
-  assert.doesNotMatch(policy, /unsafe-eval/);
+  assert.match(policy, /require-trusted-types-for 'script'; trusted-types 'none'/);
+  assert.doesNotMatch(policy, /unsafe/);
 
   const [userA, userB] = await Promise.all([a.user(), b.user()]);
   assert.notEqual(userA, userB);

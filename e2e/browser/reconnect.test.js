@@ -72,11 +72,12 @@ test('kills in the middle of sending lose and double nothing', async (t) => {
   await Promise.all([a.becomes('live'), b.becomes('live')]);
   const texts = [];
   for (let round = 0; round < 3; round++) {
-    for (let i = 0; i < 5; i++) {
-      texts.push(`round ${round}, message ${i}`);
-      await a.send(texts.at(-1));
-    }
-    // No waiting here: some are acknowledged, some on their way, some not sent.
+    texts.push(`round ${round}, typed`);
+    await a.send(texts.at(-1));
+    const burst = [1, 2, 3, 4].map((i) => `round ${round}, message ${i}`);
+    texts.push(...burst);
+    await a.sendAll(burst);
+    // No waiting here: the first is acknowledged, the others are on their way.
     await server.kill();
     await server.restart();
     await Promise.all([a.becomes('live'), b.becomes('live')]);
@@ -152,13 +153,7 @@ test('who was cut off for long has the same chat in the end as who was not', asy
 
     // More than the chat keeps: what both show in the end came to one of them all at once.
     const missed = Array.from({ length: 700 }, (_, i) => `round ${round}, missed ${i}`);
-    await writer.page.evaluate((texts) => {
-      const input = document.querySelector('#message');
-      for (const text of texts) {
-        input.value = text;
-        input.form.requestSubmit();
-      }
-    }, missed);
+    await writer.sendAll(missed);
     await writer.sees(missed.at(-1));
     isCut = false;
     await away.becomes('live');

@@ -60,6 +60,25 @@ export class Server {
     return response.json();
   }
 
+  /** The page of a user with a role, as the server's own token says it. */
+  async pageOf(claims, query = '') {
+    const { token } = await this.token(claims);
+    return `${this.url}${query}#token=${token}`;
+  }
+
+  /** A token of a user of the room: `role`, `userId`. */
+  async token(claims = {}) {
+    const response = await fetch(new URL('dev/token', this.url), {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ room: 'demo', ...claims }),
+    });
+    if (!response.ok) {
+      throw new Error(`POST dev/token: HTTP ${response.status} ${await response.text()}`);
+    }
+    return response.json();
+  }
+
   async #spawn(listen) {
     const child = spawn(BINARY, ['dev', ...this.#arguments, '--data', this.#data, '--listen', listen], {
       stdio: ['ignore', 'pipe', 'pipe'],

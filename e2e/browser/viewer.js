@@ -1,17 +1,29 @@
 // A viewer: one page in a browser context of its own, what it shows, and what went wrong in it.
 
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const ARTIFACTS = join(import.meta.dirname, 'artifacts');
+/** Categories of a trace that tell each frame's fate. */
+const TRACED = ['cc', 'benchmark', 'viz', 'devtools.timeline', 'disabled-by-default-devtools.timeline.frame'];
 /** Nothing that is waited for takes this long; a busy machine may come near. */
 const WAIT_MS = 30_000;
 /** What a browser logs by itself while a server is away. */
 const OUTAGE =
   /net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING)|WebSocket connection to .* failed/;
+
+/** A phone, as Playwright's options of a context. */
+export const PHONE = {
+  viewport: { width: 390, height: 844 },
+  deviceScaleFactor: 2,
+  isMobile: true,
+  hasTouch: true,
+};
 
 export class Browser {
   #browser;
@@ -35,6 +47,23 @@ export class Browser {
     });
     t.after(() => browser.#browser.close());
     return browser;
+  }
+
+  /** Writes what Chromium's compositors do into a file, until {@link stopTrace}. */
+  async startTrace(page, path) {
+    await this.#browser.startTracing(page, { path, categories: TRACED });
+  }
+
+  async stopTrace() {
+    await this.#browser.stopTracing();
+  }
+
+  /** A page that shows `url` and is nobody's view. */
+  async bare(url) {
+    const context = await this.#browser.newContext();
+    const page = await context.newPage();
+    await page.goto(url);
+    return page;
   }
 
   /** Opens the page as a new viewer. `options` are Playwright's for a context, `prepare` runs before the page loads. */
@@ -84,13 +113,9 @@ export class Viewer {
       new MutationObserver((mutations) => {
         for (const { addedNodes } of mutations) {
           for (const node of addedNodes) {
-            const flying = node instanceof Element ? node.querySelector('.flying') : null;
-            if (flying) {
-              window.flights.push({
-                id: flying.dataset.id,
-                text: flying.firstChild.data,
-                own: 'own' in flying.dataset,
-              });
+            if (node instanceof Element && node.matches('.flying')) {
+              const { id, own, mode, size } = node.dataset;
+              window.flights.push({ id, text: node.firstChild.data, own: own !== undefined, mode, size });
             }
           }
         }
@@ -117,6 +142,43 @@ export class Viewer {
   async send(text) {
     await this.page.locator('#message').fill(text);
     await this.page.locator('#message').press('Enter');
+  }
+
+  /** Sends texts faster than anybody could type them. */
+  async sendAll(texts) {
+    await this.page.evaluate((all) => {
+      const input = document.querySelector('#message');
+      for (const text of all) {
+        input.value = text;
+        input.form.requestSubmit();
+      }
+    }, texts);
+  }
+
+  /** Chooses how what is sent from now on looks, by the names on the page. */
+  async wear(style) {
+    await this.page.locator('#style-open').click();
+    for (const name of Object.values(style)) {
+      await this.page.locator('#style').getByRole('radio', { name, exact: true }).check({ force: true });
+    }
+    await this.page.keyboard.press('Escape');
+  }
+
+  /** Chooses from the menu of the newest line with exactly this text. */
+  async choose(text, choice) {
+    await this.lineOf(text).locator('.chat-user').click();
+    await this.page.getByRole('menuitem', { name: choice, exact: true }).click();
+  }
+
+  /** The newest line of the chat with exactly this text. */
+  lineOf(text) {
+    const exact = this.page.locator('.chat-text').getByText(text, { exact: true });
+    return this.page.locator('#chat-lines .chat-line').filter({ has: exact }).last();
+  }
+
+  /** Waits until no part of the page shows this text. */
+  async missing(text) {
+    await this.until((gone) => !document.body.textContent.includes(gone), text);
   }
 
   /** Waits until the chat shows a line with exactly this text. */
@@ -157,6 +219,19 @@ export class Viewer {
   /** Waits until an element shows exactly this text. */
   async shows(selector, text) {
     await this.until(([where, what]) => document.querySelector(where).textContent === what, [selector, text]);
+  }
+
+  /** What axe finds that keeps people out: its rules of WCAG 2.2 A and AA, serious and critical ones. */
+  async barriers() {
+    await this.page.evaluate(await readFile(AXE, 'utf8'));
+    const { violations } = await this.page.evaluate(() =>
+      window.axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }),
+    );
+    return violations
+      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+      .flatMap(({ id, nodes }) =>
+        nodes.map(({ html, failureSummary }) => `${id}: ${html}: ${failureSummary}`),
+      );
   }
 
   /** Keeps a picture of the page as an artifact of the test run. */

@@ -77,6 +77,11 @@ need_chromium() {
   fi
 }
 
+# Pictures of the page show Chinese text; the tests themselves do without.
+want_fonts() {
+  if may_apt && ! { has fc-list && [[ -n $(fc-list :lang=zh) ]]; }; then packages+=(fonts-noto-cjk); fi
+}
+
 # What the tests' own cluster is made of.
 need_servers() {
   need_package redis-server redis-server "Redis 7 (redis-server)"
@@ -91,7 +96,7 @@ for purpose in "$@"; do
   need_package cc "gcc libc6-dev" "a C compiler"
   case $purpose in
     run) need_node ;;
-    test) need_node; need_chromium; need_servers ;;
+    test) need_node; need_chromium; want_fonts; need_servers ;;
     bench) need_node; need_servers ;;
     fuzz) need_node; need_package c++ g++ "a C++ compiler" ;;
     *) echo "setup.sh: no purpose is called $purpose" >&2; exit 2 ;;

@@ -78,6 +78,10 @@ const test = () => [
   build(),
   ...slowLints(),
   rust({ soak: false }),
+  check('HTTP API: schemathesis', 'node e2e/scripts/schemathesis.mjs', {
+    env: { BARRAGE_BIN: `${TARGET}/debug/barrage` },
+    needs: BUILD,
+  }),
   sums('browser: the page in Chromium', 'npm test --silent', {
     folder: 'e2e/browser',
     env: { BARRAGE_BIN: `${TARGET}/debug/barrage` },
@@ -122,6 +126,11 @@ function bench() {
   return [
     check(built, `cargo build ${LOCKED}--release --workspace --bins`),
     check('benchmarks, short', `"${TARGET}/release/barrage-bench" --short`, { needs: built }),
+    check('frames of the page', 'npm run --silent bench', {
+      folder: 'e2e/browser',
+      env: { BARRAGE_BIN: `${TARGET}/release/barrage`, SECONDS_EACH: '5' },
+      needs: built,
+    }),
   ];
 }
 

@@ -13,6 +13,7 @@ mod pool;
 mod rig;
 mod sample;
 mod table;
+mod words;
 
 use std::io;
 
@@ -93,6 +94,7 @@ fn run_benches(cli: &Cli) -> Result<(), BenchError> {
         match bench {
             Bench::Codec => codec::run(&sample, &mut table),
             Bench::Bytes => bytes::run(&sample, &mut table)?,
+            Bench::Words => words::run(&sample, &mut table),
             Bench::Fanout => fanout::run(cli.short, &mut table)?,
             Bench::Idle => idle::run(cli.short, &mut table)?,
             Bench::Deliver => deliver::run(cli.short, &mut table)?,

@@ -198,6 +198,27 @@ impl Api {
         Ok(Answer { status: response.status().as_u16(), content_type, body })
     }
 
+    /// Any path with a method and, but for DELETE, a JSON body, whatever the status.
+    ///
+    /// # Errors
+    /// [`HttpError::Refused`], [`HttpError::Transport`].
+    pub fn call(&self, method: &str, path: &str, body: &serde_json::Value) -> Result<Answer, HttpError> {
+        let url = format!("{}{path}", self.base);
+        let mut request = ureq::http::Request::builder().method(method).uri(&url);
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let request = request.header("Content-Type", "application/json").body(body);
+        let request = request.map_err(|error| HttpError::Transport { url: url.clone(), problem: error.to_string() })?;
+        let agent = ureq::Agent::new_with_config(self.agent.config().clone());
+        let mut response = agent.run(request).map_err(|error| transport(&url, error))?;
+        let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or_default().to_owned();
+        let body = response.body_mut().read_to_string().map_err(|error| transport(&url, error))?;
+        Ok(Answer { status: response.status().as_u16(), content_type, body })
+    }
+
     fn json<T: DeserializeOwned>(&self, path: &str) -> Result<T, HttpError> {
         let url = format!("{}{path}", self.base);
         let Answer { status, body, .. } = self.get(path)?;

@@ -11,6 +11,7 @@ mod decimal;
 pub mod files;
 pub mod http;
 pub mod load;
+pub mod moderator;
 pub mod process;
 pub mod replay;
 pub mod server;

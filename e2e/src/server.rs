@@ -124,7 +124,16 @@ impl Server {
     /// # Errors
     /// [`ServerError::Token`].
     pub fn token(&self, room: &str, user: u64) -> Result<String, ServerError> {
-        Ok(TokenKey::load(&self.data())?.mint(&Claims::viewer(room, user))?)
+        self.token_of(room, user, "viewer")
+    }
+
+    /// A token of a user in a role.
+    ///
+    /// # Errors
+    /// [`ServerError::Token`].
+    pub fn token_of(&self, room: &str, user: u64, role: &str) -> Result<String, ServerError> {
+        let claims = Claims { role: role.to_owned(), ..Claims::viewer(room, user) };
+        Ok(TokenKey::load(&self.data())?.mint(&claims)?)
     }
 
     /// CPU time and memory so far.

@@ -156,6 +156,7 @@ impl Session {
             sent_ms: line.sent_ms,
             content: line.content.to_string(),
             retry_age_ms: if line.retried { age_ms.max(1) } else { 0 },
+            ..pb::Send::default()
         })
     }
 
@@ -178,7 +179,9 @@ impl Session {
             return false;
         }
         let pause_ms = match error.reason() {
-            Reason::Retry | Reason::RateLimited if error.retry_after_ms == 0 => RETRY_AFTER_MS,
+            Reason::Retry | Reason::RateLimited | Reason::SlowMode if error.retry_after_ms == 0 => RETRY_AFTER_MS,
+            // Who is muted for an hour does not wait for that.
+            Reason::Muted => 0,
             _ => error.retry_after_ms,
         };
         let until_ms = now_ms.saturating_add(pause_ms.into());
@@ -186,7 +189,7 @@ impl Session {
         self.window = 1;
         match error.reason() {
             Reason::Retry => self.unanswered(error.seq, true),
-            Reason::RateLimited | Reason::Blocked => self.unanswered(error.seq, false),
+            Reason::RateLimited | Reason::Blocked | Reason::SlowMode => self.unanswered(error.seq, false),
             Reason::UnknownOutcome => self.settle(error.seq, Fate::Unknown, now_ms),
             reason => self.settle(error.seq, Fate::Refused(reason), now_ms),
         }

@@ -3,10 +3,10 @@
 use thiserror::Error;
 
 use crate::{Position, v2::pb};
-use pb::{Batch, Role};
+use pb::{Batch, DanmakuId, Mode, Role, Size};
 
 /// One danmaku as viewers get it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Row<'a> {
     /// Where it stands in the log: its ID.
     pub position: Position,
@@ -18,12 +18,40 @@ pub struct Row<'a> {
     pub role: Role,
     /// The text.
     pub content: &'a str,
+    /// How it crosses the screen.
+    pub mode: Mode,
+    /// 0xRRGGBB; 0 for the viewer's own default.
+    pub colour: u32,
+    /// Size of the text.
+    pub size: Size,
+    /// What it answers, and who wrote that.
+    pub reply: Option<(Position, u64)>,
+    /// What is given with it.
+    pub gift: Option<Gift<'a>>,
+}
+
+/// What is given with a danmaku.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Gift<'a> {
+    /// What it counts in the ranking.
+    pub value: u64,
+    /// What it is called.
+    pub name: &'a str,
+    /// How many of it.
+    pub count: u32,
+    /// How long it stays on screens, s; 0 when it does not.
+    pub stay_s: u32,
 }
 
 /// Columns that do not make rows.
 #[derive(Debug, PartialEq, Eq, Error)]
-#[error("the columns of a batch have different lengths")]
+#[error("the columns of a batch have different lengths, or rows are named that are none")]
 pub struct UnevenColumns;
+
+/// A row stands in another partition than those before: start another batch with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the row stands in another partition than those before")]
+pub struct OtherPartition;
 
 /// Fills the columns of a batch row by row.
 ///
@@ -36,19 +64,30 @@ pub struct BatchBuilder {
 }
 
 impl BatchBuilder {
-    /// Adds a row; gives it back if it stands in another partition than the rows before.
+    /// Adds a row.
     ///
     /// # Errors
-    /// The row itself: start another batch with it.
-    pub fn push<'a>(&mut self, row: Row<'a>) -> Result<(), Row<'a>> {
+    /// [`OtherPartition`].
+    pub fn push(&mut self, row: &Row<'_>) -> Result<(), OtherPartition> {
         let batch = &mut self.batch;
         if batch.user.is_empty() {
             batch.partition = row.position.partition;
         } else if batch.partition != row.position.partition {
-            return Err(row);
+            return Err(OtherPartition);
         }
         fill_column(&mut batch.index, row.position.index, batch.user.len());
         fill_column(&mut batch.role, row.role as i32, batch.user.len());
+        fill_column(&mut batch.mode, row.mode as i32, batch.user.len());
+        fill_column(&mut batch.colour, row.colour, batch.user.len());
+        fill_column(&mut batch.size, row.size as i32, batch.user.len());
+        // A record of the log has 1 MiB at the most, so rows fit far into 32 bits.
+        let number = u32::try_from(batch.user.len()).unwrap_or(u32::MAX);
+        if let Some((to, user)) = row.reply {
+            batch.reply.push(pb::Reply { row: number, to: Some(to.into()), user });
+        }
+        if let Some(Gift { value, name, count, stay_s }) = row.gift {
+            batch.gift.push(pb::Gift { row: number, value, name: name.to_owned(), count, stay_s });
+        }
         batch.sent_delta_ms.push(row.sent_ms.wrapping_sub(self.last_ms));
         batch.user.push(row.user);
         batch.content.push(row.content.to_owned());
@@ -91,26 +130,59 @@ fn fill_column<T: Default + Clone + PartialEq>(column: &mut Vec<T>, value: T, ro
 /// # Errors
 /// [`UnevenColumns`]: a peer's mistake.
 pub fn rows(batch: &Batch) -> Result<impl Iterator<Item = Row<'_>>, UnevenColumns> {
-    let count = batch.user.len();
-    let full = [batch.sent_delta_ms.len(), batch.content.len(), batch.offset_delta.len()];
-    let optional = [batch.index.len(), batch.role.len()];
-    if full.iter().any(|&len| len != count) || optional.iter().any(|&len| len != count && len != 0) {
-        return Err(UnevenColumns);
-    }
+    check(batch)?;
     let mut sent_ms = 0_i64;
     let mut offset = 0_u64;
-    Ok((0..count).map(move |i| {
+    let (mut replies, mut gifts) = (batch.reply.iter().peekable(), batch.gift.iter().peekable());
+    Ok((0..batch.user.len()).map(move |i| {
         sent_ms = sent_ms.wrapping_add(batch.sent_delta_ms[i]);
         offset = offset.wrapping_add_signed(batch.offset_delta[i]);
         let index = batch.index.get(i).copied().unwrap_or_default();
+        let of_row = |row: u32| row as usize == i;
+        let reply = replies.next_if(|reply| of_row(reply.row));
+        let gift = gifts.next_if(|gift| of_row(gift.row));
         Row {
             position: Position { moved: 0, partition: batch.partition, offset, index },
             user: batch.user[i],
             sent_ms,
             role: batch.role.get(i).and_then(|&role| Role::try_from(role).ok()).unwrap_or_default(),
             content: &batch.content[i],
+            mode: batch.mode.get(i).and_then(|&mode| Mode::try_from(mode).ok()).unwrap_or_default(),
+            colour: batch.colour.get(i).copied().unwrap_or_default(),
+            size: batch.size.get(i).and_then(|&size| Size::try_from(size).ok()).unwrap_or_default(),
+            reply: reply.map(|reply| (reply.to.unwrap_or_default().into(), reply.user)),
+            gift: gift.map(|gift| {
+                let (value, count, stay_s) = (gift.value, gift.count, gift.stay_s);
+                Gift { value, name: &gift.name, count, stay_s }
+            }),
         }
     }))
+}
+
+fn check(batch: &Batch) -> Result<(), UnevenColumns> {
+    let count = batch.user.len();
+    let full = [batch.sent_delta_ms.len(), batch.content.len(), batch.offset_delta.len()];
+    let optional = [batch.index.len(), batch.role.len(), batch.mode.len(), batch.colour.len(), batch.size.len()];
+    let rising = |rows: &mut dyn Iterator<Item = u32>| {
+        let rows: Vec<_> = rows.collect();
+        rows.windows(2).all(|pair| pair[0] < pair[1]) && rows.last().is_none_or(|&last| (last as usize) < count)
+    };
+    let even = full.iter().all(|&len| len == count) && optional.iter().all(|&len| len == count || len == 0);
+    let sparse =
+        rising(&mut batch.reply.iter().map(|reply| reply.row)) && rising(&mut batch.gift.iter().map(|gift| gift.row));
+    if even && sparse { Ok(()) } else { Err(UnevenColumns) }
+}
+
+impl From<Position> for DanmakuId {
+    fn from(Position { partition, offset, index, .. }: Position) -> Self {
+        Self { partition, offset, index }
+    }
+}
+
+impl From<DanmakuId> for Position {
+    fn from(DanmakuId { partition, offset, index }: DanmakuId) -> Self {
+        Self { moved: 0, partition, offset, index }
+    }
 }
 
 #[cfg(test)]
@@ -128,6 +200,11 @@ mod tests {
             sent_ms: *sent_ms,
             role: Role::try_from(*role).unwrap(),
             content,
+            mode: Mode::try_from(*role).unwrap(),
+            colour: *index * 0xff_00ff,
+            size: Size::try_from(*role % 3).unwrap(),
+            reply: (*index == 1).then_some((Position { moved: 0, partition: 5, offset: *user, index: 9 }, *user)),
+            gift: (*role == 2).then_some(Gift { value: *user, name: content, count: 3, stay_s: *index }),
         }
     }
 
@@ -138,7 +215,7 @@ mod tests {
                 fields.into_iter().map(|(o, i, u, t)| (o, i % 2, u, t, role, format!("{u} 弹幕"))).collect();
             let mut builder = BatchBuilder::default();
             for field in &fields {
-                builder.push(row(field)).unwrap();
+                builder.push(&row(field)).unwrap();
             }
             let batch = builder.build();
             let expected: Vec<_> = fields.iter().map(row).collect();
@@ -150,11 +227,16 @@ mod tests {
     fn another_partition_is_given_back_and_uneven_columns_are_refused() {
         let fields = (1, 0, 2, 3, 0, String::from("x"));
         let mut builder = BatchBuilder::default();
-        builder.push(row(&fields)).unwrap();
+        builder.push(&row(&fields)).unwrap();
         let mut other = row(&fields);
         other.position.partition = 6;
-        assert_eq!(builder.push(other), Err(other));
+        assert_eq!(builder.push(&other), Err(OtherPartition));
         let mut batch = builder.build();
+        let mut with_reply = batch.clone();
+        with_reply.reply = [0, 0].map(|row| pb::Reply { row, ..pb::Reply::default() }).into();
+        assert!(rows(&with_reply).is_err(), "twice the same row");
+        with_reply.reply = vec![pb::Reply { row: 1, ..pb::Reply::default() }];
+        assert!(rows(&with_reply).is_err(), "a row that is none");
         batch.user.push(9);
         assert!(rows(&batch).is_err());
     }

@@ -11,7 +11,7 @@ pub mod v1;
 pub mod v2;
 
 pub use cursor::{Cursor, CursorError};
-pub use generated::{heat_v1 as heat, link_v1 as link, log_v1 as log, routes_v1 as routes};
+pub use generated::{heat::v1 as heat, link::v1 as link, log::v1 as log, routes::v1 as routes};
 pub use position::{ParsePositionError, Position};
 
 /// The first two bytes of every frame, big-endian.

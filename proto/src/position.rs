@@ -4,9 +4,11 @@ use std::{fmt, num::ParseIntError, str::FromStr};
 
 use thiserror::Error;
 
+use crate::log::Place;
+
 /// Position of a danmaku in a pool's log. Ordered within a slice, over its moves too; the text form, which alone names a
 /// danmaku, is `partition-offset-index`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// How often the slice had moved to another partition. Not part of the ID; 0 where only the ID is known.
     pub moved: u32,
@@ -21,6 +23,18 @@ pub struct Position {
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}-{}", self.partition, self.offset, self.index)
+    }
+}
+
+impl From<Position> for Place {
+    fn from(Position { moved, partition, offset, index }: Position) -> Self {
+        Self { moved, partition, offset, index }
+    }
+}
+
+impl From<Place> for Position {
+    fn from(Place { moved, partition, offset, index }: Place) -> Self {
+        Self { moved, partition, offset, index }
     }
 }
 

@@ -28,8 +28,10 @@ pub const FLAGS_CRITICAL: u8 = 0b0000_1111;
 pub enum FrameType {
     /// `0x02` [`pb::Heartbeat`], both ways.
     Heartbeat,
-    /// `0x10` [`pb::Send`], from the client; everything below is from the server.
+    /// `0x10` [`pb::Send`], from the client.
     Send,
+    /// `0x11` [`pb::Like`], from the client; everything below is from the server.
+    Like,
     /// `0x20` [`pb::Batch`].
     Batch,
     /// `0x21` [`pb::History`].
@@ -46,13 +48,22 @@ pub enum FrameType {
     Error,
     /// `0x27` [`pb::GoAway`].
     GoAway,
+    /// `0x28` [`pb::Removal`].
+    Removal,
+    /// `0x29` [`pb::RoomSettings`].
+    RoomSettings,
+    /// `0x2a` [`pb::Highlights`].
+    Highlights,
+    /// `0x2b` [`pb::Notice`].
+    Notice,
 }
 
 impl FrameType {
     /// Every type, by code.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
         Self::Heartbeat,
         Self::Send,
+        Self::Like,
         Self::Batch,
         Self::History,
         Self::RankingSnapshot,
@@ -61,6 +72,10 @@ impl FrameType {
         Self::Ack,
         Self::Error,
         Self::GoAway,
+        Self::Removal,
+        Self::RoomSettings,
+        Self::Highlights,
+        Self::Notice,
     ];
 
     /// The type byte.
@@ -69,6 +84,7 @@ impl FrameType {
         match self {
             Self::Heartbeat => 0x02,
             Self::Send => 0x10,
+            Self::Like => 0x11,
             Self::Batch => 0x20,
             Self::History => 0x21,
             Self::RankingSnapshot => 0x22,
@@ -77,6 +93,10 @@ impl FrameType {
             Self::Ack => 0x25,
             Self::Error => 0x26,
             Self::GoAway => 0x27,
+            Self::Removal => 0x28,
+            Self::RoomSettings => 0x29,
+            Self::Highlights => 0x2a,
+            Self::Notice => 0x2b,
         }
     }
 
@@ -101,7 +121,23 @@ macro_rules! payloads {
     };
 }
 
-payloads!(Heartbeat, Send, Batch, History, RankingSnapshot, RankingDelta, RoomState, Ack, Error, GoAway);
+payloads!(
+    Heartbeat,
+    Send,
+    Like,
+    Batch,
+    History,
+    RankingSnapshot,
+    RankingDelta,
+    RoomState,
+    Ack,
+    Error,
+    GoAway,
+    Removal,
+    RoomSettings,
+    Highlights,
+    Notice,
+);
 
 /// A [`pb::Send`] as a server reads it: a text that is no UTF-8 is seen with its number, so that the refusal can say
 /// which danmaku it is about.
@@ -122,6 +158,21 @@ pub struct UncheckedSend {
     /// As [`pb::Send::retry_age_ms`].
     #[prost(uint32, tag = "5")]
     pub retry_age_ms: u32,
+    /// As [`pb::Send::mode`].
+    #[prost(enumeration = "pb::Mode", tag = "6")]
+    pub mode: i32,
+    /// As [`pb::Send::colour`].
+    #[prost(uint32, tag = "7")]
+    pub colour: u32,
+    /// As [`pb::Send::size`].
+    #[prost(enumeration = "pb::Size", tag = "8")]
+    pub size: i32,
+    /// As [`pb::Send::reply_to`].
+    #[prost(message, optional, tag = "9")]
+    pub reply_to: Option<pb::DanmakuId>,
+    /// As [`pb::Send::gift`].
+    #[prost(message, optional, tag = "10")]
+    pub gift: Option<pb::GiftOrder>,
 }
 
 impl Payload for UncheckedSend {

@@ -34,6 +34,7 @@ fn send() -> impl Strategy<Value = pb::Send> {
         sent_ms,
         content,
         retry_age_ms,
+        ..pb::Send::default()
     })
 }
 

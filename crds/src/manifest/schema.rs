@@ -3,7 +3,7 @@
 //! fails when a schema comes to use another.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    JSON, JSONSchemaProps, JSONSchemaPropsOrBool,
+    JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use regex::Regex;
 use serde_json::{Map, Value};
@@ -45,6 +45,7 @@ impl Walk {
                 None => whole(value),
             },
             (_, None) => plain(node),
+            (Content::Sequence(items), Some("array")) => self.array(node, items, schema, path),
             (Content::Mapping(_), _) => self.misshapen(node, "an object", schema, path),
             (Content::Sequence(_), _) => self.misshapen(node, "a list", schema, path),
         }
@@ -76,6 +77,17 @@ impl Walk {
             }
         }
         Value::Object(object)
+    }
+
+    fn array(&mut self, node: &Node, items: &[Node], schema: &JSONSchemaProps, path: &str) -> Value {
+        let count = i64::try_from(items.len()).unwrap_or(i64::MAX);
+        if schema.max_items.is_some_and(|max| count > max) {
+            let what = format!("has {count} items (allowed: {})", allowed(schema));
+            return self.add(node.at, path, what);
+        }
+        let Some(of_item) = item_schema(schema) else { return plain(node) };
+        let item = |(index, item)| self.value(item, of_item, &format!("{path}[{index}]"));
+        Value::Array(items.iter().enumerate().map(item).collect())
     }
 
     fn misshapen(&mut self, node: &Node, shape: &str, rule: &JSONSchemaProps, path: &str) -> Value {
@@ -111,7 +123,8 @@ fn scalar_fault(value: &Value, schema: &JSONSchemaProps) -> Option<String> {
 /// What is wrong with a string, as the rest of a sentence that begins with it.
 pub(super) fn text_fault(text: &str, schema: &JSONSchemaProps) -> Option<String> {
     let chars = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
-    if schema.max_length.is_some_and(|max| chars > max) {
+    let too_short = schema.min_length.is_some_and(|min| chars < min);
+    if too_short || schema.max_length.is_some_and(|max| chars > max) {
         return Some(format!("has {chars} characters"));
     }
     let matches = |pattern: &String| Regex::new(pattern).is_ok_and(|regex| regex.is_match(text));
@@ -140,16 +153,31 @@ fn allowed(schema: &JSONSchemaProps) -> String {
     let detail = match (kind, schema.minimum, schema.maximum) {
         ("boolean", ..) => return "true or false".to_owned(),
         ("object", ..) => return format!("object with {}", field_names(schema)),
+        ("array", ..) => {
+            let most = schema.max_items.map_or_else(String::new, |max| format!("at most {max} "));
+            return format!("list of {most}{}", item_schema(schema).map_or_else(|| "anything".to_owned(), allowed));
+        }
         (_, Some(min), Some(max)) => format!(", {min} to {max}"),
         (_, Some(min), None) => format!(", {min} or more"),
         (_, None, Some(max)) => format!(", {max} or less"),
         _ => String::new(),
     };
-    let length = schema.max_length;
-    let length = length.map_or_else(String::new, |max| format!(", at most {max} characters"));
+    let length = match (schema.min_length, schema.max_length) {
+        (Some(min), Some(max)) => format!(", {min} to {max} characters"),
+        (Some(min), None) => format!(", at least {min} characters"),
+        (None, Some(max)) => format!(", at most {max} characters"),
+        (None, None) => String::new(),
+    };
     let pattern = schema.pattern.as_ref();
     let pattern = pattern.map_or_else(String::new, |pattern| format!(" that matches {pattern}"));
     format!("{kind}{detail}{length}{pattern}")
+}
+
+fn item_schema(array: &JSONSchemaProps) -> Option<&JSONSchemaProps> {
+    match &array.items {
+        Some(JSONSchemaPropsOrArray::Schema(schema)) => Some(schema),
+        _ => None,
+    }
 }
 
 fn field_schema<'s>(object: &'s JSONSchemaProps, name: &str) -> Option<&'s JSONSchemaProps> {

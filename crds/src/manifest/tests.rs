@@ -8,7 +8,7 @@ use crate::{LiveRoom, LiveRoomSpec, RateLimitSpec};
 /// Four lines; what a test adds to it begins in line 5.
 const HEAD: &str = "apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata:\n  name: demo\n";
 
-const SPEC_FIELDS: &str = "anonymousViewing, history, priority, ranking, rateLimit, roomId, viewerBudget";
+const SPEC_FIELDS: &str = "anonymousViewing, history, moderation, priority, ranking, rateLimit, roomId, viewerBudget";
 
 const ROOM_ID: &str = "string that matches ^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
 
@@ -148,6 +148,16 @@ fn values_of_another_type() {
             "spec: {anonymousViewing: yes}",
             "5:26: spec.anonymousViewing: \"yes\" is a string",
             "true or false".to_owned(),
+        ),
+        (
+            "spec: {moderation: {blockedWords: [a, '']}}",
+            "5:39: spec.moderation.blockedWords[1]: \"\" has 0 characters",
+            "string, 1 to 64 characters".to_owned(),
+        ),
+        (
+            "spec: {moderation: {blockedWords: a}}",
+            "5:35: spec.moderation.blockedWords: \"a\" is a string",
+            "list of at most 1000 string, 1 to 64 characters".to_owned(),
         ),
         ("spec: {roomId: 5}", "5:16: spec.roomId: 5 is no string: put it in quotes", ROOM_ID.to_owned()),
     ];

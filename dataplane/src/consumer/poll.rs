@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use barrage_proto::{
     Position,
     log::{Entry, Record, mark},
-    v2::pb::Role,
 };
 use prost::Message;
 
@@ -13,6 +12,7 @@ use super::moves::{Judge, Verdict, Wait};
 use crate::{
     link::{Candidates, Danmaku},
     log::{DeadLetter, LogRecord},
+    moderation::Act,
     room::RoomId,
     routes::Table,
     store::SliceRecord,
@@ -107,11 +107,23 @@ pub(super) fn candidates<'a>(
     let its = table.rooms.find(room.as_str()).is_some() && table.ranker_of(room).map(|r| &**r) == Some(ranker);
     records.iter().filter(move |_| its).map(move |SliceRecord { offset, record }| {
         let place = Position { moved: record.moved, partition, offset: *offset, index: 0 };
-        let counting = (0..).zip(&record.entries).filter(|(_, entry)| entry.user != 0);
-        let danmaku = counting.map(|(index, entry)| danmaku(Position { index, ..place }, record, entry));
-        let closed = closes(record).is_some();
-        let (room, shard) = (room.clone(), *shard);
-        Candidates { room, shard, record: place, owner_epoch, closed, danmaku: danmaku.collect(), trace: None }
+        let entries = || (0..).zip(&record.entries).map(|(index, entry)| (Position { index, ..place }, entry));
+        let received_ms = |entry: &Entry| record.received_ms + i64::from(entry.received_delta_ms);
+        let counting = entries().filter(|(_, entry)| entry.user != 0);
+        let acts = entries().filter_map(|(position, entry)| {
+            Some(Act { shard: *shard, position, at_ms: received_ms(entry), act: entry.act.clone()? })
+        });
+        Candidates {
+            room: room.clone(),
+            shard: *shard,
+            record: place,
+            owner_epoch,
+            closed: closes(record).is_some(),
+            danmaku: counting.map(|(position, entry)| Danmaku::of(position, entry, received_ms(entry))).collect(),
+            acts: acts.collect(),
+            likes: record.entries.iter().map(|entry| entry.likes).sum(),
+            trace: None,
+        }
     })
 }
 
@@ -133,17 +145,4 @@ fn decode(payload: &bytes::Bytes) -> Result<Record, String> {
         return Err("no record: it names no room".to_owned());
     }
     Ok(record)
-}
-
-fn danmaku(position: Position, record: &Record, entry: &Entry) -> Danmaku {
-    Danmaku {
-        position,
-        user: entry.user,
-        session: entry.session,
-        seq: entry.seq,
-        role: Role::try_from(entry.role.cast_signed()).unwrap_or_default(),
-        sent_ms: entry.sent_ms,
-        received_ms: record.received_ms + i64::from(entry.received_delta_ms),
-        content: entry.content.clone(),
-    }
 }

@@ -130,6 +130,17 @@ impl RoomHere {
             self.served.heat.frames(0, tally.delivered * message.len() as u64);
         }
         self.echoes.borrow_mut().flushed(flush, &self.watermark.borrow());
+        for notice in &flush.notices {
+            self.for_each_of(notice.user, |viewer| viewer.notify(&notice.notice));
+        }
+    }
+
+    fn for_each_of(&self, user: u64, visit: impl Fn(&Viewer)) {
+        self.for_each(|viewer| {
+            if viewer.identity.user == user {
+                visit(viewer);
+            }
+        });
     }
 
     /// Lets a viewer that has its history in: it gets every kept flush behind number `since`, and those before it that

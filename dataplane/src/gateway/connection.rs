@@ -3,21 +3,24 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
+    sync::atomic::Ordering,
 };
 
+use barrage_proto::v2::pb;
 use bytes::Bytes;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{
     admission::Admitted,
     broadcast::RoomHere,
+    encode::message_of,
     inbound,
     metrics::Disconnect,
     outbox::SendState,
     shard::Shard,
     websocket::{Handler, Socket, serve},
 };
-use crate::token::Identity;
+use crate::{moderation::is_exempt, token::Identity};
 
 /// The longest message of a client, bytes: one frame of version 1 with the longest content that it can say, which is
 /// refused by the gateway's own limit but must not end the connection.
@@ -26,6 +29,9 @@ const MESSAGE_BYTES_MAX: usize = 68 * 1024;
 /// Heartbeats and refused frames that are answered in a second: a hundred times the highest rate that rooms usually
 /// allow, and little enough work that nobody else notices.
 const ANSWERS_PER_SECOND_MAX: u32 = 2_000;
+
+/// Likes of a connection that count in a second: nobody's finger is faster.
+const LIKES_PER_SECOND_MAX: u32 = 100;
 
 /// Which wire format a viewer speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +58,8 @@ pub(super) struct Viewer {
     pub(super) pinged: Cell<bool>,
     /// Answers in this second.
     answers: Cell<u32>,
+    /// Likes in this second.
+    liked: Cell<u32>,
     _admitted: Admitted,
 }
 
@@ -80,6 +88,7 @@ impl Viewer {
             sends: RefCell::new(None),
             pinged: Cell::new(false),
             answers: Cell::new(0),
+            liked: Cell::new(0),
             _admitted: admitted,
         })
     }
@@ -107,9 +116,30 @@ impl Viewer {
         self.send(message);
     }
 
+    /// Tells this viewer what moderators decided about it; who is banned is sent away.
+    pub(super) fn notify(&self, notice: &pb::Notice) {
+        if is_exempt(self.identity.role.into()) {
+            return;
+        }
+        if self.version == Version::V2 {
+            self.send(&message_of(notice, &mut self.shard.encoder.borrow_mut()));
+        }
+        if notice.kind() == pb::NoticeKind::Banned {
+            self.socket.end(Disconnect::Banned);
+        }
+    }
+
+    /// So many likes; what is over the limit of a second is not counted.
+    pub(super) fn like(&self, count: u32) {
+        let counted = count.min(LIKES_PER_SECOND_MAX - self.liked.get());
+        self.liked.set(self.liked.get() + counted);
+        self.room.served.likes.fetch_add(counted.into(), Ordering::Relaxed);
+    }
+
     /// Looked at once a second: pings who is silent, ends who is gone or takes nothing.
     pub(super) fn check(&self, now_s: u32) {
         self.answers.set(0);
+        self.liked.set(0);
         let config = &self.shard.served.config;
         let since = |then_s: u32| u64::from(now_s.saturating_sub(then_s));
         let silent_s = since(self.socket.heard_s.get());

@@ -75,6 +75,9 @@ impl Echoes {
 impl Own {
     fn echo(self) {
         let Some(sender) = self.sender.upgrade() else { return };
+        if sender.room.served.moderated.hides(&self.danmaku) {
+            return;
+        }
         sender.shard.served.metrics.echoes.inc();
         let bytes = match sender.version {
             Version::V1 => {

@@ -2,7 +2,7 @@
 
 use barrage_proto::{
     Cursor, Position,
-    batch::{BatchBuilder, Row},
+    batch::BatchBuilder,
     v1,
     v2::{Encoder, Payload, pb},
 };
@@ -34,6 +34,14 @@ pub(super) struct Flush {
     pub(super) v1: Bytes,
     /// WebSocket message for version 2.
     pub(super) v2: Bytes,
+    /// What is for single users.
+    pub(super) notices: Vec<Notice>,
+}
+
+/// What moderators decided about a user.
+pub(super) struct Notice {
+    pub(super) user: u64,
+    pub(super) notice: pb::Notice,
 }
 
 /// What a flush is made of.
@@ -46,6 +54,10 @@ pub(super) struct Content {
     pub(super) board: Vec<BoardChange>,
     pub(super) state: Option<pb::RoomState>,
     pub(super) cursor: Vec<u8>,
+    pub(super) removal: pb::Removal,
+    pub(super) settings: Option<pb::RoomSettings>,
+    pub(super) highlights: Option<pb::Highlights>,
+    pub(super) notices: Vec<Notice>,
     /// Of the traced records in it; they end when it is handed to the shards.
     pub(super) spans: Vec<Span>,
 }
@@ -59,6 +71,7 @@ impl Content {
             room,
             watermark: self.watermark,
             danmaku: self.danmaku,
+            notices: self.notices,
         }
     }
 
@@ -73,6 +86,10 @@ impl Content {
 
     fn encode_v2(&self, encoder: &mut Encoder) -> Bytes {
         let mut frames = Vec::new();
+        // First: it is about what was sent before, not about what comes now.
+        if self.removal != pb::Removal::default() {
+            encoder.encode(&self.removal, &mut frames);
+        }
         for batch in self.batches() {
             encoder.encode(&batch, &mut frames);
         }
@@ -82,14 +99,20 @@ impl Content {
         if let Some(state) = &self.state {
             encoder.encode(state, &mut frames);
         }
+        if let Some(settings) = &self.settings {
+            encoder.encode(settings, &mut frames);
+        }
+        if let Some(highlights) = &self.highlights {
+            encoder.encode(highlights, &mut frames);
+        }
         message(&frames)
     }
 
     /// One batch, or several where a room's slices stand in several partitions; the last says what was left out.
     fn batches(&self) -> Vec<pb::Batch> {
         let mut batches = batches(self.danmaku.iter());
-        let LeftOut { merged, sampled_out, expired } = self.left_out;
-        let left_out = self.left_out != LeftOut::default() || !self.merges.is_empty();
+        let LeftOut { merged, sampled_out, expired, .. } = self.left_out;
+        let left_out = (merged, sampled_out, expired) != (0, 0, 0) || !self.merges.is_empty();
         if batches.is_empty() && (left_out || !self.cursor.is_empty()) {
             batches.push(pb::Batch::default());
         }
@@ -109,10 +132,11 @@ pub(super) fn batches<'a>(danmaku: impl Iterator<Item = &'a Danmaku>) -> Vec<pb:
     let mut batches = Vec::new();
     let mut builder = BatchBuilder::default();
     for danmaku in danmaku {
-        if let Err(row) = builder.push(row(danmaku)) {
+        let row = danmaku.row();
+        if builder.push(&row).is_err() {
             batches.push(std::mem::take(&mut builder).build());
             // An empty builder takes a row of any partition.
-            let _ = builder.push(row);
+            let _ = builder.push(&row);
         }
     }
     if !builder.is_empty() {
@@ -121,28 +145,13 @@ pub(super) fn batches<'a>(danmaku: impl Iterator<Item = &'a Danmaku>) -> Vec<pb:
     batches
 }
 
-fn row(danmaku: &Danmaku) -> Row<'_> {
-    Row {
-        position: danmaku.position,
-        user: danmaku.user,
-        sent_ms: danmaku.sent_ms,
-        role: danmaku.role,
-        content: text(danmaku),
-    }
-}
-
-/// A danmaku's text; the gateway that accepted it checked that it is UTF-8.
-pub(super) fn text(danmaku: &Danmaku) -> &str {
-    std::str::from_utf8(&danmaku.content).unwrap_or_default()
-}
-
 /// Appends a danmaku's version 1 frame.
 pub(super) fn v1_frame(danmaku: &Danmaku, frames: &mut Vec<u8>) {
     let frame = v1::Frame {
         frame_type: v1::FrameType::Danmaku,
         timestamp_ms: danmaku.sent_ms,
         user_id: danmaku.user,
-        content: text(danmaku),
+        content: danmaku.text(),
     };
     // Refuses only what is longer than any gateway accepts.
     let _ = frame.encode(frames);
@@ -162,6 +171,8 @@ pub(super) fn standing(room: &ServedRoom, encoder: &mut Encoder) -> Bytes {
     let mut frames = Vec::new();
     encoder.encode(&ranking_snapshot(&room.board().unwrap_or_default()), &mut frames);
     encoder.encode(&room.state(), &mut frames);
+    encoder.encode(&room.moderated.settings(&room.room()), &mut frames);
+    encoder.encode(&room.moderated.highlights(), &mut frames);
     message(&frames)
 }
 

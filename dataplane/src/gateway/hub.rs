@@ -1,5 +1,6 @@
 //! The hub: follows the rankers, gathers ticks into flushes, encodes each once and hands it to every shard.
 
+mod awaited;
 mod followed;
 mod links;
 
@@ -9,17 +10,20 @@ use std::{
     time::Duration,
 };
 
-use barrage_proto::v2::{Encoder, pb};
+use barrage_proto::v2::Encoder;
 use tokio::{
     sync::mpsc,
+    task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    acts::{self, Awaited},
     checks,
     encode::{Content, Flush},
-    served::Served,
+    moderated::missed,
+    served::{Served, ServedRoom},
 };
 use crate::{
     link::{BoardChange, Following, Update},
@@ -53,6 +57,8 @@ pub(super) struct Inputs {
     /// Rooms with a first viewer.
     pub(super) wishes: mpsc::Receiver<RoomId>,
     pub(super) routes: Routes,
+    /// Acts whose arrival everywhere somebody waits for.
+    pub(super) acts: mpsc::Receiver<Awaited>,
 }
 
 pub(super) struct Hub {
@@ -63,17 +69,29 @@ pub(super) struct Hub {
     rooms: HashMap<RoomId, Followed>,
     /// Rooms with something to flush.
     pending: HashMap<RoomId, Content>,
+    awaited: Vec<Awaited>,
+    /// Likes on their way to the log.
+    likes: JoinSet<()>,
 }
 
 impl Hub {
     pub(super) fn new(served: Arc<Served>, shards: Vec<mpsc::Sender<Flushes>>) -> Self {
         let links = Links::default();
-        Self { served, shards, encoder: Encoder::new(), links, rooms: HashMap::new(), pending: HashMap::new() }
+        Self {
+            served,
+            shards,
+            encoder: Encoder::new(),
+            links,
+            rooms: HashMap::new(),
+            pending: HashMap::new(),
+            awaited: Vec::new(),
+            likes: JoinSet::new(),
+        }
     }
 
     /// Runs until `shutdown`; dropping the mailboxes lets the shards know.
     pub(super) async fn run(mut self, inputs: Inputs, shutdown: CancellationToken) {
-        let Inputs { mut rankers, mut wishes, mut routes } = inputs;
+        let Inputs { mut rankers, mut wishes, mut routes, mut acts } = inputs;
         let mut events = Vec::with_capacity(RECEIVE_MAX);
         let mut states = interval(STATE_EVERY);
         states.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -89,6 +107,7 @@ impl Hub {
                     events.drain(..).for_each(|event| self.hear(event));
                 }
                 Some(room) = wishes.recv() => self.want(room),
+                Some(awaited) = acts.recv() => self.wait_for(awaited),
                 Some(session) = rankers.recv() => {
                     self.links.begin(session);
                     self.follow_all();
@@ -116,11 +135,23 @@ impl Hub {
             }
             Event::Update(Update::Snapshot(room, snapshot)) => {
                 let Some(followed) = self.rooms.get_mut(&room) else { return };
-                followed.take_snapshot(snapshot, self.served.room(room.as_str()).as_deref(), &self.served.metrics);
+                let served = self.served.room(room.as_str());
+                let watermark = snapshot.watermark.clone();
+                if followed.take_snapshot(snapshot, served.as_deref(), &self.served.metrics)
+                    && let Some(served) = served
+                {
+                    tokio::spawn(missed::find(served, self.served.store.clone(), watermark));
+                }
             }
             Event::Update(Update::Viewers(room, viewers)) => {
                 if let Some(served) = self.served.room(room.as_str()) {
                     served.watched_by(viewers);
+                }
+            }
+            Event::Update(Update::Settled(room, frame)) => {
+                if let Some(followed) = self.rooms.get_mut(&room) {
+                    followed.settle(frame);
+                    self.answer_awaited();
                 }
             }
             Event::Ended(session) => {
@@ -195,21 +226,27 @@ impl Hub {
         for served in self.served.rooms() {
             if served.viewers() > 0 {
                 self.want(served.id().clone());
+                self.learn(&served);
+            }
+            if served.moderated.has_missed() {
+                let content = self.pending.entry(served.id().clone()).or_default();
+                served.moderated.take_missed(&served.room(), content);
             }
             served.forget_limits();
             let Some(followed) = self.rooms.get_mut(served.id()) else { continue };
+            served.heat_now.store(followed.heat(), Ordering::Relaxed);
             let messages_per_second = followed.messages_per_second();
             served.messages_per_second.store(messages_per_second, Ordering::Relaxed);
-            let (viewers, here) = (served.viewers_in_all(), served.viewers());
+            let here = served.viewers();
             if std::mem::replace(&mut followed.told_viewers, here) != here {
                 self.links.seen(served.id(), followed, here);
             }
-            let state = (viewers, messages_per_second);
+            let state = served.state();
             let changed = std::mem::replace(&mut followed.state, state) != state;
             let cursor_due = std::mem::take(&mut followed.cursor_due);
             if here > 0 && (changed || cursor_due) {
                 let content = self.pending.entry(served.id().clone()).or_default();
-                content.state = changed.then_some(pb::RoomState { viewers, messages_per_second });
+                content.state = changed.then_some(state);
                 if cursor_due {
                     content.cursor = followed.watermark.encode();
                 }
@@ -221,12 +258,30 @@ impl Hub {
             if !wanted {
                 links.unfollow(room, followed);
                 if let Some(served) = served.room(room.as_str()) {
-                    served.forget_board();
+                    served.unfollowed();
                 }
             }
             wanted
         });
+        self.remind_awaited();
+        self.bring_likes();
         self.check();
+    }
+
+    /// The store did not say what moderators did when the room's viewers came.
+    fn learn(&self, room: &Arc<ServedRoom>) {
+        if !room.moderated.is_known() {
+            let (store, room) = (self.served.store.clone(), Arc::clone(room));
+            tokio::spawn(async move { room.moderated.know(&store, room.id()).await });
+        }
+    }
+
+    /// What viewers liked in the last second, on its way to the log; it waits while that is slow.
+    fn bring_likes(&mut self) {
+        while self.likes.try_join_next().is_some() {}
+        if self.likes.is_empty() {
+            self.likes.spawn(acts::bring_likes(Arc::clone(&self.served)));
+        }
     }
 
     fn check(&self) {

@@ -3,42 +3,32 @@
 //! What a version 1 client gets wrong is counted and ignored; a version 2 client gets an error with a reason.
 
 mod refusal;
+mod wish;
 
 use std::{rc::Rc, time::Duration};
 
 use barrage_proto::{
-    Position,
-    log::Entry,
-    v1,
+    Position, v1,
     v2::{self, FrameType, pb},
 };
 use bytes::Bytes;
 
 use super::{
     connection::{Version, Viewer},
-    encode,
+    encode, held,
     metrics::Refusal,
     outbox::Sent,
 };
-use crate::{clock::unix_ms, link::Danmaku, room::shard_of};
+use crate::{clock::unix_ms, link::Danmaku, moderation, room::shard_of, words};
 
 pub(super) use refusal::refuse_send;
 use refusal::{refuse_frame, refuse_v1};
+pub(super) use wish::Wish;
 
 /// Older retries are refused: the consumer remembers originals for 60 s, of which an append may take 20 s.
 const RETRY_AGE_MS_MAX: u32 = 30_000;
 /// When to try again while too much waits for the log, ms.
 const BUSY_RETRY_AFTER_MS: u32 = 500;
-
-/// One danmaku that a client wants to send.
-struct Wish {
-    /// 0 for version 1.
-    seq: u64,
-    oldest_pending: u64,
-    retry_age_ms: u32,
-    sent_ms: i64,
-    content: Bytes,
-}
 
 /// A text message, where only binary ones mean anything.
 pub(super) fn text(viewer: &Rc<Viewer>) {
@@ -61,8 +51,7 @@ fn message_v1(viewer: &Rc<Viewer>, bytes: &Bytes) {
             Ok(frame) if frame.user_id != viewer.identity.user => refuse_v1(viewer, Refusal::WrongUser),
             Ok(frame) => {
                 let content = content_of(bytes, frame.content);
-                let sent_ms = frame.timestamp_ms;
-                let wish = Wish { seq: 0, oldest_pending: 0, retry_age_ms: 0, sent_ms, content };
+                let wish = Wish { sent_ms: frame.timestamp_ms, content, ..Wish::default() };
                 if let Err((reason, _)) = accept(viewer, wish) {
                     refuse_v1(viewer, reason);
                 }
@@ -97,9 +86,9 @@ fn frame_v2(viewer: &Rc<Viewer>, frame: &v2::RawFrame<'_>) {
         // Unchecked, so that a text that is not UTF-8 is refused under its number.
         Some(FrameType::Send) => match decoder.decode::<v2::UncheckedSend>(frame) {
             Ok(send) => {
-                let v2::UncheckedSend { seq, oldest_pending, retry_age_ms, sent_ms, content } = send;
-                let wish = Wish { seq, oldest_pending, retry_age_ms, sent_ms, content: content.into() };
-                if let Err((reason, retry_after)) = accept(viewer, wish) {
+                let seq = send.seq;
+                let accepted = Wish::new(viewer, send).and_then(|wish| accept(viewer, wish));
+                if let Err((reason, retry_after)) = accepted {
                     refuse_send(viewer, seq, reason, retry_after);
                 }
             }
@@ -110,6 +99,12 @@ fn frame_v2(viewer: &Rc<Viewer>, frame: &v2::RawFrame<'_>) {
                 let answer = pb::Heartbeat { client_ms: beat.client_ms, server_ms: unix_ms() };
                 viewer.answer(&encode::message_of(&answer, &mut viewer.shard.encoder.borrow_mut()));
             }
+            Err(error) => refuse_frame(viewer, (&error).into(), &error.to_string()),
+        },
+        Some(FrameType::Like) => match decoder.decode::<pb::Like>(frame) {
+            Ok(pb::Like { count }) if viewer.identity.send => viewer.like(count),
+            // Who may not send is not counted.
+            Ok(_) => {}
             Err(error) => refuse_frame(viewer, (&error).into(), &error.to_string()),
         },
         Some(_) => refuse_frame(viewer, Refusal::UnexpectedType, "only the server sends frames of this type"),
@@ -157,10 +152,20 @@ fn accept(viewer: &Rc<Viewer>, mut wish: Wish) -> Result<(), (Refusal, u32)> {
     if !shard.outbox.borrow().has_room() {
         return Err((Refusal::Retry, BUSY_RETRY_AFTER_MS));
     }
-    viewer.room.served.take_send(viewer.identity.user).map_err(|wait| (Refusal::RateLimited, wait_ms(wait)))?;
+    let served = &viewer.room.served;
+    let room = served.room();
+    if wish.gift.is_none() {
+        served.take_send(viewer.identity.user).map_err(|wait| (Refusal::RateLimited, wait_ms(wait)))?;
+        served.moderated.take_slow(&room, &viewer.identity).map_err(|wait_ms| (Refusal::SlowMode, wait_ms))?;
+    }
     sends.accepted(wish.seq);
     shard.served.metrics.accepted.inc();
-    send_to_log(viewer, wish);
+    let hook = room.verdict.clone().filter(|_| !moderation::keeps_order(viewer.identity.role.into()));
+    if hook.is_some() || shard.held.borrow().has(viewer) {
+        held::hold(viewer, wish, hook);
+    } else {
+        send_to_log(viewer, wish);
+    }
     Ok(())
 }
 
@@ -174,29 +179,24 @@ fn check_content(viewer: &Viewer, content: &Bytes) -> Result<(), (Refusal, u32)>
     if content.len() > viewer.shard.served.config.content_bytes_max {
         return Err((Refusal::ContentTooLong, 0));
     }
-    // Version 1's decoder has looked already.
-    if viewer.version == Version::V2 && std::str::from_utf8(content).is_err() {
-        return Err((Refusal::ContentNotUtf8, 0));
+    let text = std::str::from_utf8(content).map_err(|_| (Refusal::ContentNotUtf8, 0))?;
+    if !words::is_readable(text) {
+        return Err((Refusal::ContentUnreadable, 0));
     }
-    Ok(())
+    viewer.room.served.moderated.check(&viewer.identity, text, &mut viewer.shard.folded.borrow_mut())
 }
 
-fn send_to_log(viewer: &Rc<Viewer>, wish: Wish) {
-    let Wish { seq, retry_age_ms, sent_ms, content, .. } = wish;
-    let (user, session) = (viewer.identity.user, viewer.session);
-    let role: pb::Role = viewer.identity.role.into();
-    let slice = shard_of(user);
+/// Puts a danmaku that was accepted on its way to the log.
+pub(super) fn send_to_log(viewer: &Rc<Viewer>, wish: Wish) {
+    let seq = wish.seq;
     let mut outbox = viewer.shard.outbox.borrow_mut();
     let received_ms = outbox.received_ms(unix_ms());
-    let retry = retry_age_ms > 0;
-    if !retry {
-        let position = Position { moved: 0, partition: 0, offset: 0, index: 0 };
-        let content = content.clone();
-        let danmaku = Danmaku { position, user, session, seq, role, sent_ms, received_ms, content };
+    let entry = wish.into_entry(&viewer.identity, viewer.session);
+    let slice = shard_of(entry.user);
+    if !entry.retry {
+        let danmaku = Danmaku::of(Position::default(), &entry, received_ms);
         viewer.room.echoes.borrow_mut().accepted(Rc::downgrade(viewer), slice, danmaku);
     }
-    let role = u32::try_from(role as i32).unwrap_or_default();
-    let entry = Entry { user, session, seq, retry, role, sent_ms, received_delta_ms: 0, content };
     outbox.push(viewer.room.served.id(), slice, entry, Sent { viewer: Rc::clone(viewer), seq }, received_ms);
     viewer.shard.accepted.notify_one();
 }

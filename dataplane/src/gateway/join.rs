@@ -1,6 +1,6 @@
 //! Joining: what a version 2 viewer gets before it is live.
 //!
-//! Room state, leaderboard, and history: the newest danmaku, or after a break those that the viewer's cursor does not
+//! Room state, leaderboard, what moderators set and pinned, and history: the newest danmaku, or after a break those that the viewer's cursor does not
 //! cover. The history is read once for all who join within a moment. Then the viewer is let in to the kept flushes
 //! that the history does not include, so nothing is missing between; what overlaps its client drops by ID.
 
@@ -18,6 +18,7 @@ use tokio::sync::Mutex;
 use super::{
     connection::Viewer,
     encode::{self, ranking_snapshot},
+    moderated::Moderated,
 };
 use crate::{
     link::Danmaku,
@@ -111,6 +112,7 @@ async fn page(viewer: &Viewer, wanted: &Wanted) -> Result<Rc<Page>, StoreError> 
         None => store.ranking(room.served.id(), BOARD_USERS, 0).await?.scores,
     };
     let history = store.history(room.served.id(), Direction::Before, Cursor::default(), limit).await?;
+    room.served.moderated.remember(history.items.iter().map(danmaku));
     let page = Rc::new(Page { whole: true, read_at: Instant::now(), history, board, board_at });
     *shared = Some(Rc::clone(&page));
     Ok(page)
@@ -122,17 +124,21 @@ fn beginning(viewer: &Viewer, page: &Page, wanted: &Wanted) -> bytes::Bytes {
     let mut frames = Vec::new();
     encoder.encode(&viewer.room.served.state(), &mut frames);
     encoder.encode(&ranking_snapshot(&page.board), &mut frames);
-    encode_history(page, wanted, &mut encoder, &mut frames);
+    viewer.room.served.moderated.encode_standing(&viewer.room.served.room(), &mut encoder, &mut frames);
+    encode_history(page, wanted, &viewer.room.served.moderated, &mut encoder, &mut frames);
     encode::message(&frames)
 }
 
-fn encode_history(page: &Page, wanted: &Wanted, encoder: &mut Encoder, frames: &mut Vec<u8>) {
-    let items = &page.history.items;
+fn encode_history(page: &Page, wanted: &Wanted, moderated: &Moderated, encoder: &mut Encoder, frames: &mut Vec<u8>) {
+    // The page may have been read before something in it was removed.
+    let items: Vec<&HistoryItem> = page.history.items.iter().filter(|item| !moderated.hides_item(item)).collect();
     let (danmaku, truncated): (Vec<Danmaku>, bool) = match wanted {
-        Wanted::Newest(count) => (items[items.len().saturating_sub(*count)..].iter().map(danmaku).collect(), false),
+        Wanted::Newest(count) => {
+            (items[items.len().saturating_sub(*count)..].iter().copied().map(danmaku).collect(), false)
+        }
         Wanted::Since(cursor) => {
             let missed: Vec<_> =
-                items.iter().filter(|item| !cursor.covers(item.shard, item.position)).map(danmaku).collect();
+                items.iter().filter(|item| !cursor.covers(item.shard, item.position)).copied().map(danmaku).collect();
             let truncated = !page.whole || page.history.more && missed.len() == items.len();
             (missed, truncated)
         }
@@ -152,15 +158,5 @@ fn encode_history(page: &Page, wanted: &Wanted, encoder: &mut Encoder, frames: &
 }
 
 fn danmaku(item: &HistoryItem) -> Danmaku {
-    let entry = &item.entry;
-    Danmaku {
-        position: item.position,
-        user: entry.user,
-        session: entry.session,
-        seq: entry.seq,
-        role: pb::Role::try_from(entry.role.cast_signed()).unwrap_or_default(),
-        sent_ms: entry.sent_ms,
-        received_ms: item.received_ms,
-        content: entry.content.clone(),
-    }
+    Danmaku::of(item.position, &item.entry, item.received_ms)
 }

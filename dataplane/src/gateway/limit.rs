@@ -56,7 +56,7 @@ impl SharedLimit {
         }
         let new = || (Arc::clone(room), HashMap::new());
         let (_, sent) = told.entry((room.id().clone(), record.shard)).or_insert_with(new);
-        for entry in &record.entries {
+        for entry in record.entries.iter().filter(|entry| entry.gift.is_none()) {
             *sent.entry(entry.user).or_default() += 1;
         }
     }

@@ -31,6 +31,8 @@ pub(super) enum Disconnect {
     Shutdown,
     /// The room was deleted.
     RoomClosed,
+    /// A moderator banned the user.
+    Banned,
 }
 
 /// Why something a client sent was not accepted.
@@ -57,6 +59,34 @@ pub(super) enum Refusal {
     BadPayload,
     TextMessage,
     WrongUser,
+    Muted,
+    SlowMode,
+    BlockedWord,
+    ModeratorsOnly,
+    GiftNotAllowed,
+    BadGift,
+    UnknownReply,
+    BadStyle,
+    ContentUnreadable,
+    Rejected,
+}
+
+/// What came of asking an outside moderator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(super) enum VerdictOutcome {
+    Allow,
+    Hide,
+    Replace,
+    /// No answer in time.
+    Late,
+    /// It cannot be reached, or answers with an error.
+    Failed,
+    /// Its answer is none.
+    Malformed,
+    /// Not asked: too many wait already.
+    Overloaded,
+    /// Not asked: it has failed of late, and one danmaku at a time tries.
+    Suspended,
 }
 
 /// Why an upgrade was refused.
@@ -79,8 +109,12 @@ pub struct Metrics {
     disconnects: Family<Reason<Disconnect>, Counter>,
     refusals: Family<Reason<Refusal>, Counter>,
     upgrades_refused: Family<Reason<UpgradeRefusal>, Counter>,
+    verdicts: Family<[(&'static str, VerdictOutcome); 1], Counter>,
+    pub(super) verdicts_awaited: Gauge,
+    pub(super) verdict_age: Ages,
     pub(super) accepted: Counter,
     pub(super) acknowledged: Counter,
+    pub(super) acts: Counter,
     pub(super) unsure: Counter,
     pub(super) ended_moves: Counter,
     flushes: Counter,
@@ -110,7 +144,11 @@ impl Metrics {
             "WebSocket upgrades that were refused, by reason",
             m.upgrades_refused.clone(),
         );
+        registry.register("verdicts", "Danmaku that an outside moderator was to judge, by outcome", m.verdicts.clone());
+        registry.register("verdicts_awaited", "Danmaku that wait for a verdict", m.verdicts_awaited.clone());
+        m.verdict_age.register(registry, "verdict_age", "Time that danmaku waited for a verdict");
         registry.register("accepted", "Danmaku accepted on their way to the log", m.accepted.clone());
+        registry.register("acts", "Acts of moderation that the log has", m.acts.clone());
         registry.register("acknowledged", "Danmaku that the log has", m.acknowledged.clone());
         let help = "Danmaku whose senders were told to retry, this gateway not being heard or its routes being stale";
         registry.register("unsure", help, m.unsure.clone());
@@ -139,6 +177,10 @@ impl Metrics {
 
     pub(super) fn refused(&self, reason: Refusal) {
         self.refusals.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    pub(super) fn judged(&self, outcome: VerdictOutcome) {
+        self.verdicts.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     pub(super) fn upgrade_refused(&self, reason: UpgradeRefusal) {

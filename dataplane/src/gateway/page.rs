@@ -12,9 +12,11 @@ use rust_embed::RustEmbed;
 
 use super::problem::Problem;
 
-/// Nothing from elsewhere, nothing inline but styles that the danmaku renderer sets on its elements.
-const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; style-src 'self' 'unsafe-inline'; \
-     img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'self'";
+/// Nothing from elsewhere, nothing inline, and no text that becomes markup: with trusted types required and none
+/// allowed, browsers refuse `innerHTML` and its kin.
+const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; object-src 'none'; \
+     base-uri 'none'; form-action 'self'; frame-ancestors 'self'; require-trusted-types-for 'script'; \
+     trusted-types 'none'";
 /// Shown by a binary that was built without the page.
 const NO_PAGE: &str = "<!doctype html><meta charset=utf-8><title>Barrage</title>\
      <p>Barrage runs, but this binary was built without its page: <code>make web</code>, then build again.";

@@ -2,27 +2,34 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header::CONTENT_TYPE};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 /// A refused request: its status, and for a person what was wrong.
-#[derive(Debug)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Problem {
-    status: StatusCode,
+    /// Always `about:blank`: the status says all that a program needs.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The status in words.
+    title: &'static str,
+    /// The status.
+    status: u16,
+    /// For a person: what was wrong and what to do.
     detail: String,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: &str) -> Self {
-        Self { status, detail: detail.to_owned() }
+        let title = status.canonical_reason().unwrap_or_default();
+        Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.to_owned() }
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let title = self.status.canonical_reason().unwrap_or_default();
-        let body = json!({
-            "type": "about:blank", "title": title, "status": self.status.as_u16(), "detail": self.detail,
-        });
-        (self.status, [(CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_string(&self).unwrap_or_default();
+        (status, [(CONTENT_TYPE, "application/problem+json")], body).into_response()
     }
 }

@@ -75,9 +75,9 @@ pub(super) async fn run(shard: Rc<Shard>) {
     }
 }
 
-/// Waits until everything is published, what is on its way to another partition included.
+/// Waits until everything is published, what waits for a verdict or is on its way to another partition included.
 pub(super) async fn publish_all(shard: &Shard) {
-    while shard.appending.get() > 0 || !shard.outbox.borrow().is_empty() {
+    while shard.appending.get() > 0 || !shard.outbox.borrow().is_empty() || !shard.held.borrow().is_empty() {
         shard.accepted.notify_one();
         sleep(DRAIN_LOOK_EVERY).await;
     }

@@ -17,10 +17,13 @@ use tokio::sync::mpsc;
 
 use super::{
     Config, Metrics,
+    acts::Awaited,
     admission::Admission,
     limit::{HeldBack, SharedLimit},
+    moderated::Moderated,
     moves::Gates,
     standing::Standing,
+    verdict::{Caller, Judge},
 };
 use crate::{
     health::Health,
@@ -48,6 +51,14 @@ pub(super) struct Backing {
     pub(super) tracer: Tracer,
 }
 
+/// Ways to the hub.
+pub(super) struct Wishes {
+    /// Rooms that have their first viewer at a shard.
+    pub(super) wanted: mpsc::Sender<RoomId>,
+    /// Acts that somebody waits for.
+    pub(super) acts: mpsc::Sender<Awaited>,
+}
+
 /// A gateway, as its shards see it.
 pub(super) struct Served {
     pub(super) config: Config,
@@ -56,6 +67,8 @@ pub(super) struct Served {
     pub(super) keys: Arc<Keys>,
     pub(super) metrics: Metrics,
     pub(super) admission: Admission,
+    /// Calls of outside moderators.
+    pub(super) verdicts: Caller,
     pub(super) routes: Routes,
     /// Where slices are written now.
     pub(super) gates: Gates,
@@ -66,22 +79,19 @@ pub(super) struct Served {
     /// Where there are other gateways.
     pub(super) limit: Option<SharedLimit>,
     rooms: ArcSwap<HashMap<RoomId, Arc<ServedRoom>>>,
-    /// Rooms that have their first viewer at a shard.
     wanted: mpsc::Sender<RoomId>,
+    /// Acts that somebody waits for.
+    pub(super) acts: mpsc::Sender<Awaited>,
     /// Longest recent broadcast of any shard, µs: what the flush interval follows.
     pub(super) broadcast_us: AtomicU64,
 }
 
 impl Served {
-    pub(super) fn new(
-        config: Config,
-        backing: Backing,
-        health: Health,
-        metrics: Metrics,
-        wanted: mpsc::Sender<RoomId>,
-    ) -> Self {
+    pub(super) fn new(config: Config, backing: Backing, health: Health, metrics: Metrics, wishes: Wishes) -> Self {
+        let Wishes { wanted, acts } = wishes;
         let Backing { log, store, routes, gates, standing, keys, heat, limiter, tracer } = backing;
         let served = Self {
+            verdicts: Caller::default(),
             admission: Admission::new(config.connections_max, config.connections_per_address_max),
             config,
             log,
@@ -97,6 +107,7 @@ impl Served {
             limit: limiter.map(SharedLimit::new),
             rooms: ArcSwap::default(),
             wanted,
+            acts,
             broadcast_us: AtomicU64::new(0),
         };
         served.follow_routes();
@@ -154,6 +165,16 @@ pub(super) struct ServedRoom {
     viewers_in_all: AtomicU32,
     /// Danmaku/s sent to the room.
     pub(super) messages_per_second: AtomicU32,
+    /// What moderation came to, and what else decides whether a danmaku is taken.
+    pub(super) moderated: Moderated,
+    /// Its outside moderator, if it has one.
+    pub(super) judge: Judge,
+    /// Likes of viewers here that the log does not have yet.
+    pub(super) likes: AtomicU64,
+    /// Likes of all viewers, since the room exists.
+    pub(super) likes_in_all: AtomicU64,
+    /// How much goes on, as viewers are told.
+    pub(super) heat_now: AtomicU32,
     board: Mutex<Option<HashMap<u64, u64>>>,
 }
 
@@ -182,6 +203,11 @@ impl ServedRoom {
             viewers: AtomicU32::new(0),
             viewers_in_all: AtomicU32::new(0),
             messages_per_second: AtomicU32::new(0),
+            moderated: Moderated::new(room),
+            judge: Judge::default(),
+            likes: AtomicU64::new(0),
+            likes_in_all: AtomicU64::new(0),
+            heat_now: AtomicU32::new(0),
             board: Mutex::new(None),
         }
     }
@@ -198,6 +224,7 @@ impl ServedRoom {
     fn change(&self, room: &Arc<Room>) {
         if self.settings.load().room != *room {
             self.settings.store(Arc::new(Settings::new(room)));
+            self.moderated.change(room);
         }
     }
 
@@ -220,6 +247,8 @@ impl ServedRoom {
         pb::RoomState {
             viewers: self.viewers_in_all(),
             messages_per_second: self.messages_per_second.load(Ordering::Relaxed),
+            likes: self.likes_in_all.load(Ordering::Relaxed),
+            heat: self.heat_now.load(Ordering::Relaxed),
         }
     }
 
@@ -241,6 +270,7 @@ impl ServedRoom {
         limiter.retain_recent();
         limiter.shrink_to_fit();
         self.held_back.forget();
+        self.moderated.forget_slow();
     }
 
     /// Follows the ranker's leaderboard.
@@ -256,8 +286,9 @@ impl ServedRoom {
         board.extend(change.scores.iter().map(|scored| (scored.user, scored.score)));
     }
 
-    /// Nobody follows the ranker any more.
-    pub(super) fn forget_board(&self) {
+    /// Nobody follows the ranker any more: what it said grows old.
+    pub(super) fn unfollowed(&self) {
+        self.moderated.forget();
         *self.board.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 

@@ -12,7 +12,8 @@ use std::{
 
 use axum::Router;
 use barrage_proto::v2::{CLIENT_FRAME_BYTES_MAX, Decoder, Encoder, pb};
-use hyper::{server::conn::http1, service::service_fn};
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rand::RngExt;
 use tokio::{
@@ -25,9 +26,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    api,
     broadcast::RoomHere,
     connection::Version,
     encode::message_of,
+    held::Held,
     hub::Flushes,
     metrics::Disconnect,
     outbox::Outbox,
@@ -53,12 +56,16 @@ pub(super) struct Shard {
     router: Router,
     rooms: RefCell<HashMap<String, Rc<RoomHere>>>,
     pub(super) outbox: RefCell<Outbox>,
+    /// What waits for a verdict before it goes there.
+    pub(super) held: RefCell<Held>,
     /// Something is in the outbox.
     pub(super) accepted: Notify,
     /// Appends under way.
     pub(super) appending: Cell<usize>,
     pub(super) encoder: RefCell<Encoder>,
     pub(super) decoder: RefCell<Decoder>,
+    /// Where texts are folded for the word filter.
+    pub(super) folded: RefCell<String>,
     /// Seconds since the shard began: what idle connections are measured with.
     pub(super) now_s: Cell<u32>,
     log_lines: Cell<u32>,
@@ -78,10 +85,12 @@ pub(super) fn run(
         router,
         rooms: RefCell::default(),
         outbox: RefCell::default(),
+        held: RefCell::default(),
         accepted: Notify::new(),
         appending: Cell::new(0),
         encoder: RefCell::new(Encoder::new()),
         decoder: RefCell::new(Decoder::new(CLIENT_FRAME_BYTES_MAX)),
+        folded: RefCell::default(),
         now_s: Cell::new(0),
         log_lines: Cell::new(0),
     });
@@ -136,7 +145,10 @@ impl Shard {
         let shard = Rc::clone(&self);
         // An upgrade takes this with it; a plain connection gives it back when it ends.
         let admitted = Rc::new(RefCell::new(Some(self.served.admission.admit(peer))));
-        let service = service_fn(move |request| upgrade::route(Rc::clone(&shard), Rc::clone(&admitted), request));
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(api::Peer(peer));
+            upgrade::route(Rc::clone(&shard), Rc::clone(&admitted), request)
+        });
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.served.config.handshake_timeout)

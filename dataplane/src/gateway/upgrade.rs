@@ -131,9 +131,14 @@ fn upgrade(
     let session = parameters.session.filter(|_| version == Version::V2).unwrap_or_else(rand::random);
     spawn_local(async move {
         let Some((stream, first)) = stream(request).await else { return };
+        shard.served.want(room.served.id());
+        room.served.moderated.know(&shard.served.store, room.served.id()).await;
         let socket = Socket::new(stream, shard.now_s.get());
         let arrival = Arrival { socket, room, identity, session, version, admitted };
         let viewer = Viewer::new(shard, arrival);
+        if let Some(notice) = viewer.room.served.moderated.notice(viewer.identity.user) {
+            viewer.notify(&notice);
+        }
         if version == Version::V2 {
             spawn_local(join::join(Rc::clone(&viewer), wanted));
         }

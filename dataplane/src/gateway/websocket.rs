@@ -25,6 +25,9 @@ use tokio_tungstenite::tungstenite::{
 
 use super::metrics::Disconnect;
 
+/// Close code for who is banned: like HTTP's 403, in the range for applications (RFC 6455, section 7.4.2).
+const BANNED: u16 = 4403;
+
 /// A connection's own read buffer: bytes arrive in a buffer that all share, this one holds half a message at most.
 const READ_BUFFER_BYTES: usize = 64;
 /// The shared read buffer of a shard: what one connection may say before it is another's turn.
@@ -302,6 +305,7 @@ impl<H: Handler> Connection<H> {
             Disconnect::Flood => self.close(CloseCode::Policy),
             // Coming back makes no sense: the upgrade is answered by 404 then.
             Disconnect::RoomClosed => self.close(CloseCode::Normal),
+            Disconnect::Banned => self.close(CloseCode::Library(BANNED)),
             Disconnect::ProtocolError | Disconnect::MessageTooLarge | Disconnect::ClosedByPeer | Disconnect::Lost => {}
         }
     }

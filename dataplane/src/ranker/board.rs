@@ -19,8 +19,8 @@ pub(crate) const BOARD_USERS: usize = 100;
 pub(super) struct Board {
     scores: HashMap<u64, u64>,
     /// By shard, in log order: records counted in `scores` that the store had not applied when it was read, each with who
-    /// spoke in it.
-    since: BTreeMap<u32, VecDeque<(Position, Vec<u64>)>>,
+    /// got points by it.
+    since: BTreeMap<u32, VecDeque<(Position, Vec<Scored>)>>,
     /// What the scores include: a store that fell behind this (a failover took writes back) is waited for.
     included: Cursor,
     /// Whether the store has been read.
@@ -32,13 +32,13 @@ pub(super) struct Board {
 }
 
 impl Board {
-    /// Counts a record's danmaku, one of each user named.
-    pub(super) fn add(&mut self, shard: u32, record: Position, users: Vec<u64>) {
-        for user in &users {
-            *self.scores.entry(*user).or_default() += 1;
+    /// Counts a record's danmaku, each for its user's points.
+    pub(super) fn add(&mut self, shard: u32, record: Position, points: Vec<Scored>) {
+        for Scored { user, score } in &points {
+            *self.scores.entry(*user).or_default() += score;
         }
-        self.dirty |= !users.is_empty();
-        self.since.entry(shard).or_default().push_back((record, users));
+        self.dirty |= !points.is_empty();
+        self.since.entry(shard).or_default().push_back((record, points));
     }
 
     /// Takes the store's scores; what they include is no longer added.
@@ -52,8 +52,8 @@ impl Board {
         self.scores = ranking.scores.iter().map(|scored| (scored.user, scored.score)).collect();
         for (shard, records) in &mut self.since {
             while records.pop_front_if(|(record, _)| ranking.applied.covers(*shard, *record)).is_some() {}
-            for user in records.iter().flat_map(|(_, users)| users) {
-                *self.scores.entry(*user).or_default() += 1;
+            for Scored { user, score } in records.iter().flat_map(|(_, points)| points) {
+                *self.scores.entry(*user).or_default() += score;
             }
         }
     }

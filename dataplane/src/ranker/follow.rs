@@ -79,6 +79,9 @@ impl Follower {
         let mut newest = self.outlet.newest();
         let mut viewers = self.outlet.viewers();
         viewers.mark_changed();
+        let mut settled = self.outlet.acts_settled();
+        // What settled before this gateway came may be what somebody waits for there.
+        settled.mark_changed();
         let mut own: Option<Stream> = None;
         let mut sent: VecDeque<Instant> = VecDeque::new();
         loop {
@@ -94,7 +97,9 @@ impl Follower {
             });
             let watching = viewers.has_changed().unwrap_or(false).then(|| *viewers.borrow_and_update());
             let watching = watching.map(|viewers| (self.has, Update::Viewers(self.room.clone(), viewers)));
-            for (has, update) in watching.into_iter().chain(snapshot).chain(frames) {
+            let done = settled.has_changed().unwrap_or(false).then(|| *settled.borrow_and_update());
+            let done = done.map(|done| (self.has, Update::Settled(self.room.clone(), done)));
+            for (has, update) in watching.into_iter().chain(done).chain(snapshot).chain(frames) {
                 let done = match &mut own {
                     Some(own) => own.send(update).await,
                     None => self.common.lock().await.send(update).await,
@@ -120,6 +125,7 @@ impl Follower {
                     Err(_) => return,
                 },
                 Ok(()) = viewers.changed() => viewers.mark_changed(),
+                Ok(()) = settled.changed() => settled.mark_changed(),
             }
         }
     }

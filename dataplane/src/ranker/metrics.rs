@@ -26,6 +26,7 @@ pub(super) enum Fate {
     Merged,
     SampledOut,
     Expired,
+    Deleted,
     Seen,
 }
 
@@ -98,6 +99,7 @@ impl Metrics {
         self.add(Fate::Shown, frame.danmaku.len() as u64);
         self.add(Fate::Merged, frame.left_out.merged.into());
         self.add(Fate::SampledOut, frame.left_out.sampled_out.into());
+        self.add(Fate::Deleted, frame.left_out.deleted.into());
     }
 
     pub(super) fn ticked(&self, awake: usize, took: Duration) {

@@ -53,6 +53,7 @@ pub(super) struct Outlet {
     state: Mutex<State>,
     newest: watch::Sender<(u64, u64)>,
     viewers: watch::Sender<u32>,
+    settled: watch::Sender<(u64, u64)>,
 }
 
 #[derive(Default)]
@@ -64,6 +65,8 @@ struct State {
     seen: HashMap<u64, ((u64, u64), u32)>,
     /// Gateways refuse what is below.
     epoch_wanted: u64,
+    /// Frames with acts that not all gateways have.
+    acted: VecDeque<(u64, u64)>,
 }
 
 /// What a gateway lacks.
@@ -75,7 +78,8 @@ pub(super) struct Missing {
 
 impl Outlet {
     fn new() -> Self {
-        Self { state: Mutex::default(), newest: watch::channel((0, 0)).0, viewers: watch::channel(0).0 }
+        let (newest, viewers, settled) = (watch::channel((0, 0)).0, watch::channel(0).0, watch::channel((0, 0)).0);
+        Self { state: Mutex::default(), newest, viewers, settled }
     }
 
     /// A new epoch: what was emitted before is not this ranker's to give any more.
@@ -83,6 +87,7 @@ impl Outlet {
         let mut state = self.lock();
         state.base = Snapshot { epoch, number: 0, watermark: watermark.clone(), board: Vec::new() };
         state.frames.clear();
+        state.acted.clear();
         drop(state);
         self.newest.send_replace((epoch, 0));
     }
@@ -95,6 +100,9 @@ impl Outlet {
     pub(super) fn emit(&self, frame: RoomFrame, now_ms: i64) {
         let newest = (frame.epoch, frame.number);
         let mut state = self.lock();
+        if !frame.acts.is_empty() {
+            state.acted.push_back(newest);
+        }
         state.frames.push_back((now_ms, Arc::new(frame.into())));
         while let Some((at_ms, _)) = state.frames.front()
             && (now_ms - at_ms > KEPT_MS || state.frames.len() > KEPT_FRAMES)
@@ -146,6 +154,19 @@ impl Outlet {
             *watching = viewers;
         }
         self.count_viewers(&state);
+        self.settle(&mut state);
+    }
+
+    /// The last frame with acts that every gateway has, as it changes.
+    pub(super) fn acts_settled(&self) -> watch::Receiver<(u64, u64)> {
+        self.settled.subscribe()
+    }
+
+    fn settle(&self, state: &mut State) {
+        let Some(everywhere) = state.seen.values().map(|(has, _)| *has).min() else { return };
+        while let Some(settled) = state.acted.pop_front_if(|acted| *acted <= everywhere) {
+            self.settled.send_replace(settled);
+        }
     }
 
     /// How many watch at all gateways, as it changes.
@@ -167,6 +188,7 @@ impl Outlet {
         let mut state = self.lock();
         state.seen.remove(&session);
         self.count_viewers(&state);
+        self.settle(&mut state);
     }
 
     /// The last frame of an epoch that every gateway has; `None` when nobody follows.

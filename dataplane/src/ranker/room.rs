@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     link::{Accounted, Candidates, Danmaku, LeftOut, RoomFrame},
+    moderation::{Act, RoomRules},
     room::RoomId,
-    store::{Books, Counts, Ranking},
+    store::{Books, Counts, Ranking, Scored},
     trace::TraceParent,
 };
 
@@ -70,8 +71,13 @@ pub(super) struct RankedRoom {
     held: BTreeMap<u32, (i64, Vec<Candidates>)>,
     /// Receipt times within a slice never fall, whatever the gateways' clocks say.
     received_ms: BTreeMap<u32, i64>,
-    pending: Vec<(u32, Danmaku)>,
+    pending: Vec<Pending>,
     left_out: LeftOut,
+    rules: RoomRules,
+    /// Acts that gateways are to be told of with the next frame.
+    acts: Vec<Act>,
+    /// Likes that gateways know of.
+    told_likes: u64,
     allowance: Allowance,
     recent: RecentTexts,
     board: Board,
@@ -86,6 +92,14 @@ pub(super) struct RankedRoom {
     traced: Vec<(TraceParent, i64)>,
 }
 
+/// A danmaku that waits for the next tick.
+struct Pending {
+    shard: u32,
+    /// Nobody is to see it.
+    hidden: bool,
+    danmaku: Danmaku,
+}
+
 /// The books as of a frame.
 struct Unsettled {
     number: u64,
@@ -96,7 +110,7 @@ struct Unsettled {
 
 impl RankedRoom {
     /// Takes a room over with its books, in their epoch.
-    pub(super) fn new(books: Books, budget_per_second: u32, now_ms: i64) -> Self {
+    pub(super) fn new(books: Books, rules: RoomRules, budget_per_second: u32, now_ms: i64) -> Self {
         Self {
             awake: false,
             epoch: books.epoch,
@@ -111,6 +125,9 @@ impl RankedRoom {
             received_ms: BTreeMap::new(),
             pending: Vec::new(),
             left_out: LeftOut::default(),
+            rules,
+            acts: Vec::new(),
+            told_likes: 0,
             allowance: Allowance::new(budget_per_second, now_ms),
             recent: RecentTexts::default(),
             board: Board::default(),
@@ -171,7 +188,13 @@ impl RankedRoom {
     }
 
     fn take(&mut self, candidates: Candidates, now_ms: i64) -> Offered {
-        let Candidates { shard, record, danmaku, trace, .. } = candidates;
+        let Candidates { shard, record, danmaku, acts, likes, trace, .. } = candidates;
+        // Told where the rules did not have it, also where the rest was seen before: whoever had the room then may know
+        // more than the store does. And told where it is new here: the rules are the store's, which may be ahead of the
+        // gateways.
+        let watermark = &self.watermark;
+        let is_news = |act: &Act| self.rules.take(act) || !watermark.covers(shard, act.position);
+        self.acts.extend(acts.into_iter().filter(is_news));
         let whole = Position { index: u32::MAX, ..record };
         let owed = self.owed.entry((shard, record.partition)).or_insert(whole);
         *owed = whole.max(*owed);
@@ -181,9 +204,13 @@ impl RankedRoom {
             return offered;
         }
         self.advance(shard, whole);
+        self.counts.likes += likes;
         self.traced.extend(trace.map(|trace| (trace, now_ms)));
-        self.board.add(shard, record, danmaku.iter().map(|danmaku| danmaku.user).collect());
+        let points = |danmaku: &Danmaku| Scored { user: danmaku.user, score: danmaku.points() };
+        self.board.add(shard, record, danmaku.iter().map(points).collect());
         for mut danmaku in danmaku {
+            // By the time that the log has, which is what the history goes by.
+            let hidden = self.rules.hides(danmaku.position, danmaku.user, danmaku.role, danmaku.received_ms);
             if now_ms - danmaku.received_ms > EXPIRED_MS {
                 offered.expired += 1;
                 continue;
@@ -192,7 +219,7 @@ impl RankedRoom {
             *latest = danmaku.received_ms.max(*latest);
             danmaku.received_ms = *latest;
             offered.taken += 1;
-            self.pending.push((shard, danmaku));
+            self.pending.push(Pending { shard, hidden, danmaku });
         }
         self.left_out.expired += u32::try_from(offered.expired).unwrap_or(u32::MAX);
         offered
@@ -225,18 +252,20 @@ impl RankedRoom {
         if board.is_some() {
             self.board_due_ms = now_ms + BOARD_EVERY_MS;
         }
-        if self.moved.is_empty() && board.is_none() {
+        if self.moved.is_empty() && board.is_none() && self.acts.is_empty() {
             return None;
         }
         let mut pending = std::mem::take(&mut self.pending);
-        pending.sort_by_key(|(shard, danmaku)| (danmaku.received_ms, *shard, danmaku.position));
-        let candidates = pending.into_iter().map(|(_, danmaku)| danmaku).collect();
+        let deleted = self.delete(&mut pending);
+        pending.sort_by_key(|one| (one.danmaku.received_ms, one.shard, one.danmaku.position));
+        let candidates = pending.into_iter().map(|one| one.danmaku).collect();
         let selection =
             select(candidates, &mut self.allowance, &mut self.recent, |user| self.board.shows(user), now_ms);
         let left_out = LeftOut {
             merged: selection.merged,
             sampled_out: selection.sampled_out,
             expired: std::mem::take(&mut self.left_out).expired,
+            deleted,
         };
         self.count(selection.shown.len(), left_out);
         self.number += 1;
@@ -250,6 +279,12 @@ impl RankedRoom {
             merges: selection.merges,
             left_out,
             board,
+            acts: std::mem::take(&mut self.acts),
+            likes: if std::mem::replace(&mut self.told_likes, self.counts.likes) == self.counts.likes {
+                0
+            } else {
+                self.counts.likes
+            },
             traces: Vec::new(),
         })
     }
@@ -259,11 +294,22 @@ impl RankedRoom {
         std::mem::take(&mut self.traced)
     }
 
+    /// Takes out what moderation keeps out of sight, by what is known now; returns how many.
+    fn delete(&self, pending: &mut Vec<Pending>) -> u32 {
+        let before = pending.len();
+        let rules = &self.rules;
+        pending.retain(|Pending { hidden, danmaku, .. }| {
+            !hidden && !rules.hides(danmaku.position, danmaku.user, danmaku.role, danmaku.received_ms)
+        });
+        u32::try_from(before - pending.len()).unwrap_or(u32::MAX)
+    }
+
     fn count(&mut self, shown: usize, left_out: LeftOut) {
         self.counts.shown += shown as u64;
         self.counts.merged += u64::from(left_out.merged);
         self.counts.sampled_out += u64::from(left_out.sampled_out);
         self.counts.expired += u64::from(left_out.expired);
+        self.counts.deleted += u64::from(left_out.deleted);
     }
 
     /// Whether the scores should be read again now; true once until [`Self::refreshed`].
@@ -323,7 +369,7 @@ impl RankedRoom {
 
     /// Whether the room has nothing left to do; then it forgets what can be read again.
     pub(super) fn falls_asleep(&mut self, now_ms: i64) -> bool {
-        let waits = !self.pending.is_empty() || !self.owed.is_empty() || !self.held.is_empty();
+        let waits = !self.pending.is_empty() || !self.acts.is_empty() || !self.owed.is_empty() || !self.held.is_empty();
         let busy = waits || !self.unsettled.is_empty() || self.refreshing || self.saving || self.unsaved;
         if busy || now_ms - self.last_candidate_ms < ASLEEP_AFTER_MS {
             return false;

@@ -1,6 +1,6 @@
 //! What a room's viewers are shown of a tick's candidates, under the room's budget.
 //!
-//! Within the budget: everything. Over it: hosts, moderators and ranked users first; repeats of a text on screen, or of
+//! Within the budget: everything. Over it: gifts, hosts, moderators and ranked users first; repeats of a text on screen, or of
 //! one shown in this tick, are merged into it; of the rest a sample is shown that no sender can steer.
 
 use std::collections::{BTreeMap, HashMap};
@@ -107,6 +107,11 @@ fn group(
     let mut merges: BTreeMap<Position, u32> = BTreeMap::new();
     for (index, danmaku) in candidates.iter().enumerate() {
         let rank = rank(danmaku, &is_ranked);
+        if danmaku.gift().is_some() {
+            // Stands for itself, whatever its text.
+            groups.push(Group { chosen: index, rank, size: 1 });
+            continue;
+        }
         if rank == 0
             && let Some(stand) = recent.find(&danmaku.content, now_ms)
         {
@@ -165,6 +170,9 @@ fn choose(
 }
 
 fn rank(danmaku: &Danmaku, is_ranked: impl Fn(u64) -> bool) -> u8 {
+    if danmaku.gift().is_some() {
+        return 4;
+    }
     match danmaku.role {
         Role::Host | Role::Service => 3,
         Role::Moderator => 2,

@@ -5,7 +5,13 @@ use std::time::Duration;
 use tokio::{sync::mpsc, time::sleep};
 
 use super::{Answer, checks};
-use crate::{clock::unix_ms, health::Health, link::Candidates, room::RoomId, store::Store};
+use crate::{
+    clock::unix_ms,
+    health::Health,
+    link::Candidates,
+    room::RoomId,
+    store::{Store, StoreError},
+};
 
 /// Danmaku that wait for a room's books at the most: a few seconds of a busy room.
 const HELD_DANMAKU_MAX: usize = 100_000;
@@ -52,11 +58,12 @@ impl Arriving {
 pub(super) fn read_books(store: Store, room: RoomId, health: Health, answers: mpsc::Sender<Answer>) {
     tokio::spawn(async move {
         while !answers.is_closed() {
-            match store.take_books(&room).await {
-                Ok(books) => {
+            let taken = async { Ok::<_, StoreError>((store.take_books(&room).await?, store.rules(&room).await?)) };
+            match taken.await {
+                Ok((books, rules)) => {
                     health.ok(checks::STORE);
                     // The ranker that asked is gone: the next takes a higher epoch.
-                    let _ = answers.send(Answer::Books(room, books)).await;
+                    let _ = answers.send(Answer::Books(room, books, rules)).await;
                     return;
                 }
                 Err(error) => {

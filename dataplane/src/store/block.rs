@@ -2,7 +2,10 @@
 
 use std::{cell::RefCell, io, sync::Arc};
 
-use barrage_proto::{Position, log::Record};
+use barrage_proto::{
+    Position,
+    log::{Entry, Record},
+};
 use prost::{
     Message,
     encoding::{decode_varint, encode_varint},
@@ -76,6 +79,12 @@ pub fn rows(record: &Record) -> u64 {
     record.entries.iter().filter(|entry| entry.user != 0).count() as u64
 }
 
+/// What a danmaku counts in the ranking: one, and what is given with it.
+#[must_use]
+pub fn points(entry: &Entry) -> u64 {
+    entry.gift.as_ref().map_or(1, |gift| gift.value.saturating_add(1))
+}
+
 /// The danmaku of a slice's record that count, as items of the history.
 pub fn items(
     SliceRecord { offset, record }: SliceRecord,
@@ -114,8 +123,6 @@ fn unpack(block: &[u8]) -> Result<Vec<u8>, io::Error> {
 
 #[cfg(test)]
 mod tests {
-    use barrage_proto::log::Entry;
-
     use super::*;
 
     #[test]

@@ -14,7 +14,7 @@ pub struct Books {
     pub watermark: Cursor,
 }
 
-/// Cumulative counts; at a watermark their sum is what was logged up to it.
+/// Cumulative counts; at a watermark the sum of those of danmaku is what was logged up to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
@@ -28,4 +28,7 @@ pub struct Counts {
     pub deleted: u64,
     /// Reached the ranker more than 5 s late.
     pub expired: u64,
+    /// Likes; they are no danmaku.
+    #[serde(default)]
+    pub likes: u64,
 }

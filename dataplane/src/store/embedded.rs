@@ -4,18 +4,20 @@
 
 mod apply;
 mod books;
+mod heat;
 mod history;
 mod ranking;
+mod rules;
 mod schema;
 
 use std::{path::Path, sync::Arc};
 
-use barrage_proto::Cursor;
+use barrage_proto::{Cursor, Position};
 use prometheus_client::registry::Registry;
 use rusqlite::Connection;
 
-use super::{Applied, Books, Confirmed, Direction, HistoryPage, Ranking, SliceBatch, StoreError};
-use crate::{blocking::Shared, room::RoomId, trouble::Trouble};
+use super::{Applied, Books, Confirmed, Direction, HistoryItem, HistoryPage, Ranking, SliceBatch, Steps, StoreError};
+use crate::{blocking::Shared, moderation::RoomRules, room::RoomId, trouble::Trouble};
 
 pub use apply::Metrics;
 
@@ -104,6 +106,31 @@ impl EmbeddedStore {
     ) -> Result<HistoryPage, StoreError> {
         let room = room.clone();
         self.read(move |connection| history::page(connection, &room, direction, &from, limit)).await
+    }
+
+    pub(super) async fn find(
+        &self,
+        room: &RoomId,
+        shard: u32,
+        id: Position,
+    ) -> Result<Option<HistoryItem>, StoreError> {
+        let room = room.clone();
+        self.read(move |connection| history::find(connection, &room, shard, id)).await
+    }
+
+    pub(super) async fn cursor_at(&self, room: &RoomId, at_ms: i64) -> Result<Cursor, StoreError> {
+        let room = room.clone();
+        self.read(move |connection| history::cursor_at(connection, &room, at_ms)).await
+    }
+
+    pub(super) async fn heat(&self, room: &RoomId) -> Result<Steps, StoreError> {
+        let room = room.clone();
+        self.read(move |connection| heat::of_room(connection, &room)).await
+    }
+
+    pub(super) async fn rules(&self, room: &RoomId) -> Result<RoomRules, StoreError> {
+        let room = room.clone();
+        self.read(move |connection| rules::of_room(connection, &room)).await
     }
 
     pub(super) async fn ranking(&self, room: &RoomId, limit: u32, offset: u32) -> Result<Ranking, StoreError> {

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use barrage_proto::{Cursor, Position, log::Entry};
+use barrage_proto::{Cursor, Position, log::Entry, v2::pb::Role};
+
+use crate::moderation::Rules;
 
 /// Which way a page lies from its cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,14 @@ pub struct HistoryItem {
     pub received_ms: i64,
     /// The rest.
     pub entry: Entry,
+}
+
+impl HistoryItem {
+    /// Whether moderation lets it be seen.
+    pub(super) fn is_visible(&self, rules: &Rules) -> bool {
+        let role = Role::try_from(self.entry.role.cast_signed()).unwrap_or_default();
+        !rules.hides(self.position, self.entry.user, role, self.received_ms)
+    }
 }
 
 /// Danmaku, oldest first.

@@ -9,20 +9,23 @@ mod apply;
 mod books;
 mod calls;
 mod confirm;
+mod heat;
 mod history;
 mod keys;
 mod markers;
 mod metrics;
 mod nodes;
 mod ranking;
+mod rules;
+mod search;
 
 use std::sync::Arc;
 
-use barrage_proto::Cursor;
+use barrage_proto::{Cursor, Position};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use super::{Applied, Books, Confirmed, Direction, HistoryPage, Ranking, SliceBatch, StoreError};
-use crate::{room::RoomId, trouble::Trouble};
+use super::{Applied, Books, Confirmed, Direction, HistoryItem, HistoryPage, Ranking, SliceBatch, Steps, StoreError};
+use crate::{moderation::RoomRules, room::RoomId, trouble::Trouble};
 use confirm::Confirmations;
 use markers::Markers;
 
@@ -176,6 +179,27 @@ impl RedisStore {
         limit: usize,
     ) -> Result<HistoryPage, StoreError> {
         self.note(history::page(&self.shared, room, direction, from, limit).await)
+    }
+
+    pub(super) async fn find(
+        &self,
+        room: &RoomId,
+        shard: u32,
+        id: Position,
+    ) -> Result<Option<HistoryItem>, StoreError> {
+        self.note(search::find(&self.shared, room, shard, id).await)
+    }
+
+    pub(super) async fn cursor_at(&self, room: &RoomId, at_ms: i64) -> Result<Cursor, StoreError> {
+        self.note(search::cursor_at(&self.shared, room, at_ms).await)
+    }
+
+    pub(super) async fn heat(&self, room: &RoomId) -> Result<Steps, StoreError> {
+        self.note(heat::of_room(&self.shared, room).await)
+    }
+
+    pub(super) async fn rules(&self, room: &RoomId) -> Result<RoomRules, StoreError> {
+        self.note(rules::of_room(&self.shared, room).await)
     }
 
     pub(super) async fn ranking(&self, room: &RoomId, limit: u32, offset: u32) -> Result<Ranking, StoreError> {

@@ -26,6 +26,8 @@ pub enum Bench {
     Codec,
     /// Bytes per danmaku against JSON, with and without compression
     Bytes,
+    /// What the word filter costs a danmaku, against the checks without it
+    Words,
     /// Frames per server CPU second against a bare loop
     Fanout,
     /// Resident memory per idle connection
@@ -87,7 +89,7 @@ mod tests {
         Cli::command().debug_assert();
         let some = Cli::parse_from(["barrage-bench", "--short", "codec", "idle"]);
         assert_eq!((some.benches(), some.short), (vec![Bench::Codec, Bench::Idle], true));
-        assert_eq!(Cli::parse_from(["barrage-bench"]).benches().len(), 8);
+        assert_eq!(Cli::parse_from(["barrage-bench"]).benches().len(), 9);
         let serve = Cli::parse_from(["barrage-bench", "serve-bare", "--rate", "10", "--bytes", "100"]);
         assert!(matches!(serve.command, Some(Command::ServeBare(Stream { rate: 10, bytes: 100 }))));
     }

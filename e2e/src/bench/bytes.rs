@@ -105,9 +105,9 @@ pub(super) fn batch_of(danmaku: &[Danmaku]) -> pb::Batch {
     let mut builder = BatchBuilder::default();
     for (position, danmaku) in positions().zip(danmaku) {
         let Danmaku { user, sent_ms, content } = danmaku;
-        let row = BatchRow { position, user: *user, sent_ms: *sent_ms, role: pb::Role::Viewer, content };
+        let row = BatchRow { position, user: *user, sent_ms: *sent_ms, content, ..BatchRow::default() };
         // All in one partition, so none comes back.
-        let _taken = builder.push(row);
+        let _taken = builder.push(&row);
     }
     builder.build()
 }

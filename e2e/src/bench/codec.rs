@@ -58,7 +58,7 @@ fn row(figure: &str, ours_ns: f64, theirs_ns: f64) -> Row {
 }
 
 /// Nanoseconds per danmaku of both.
-fn compare(danmaku: usize, mut ours: impl FnMut(), mut theirs: impl FnMut()) -> (f64, f64) {
+pub(super) fn compare(danmaku: usize, mut ours: impl FnMut(), mut theirs: impl FnMut()) -> (f64, f64) {
     let (mut ours_ns, mut theirs_ns) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         ours_ns.push(round_ns(&mut ours) / danmaku as f64);

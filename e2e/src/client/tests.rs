@@ -54,7 +54,7 @@ fn take_send(socket: &mut WebSocket<TcpStream>) -> pb::Send {
 fn batch(user: u64) -> pb::Batch {
     let mut builder = BatchBuilder::default();
     let position = Position { moved: 0, partition: 0, offset: 7, index: 0 };
-    builder.push(Row { position, user, sent_ms: 5, role: pb::Role::Host, content: "来了" }).unwrap();
+    builder.push(&Row { position, user, sent_ms: 5, role: pb::Role::Host, content: "来了", ..Row::default() }).unwrap();
     builder.build()
 }
 

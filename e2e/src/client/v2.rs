@@ -42,6 +42,16 @@ pub struct Danmaku {
     pub role: pb::Role,
     /// The text.
     pub content: String,
+    /// How it crosses the screen.
+    pub mode: pb::Mode,
+    /// 0xRRGGBB, or 0.
+    pub colour: u32,
+    /// Size of its text.
+    pub size: pb::Size,
+    /// What it answers, and who wrote that.
+    pub reply: Option<(Position, u64)>,
+    /// Value, name, count and seconds that it stays.
+    pub gift: Option<(u64, String, u32, u32)>,
 }
 
 /// A frame as it came.
@@ -65,6 +75,14 @@ pub enum Event {
     GoAway(pb::GoAway),
     /// The answer to a heartbeat.
     Heartbeat(pb::Heartbeat),
+    /// Danmaku that moderators took away.
+    Removal(pb::Removal),
+    /// What moderators set.
+    Settings(pb::RoomSettings),
+    /// What is pinned and what stays.
+    Highlights(pb::Highlights),
+    /// What moderators decided about the user.
+    Notice(pb::Notice),
 }
 
 impl ClientV2 {
@@ -259,8 +277,12 @@ impl ClientV2 {
             FrameType::Error => Event::Error(self.decode(frame)?),
             FrameType::GoAway => Event::GoAway(self.decode(frame)?),
             FrameType::Heartbeat => Event::Heartbeat(self.decode(frame)?),
-            FrameType::Send => {
-                return Err(ClientError::Protocol("a Send from the server".to_owned()));
+            FrameType::Removal => Event::Removal(self.decode(frame)?),
+            FrameType::RoomSettings => Event::Settings(self.decode(frame)?),
+            FrameType::Highlights => Event::Highlights(self.decode(frame)?),
+            FrameType::Notice => Event::Notice(self.decode(frame)?),
+            FrameType::Send | FrameType::Like => {
+                return Err(ClientError::Protocol(format!("a {frame_type:?} from the server")));
             }
         })
     }
@@ -292,6 +314,11 @@ fn danmaku(batch: &pb::Batch) -> Result<Vec<Danmaku>, ClientError> {
         sent_ms: row.sent_ms,
         role: row.role,
         content: row.content.to_owned(),
+        mode: row.mode,
+        colour: row.colour,
+        size: row.size,
+        reply: row.reply,
+        gift: row.gift.map(|gift| (gift.value, gift.name.to_owned(), gift.count, gift.stay_s)),
     });
     Ok(danmaku.collect())
 }

@@ -160,7 +160,7 @@ pub(super) mod tests {
     use super::*;
     use barrage_proto::{
         Position,
-        v2::{Encoder, Payload, pb::Role},
+        v2::{Encoder, Payload},
     };
 
     /// A batch of danmaku of user 5, sent at 1000, at these offsets.
@@ -168,8 +168,8 @@ pub(super) mod tests {
         let mut builder = batch::BatchBuilder::default();
         for &offset in offsets {
             let position = Position { moved: 0, partition: 1, offset, index: 0 };
-            let row = batch::Row { position, user: 5, sent_ms: 1000, role: Role::Viewer, content: "x" };
-            builder.push(row).unwrap();
+            let row = batch::Row { position, user: 5, sent_ms: 1000, content: "x", ..batch::Row::default() };
+            builder.push(&row).unwrap();
         }
         builder.build()
     }

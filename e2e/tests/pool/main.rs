@@ -1,6 +1,7 @@
 //! A pool on real brokers and a real Redis Cluster, its roles as processes of their own.
 
 mod chaos;
+mod moderation;
 mod moves;
 mod rooms;
 mod traces;

@@ -213,7 +213,7 @@ async fn books_belong_to_who_took_them_last() {
     let first = store.take_books(&room()).await.unwrap();
     assert_eq!(first.epoch, 1);
     let watermark = [(3, Position { moved: 2, partition: 1, offset: 9, index: u32::MAX })].into_iter().collect();
-    let counts = Counts { shown: 1, merged: 2, sampled_out: 3, deleted: 4, expired: 5 };
+    let counts = Counts { shown: 1, merged: 2, sampled_out: 3, deleted: 4, expired: 5, likes: 6 };
     let saved = Books { epoch: 1, counts, watermark };
     assert!(store.save_books(vec![(room(), saved.clone())]).await.unwrap().is_empty());
     assert_eq!(store.books(&room()).await.unwrap().0, saved);

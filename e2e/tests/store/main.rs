@@ -4,6 +4,7 @@
 mod calls;
 mod consumer;
 mod faults;
+mod features;
 mod limit;
 mod nodes;
 

@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(rows.len(), message.user.len());
     let mut builder = BatchBuilder::default();
     for row in &rows {
-        builder.push(*row).expect("the rows of a batch share a partition");
+        builder.push(row).expect("the rows of a batch share a partition");
     }
     assert_eq!(builder.len(), rows.len());
     let built = builder.build();

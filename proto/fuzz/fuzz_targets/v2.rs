@@ -28,6 +28,7 @@ fn read(frame_type: FrameType, frame: &RawFrame<'_>, decoder: &mut Decoder) {
             check::<pb::Send>(frame, decoder);
             check::<v2::UncheckedSend>(frame, decoder);
         }
+        FrameType::Like => check::<pb::Like>(frame, decoder),
         FrameType::Batch => check::<pb::Batch>(frame, decoder),
         FrameType::History => check::<pb::History>(frame, decoder),
         FrameType::RankingSnapshot => check::<pb::RankingSnapshot>(frame, decoder),
@@ -36,6 +37,10 @@ fn read(frame_type: FrameType, frame: &RawFrame<'_>, decoder: &mut Decoder) {
         FrameType::Ack => check::<pb::Ack>(frame, decoder),
         FrameType::Error => check::<pb::Error>(frame, decoder),
         FrameType::GoAway => check::<pb::GoAway>(frame, decoder),
+        FrameType::Removal => check::<pb::Removal>(frame, decoder),
+        FrameType::RoomSettings => check::<pb::RoomSettings>(frame, decoder),
+        FrameType::Highlights => check::<pb::Highlights>(frame, decoder),
+        FrameType::Notice => check::<pb::Notice>(frame, decoder),
     }
 }
 

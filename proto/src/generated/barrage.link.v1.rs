@@ -75,6 +75,26 @@ pub struct Candidates {
     /// W3C traceparent of the trace that the record is part of, if it is traced.
     #[prost(string, tag = "7")]
     pub trace: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "8")]
+    pub acts: ::prost::alloc::vec::Vec<Act>,
+    /// Likes that the record brings.
+    #[prost(uint64, tag = "9")]
+    pub likes: u64,
+}
+/// An act of moderation on its way; its slice is that of the candidates, or `shard` in a frame.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Act {
+    #[prost(message, optional, tag = "1")]
+    pub record: ::core::option::Option<Place>,
+    #[prost(uint32, tag = "2")]
+    pub index: u32,
+    #[prost(uint32, tag = "3")]
+    pub shard: u32,
+    /// Unix ms.
+    #[prost(sint64, tag = "4")]
+    pub at_ms: i64,
+    #[prost(message, optional, tag = "5")]
+    pub act: ::core::option::Option<super::super::log::v1::Act>,
 }
 /// Where a record stands.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -110,6 +130,17 @@ pub struct Danmaku {
     /// UTF-8.
     #[prost(bytes = "bytes", tag = "9")]
     pub content: ::prost::bytes::Bytes,
+    /// As in the log's entry.
+    #[prost(uint32, tag = "10")]
+    pub mode: u32,
+    #[prost(uint32, tag = "11")]
+    pub colour: u32,
+    #[prost(uint32, tag = "12")]
+    pub size: u32,
+    #[prost(message, optional, tag = "13")]
+    pub reply: ::core::option::Option<super::super::log::v1::Reply>,
+    #[prost(message, optional, tag = "14")]
+    pub gift: ::core::option::Option<super::super::log::v1::Gift>,
 }
 /// Ranker to consumer: a slice is in the room's durable books up to a record.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -173,7 +204,7 @@ pub struct Seen {
 pub struct Update {
     #[prost(string, tag = "1")]
     pub room: ::prost::alloc::string::String,
-    #[prost(oneof = "update::Kind", tags = "2, 3, 4")]
+    #[prost(oneof = "update::Kind", tags = "2, 3, 4, 5")]
     pub kind: ::core::option::Option<update::Kind>,
 }
 /// Nested message and enum types in `Update`.
@@ -187,6 +218,9 @@ pub mod update {
         /// Of all gateways together.
         #[prost(uint32, tag = "4")]
         Viewers(u32),
+        /// Every gateway that follows the room has its frames up to this; said of frames with acts only.
+        #[prost(message, tag = "5")]
+        Settled(super::Settled),
     }
 }
 /// What a gateway that has nothing, or too old a frame, goes on from.
@@ -201,6 +235,13 @@ pub struct Snapshot {
     pub watermark: ::prost::bytes::Bytes,
     #[prost(message, repeated, tag = "4")]
     pub board: ::prost::alloc::vec::Vec<Scored>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Settled {
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Frame {
@@ -226,6 +267,14 @@ pub struct Frame {
     /// W3C traceparents of the traced records that it accounts for.
     #[prost(string, repeated, tag = "10")]
     pub traces: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Kept out of sight by moderation.
+    #[prost(uint32, tag = "11")]
+    pub deleted: u32,
+    #[prost(message, repeated, tag = "12")]
+    pub acts: ::prost::alloc::vec::Vec<Act>,
+    /// Since the room exists; 0 when there are no more than before.
+    #[prost(uint64, tag = "13")]
+    pub likes: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Merge {

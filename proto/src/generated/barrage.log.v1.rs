@@ -82,9 +82,10 @@ pub mod mark {
         }
     }
 }
-/// One danmaku.
+/// One danmaku, an act of moderation, or likes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Entry {
+    /// 0 where it is no danmaku, or one that does not count.
     #[prost(uint64, tag = "1")]
     pub user: u64,
     /// The sender's session and sequence number there; together with the user they name a danmaku across retries.
@@ -107,4 +108,243 @@ pub struct Entry {
     /// UTF-8.
     #[prost(bytes = "bytes", tag = "8")]
     pub content: ::prost::bytes::Bytes,
+    /// A barrage.v2.Mode, 0xRRGGBB or 0, a barrage.v2.Size.
+    #[prost(uint32, tag = "9")]
+    pub mode: u32,
+    #[prost(uint32, tag = "10")]
+    pub colour: u32,
+    #[prost(uint32, tag = "11")]
+    pub size: u32,
+    #[prost(message, optional, tag = "12")]
+    pub reply: ::core::option::Option<Reply>,
+    #[prost(message, optional, tag = "13")]
+    pub gift: ::core::option::Option<Gift>,
+    /// What a moderator did, in the slice of the user it is about; what is about the room is in slice 0.
+    #[prost(message, optional, tag = "14")]
+    pub act: ::core::option::Option<Act>,
+    /// Likes of a second at a gateway, in slice 0; then it is no danmaku.
+    #[prost(uint64, tag = "15")]
+    pub likes: u64,
+}
+/// The danmaku that another one answers, and who wrote it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Reply {
+    #[prost(uint32, tag = "1")]
+    pub partition: u32,
+    #[prost(uint64, tag = "2")]
+    pub offset: u64,
+    #[prost(uint32, tag = "3")]
+    pub index: u32,
+    #[prost(uint64, tag = "4")]
+    pub user: u64,
+}
+/// What is given with a danmaku.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Gift {
+    /// Counts in the ranking besides the danmaku.
+    #[prost(uint64, tag = "1")]
+    pub value: u64,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "3")]
+    pub count: u32,
+    /// It stays on screens for a time by its value.
+    #[prost(bool, tag = "4")]
+    pub super_chat: bool,
+}
+/// What a moderator did.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Act {
+    /// Who, and a barrage.v2.Role.
+    #[prost(uint64, tag = "1")]
+    pub actor: u64,
+    #[prost(uint32, tag = "2")]
+    pub role: u32,
+    /// Why, in the moderator's words.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(oneof = "act::Kind", tags = "4, 5, 6, 7, 8")]
+    pub kind: ::core::option::Option<act::Kind>,
+}
+/// Nested message and enum types in `Act`.
+pub mod act {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Kind {
+        #[prost(message, tag = "4")]
+        Sanction(super::Sanction),
+        /// One danmaku of the slice is taken away.
+        #[prost(message, tag = "5")]
+        Remove(super::Place),
+        /// Everything of a user that stands before this in the slice is taken away.
+        #[prost(uint64, tag = "6")]
+        RemoveUser(u64),
+        #[prost(message, tag = "7")]
+        Pin(super::Pin),
+        #[prost(message, tag = "8")]
+        Settings(super::Settings),
+    }
+}
+/// What a user may not do from here on in the slice; replaces what was said of the user before.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Sanction {
+    #[prost(uint64, tag = "1")]
+    pub user: u64,
+    #[prost(enumeration = "sanction::Kind", tag = "2")]
+    pub kind: i32,
+    /// Unix ms, compared with receipt times; 0 for ever.
+    #[prost(sint64, tag = "3")]
+    pub until_ms: i64,
+}
+/// Nested message and enum types in `Sanction`.
+pub mod sanction {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Kind {
+        /// What was said is lifted.
+        None = 0,
+        /// May not send.
+        Muted = 1,
+        /// May neither send nor watch.
+        Banned = 2,
+    }
+    impl Kind {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::None => "KIND_NONE",
+                Self::Muted => "KIND_MUTED",
+                Self::Banned => "KIND_BANNED",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "KIND_NONE" => Some(Self::None),
+                "KIND_MUTED" => Some(Self::Muted),
+                "KIND_BANNED" => Some(Self::Banned),
+                _ => None,
+            }
+        }
+    }
+}
+/// Where a danmaku stands.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Place {
+    #[prost(uint32, tag = "1")]
+    pub moved: u32,
+    #[prost(uint32, tag = "2")]
+    pub partition: u32,
+    #[prost(uint64, tag = "3")]
+    pub offset: u64,
+    #[prost(uint32, tag = "4")]
+    pub index: u32,
+}
+/// A message above all others; without content, none.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Pin {
+    #[prost(string, tag = "1")]
+    pub content: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub user: u64,
+    #[prost(uint32, tag = "3")]
+    pub role: u32,
+    #[prost(message, optional, tag = "4")]
+    pub danmaku: ::core::option::Option<Place>,
+}
+/// Settings of a room that its moderators change: what is absent stays as it was.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Settings {
+    #[prost(uint32, optional, tag = "1")]
+    pub slow_mode_s: ::core::option::Option<u32>,
+    #[prost(bool, optional, tag = "2")]
+    pub moderators_only: ::core::option::Option<bool>,
+    #[prost(string, repeated, tag = "3")]
+    pub block_words: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "4")]
+    pub allow_words: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// What all acts and super chats of a slice come to. Kept in the store beside the slice's history.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Rules {
+    /// The last entry that is in here.
+    #[prost(message, optional, tag = "1")]
+    pub through: ::core::option::Option<Place>,
+    /// By user, then by place: the last of a user is what holds now.
+    #[prost(message, repeated, tag = "2")]
+    pub sanctions: ::prost::alloc::vec::Vec<Sanctioned>,
+    #[prost(message, repeated, tag = "3")]
+    pub removed_users: ::prost::alloc::vec::Vec<Removed>,
+    /// By place.
+    #[prost(message, repeated, tag = "4")]
+    pub removed: ::prost::alloc::vec::Vec<Place>,
+    #[prost(message, optional, tag = "5")]
+    pub pin: ::core::option::Option<Pin>,
+    /// What moderators set; what is absent is as the room's owner has it.
+    #[prost(uint32, optional, tag = "6")]
+    pub slow_mode_s: ::core::option::Option<u32>,
+    #[prost(bool, optional, tag = "7")]
+    pub moderators_only: ::core::option::Option<bool>,
+    #[prost(string, repeated, tag = "8")]
+    pub blocked_words: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The newest, oldest first.
+    #[prost(message, repeated, tag = "9")]
+    pub audit: ::prost::alloc::vec::Vec<Audited>,
+    /// By place.
+    #[prost(message, repeated, tag = "10")]
+    pub super_chats: ::prost::alloc::vec::Vec<SuperChat>,
+}
+/// A sanction, from a place on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Sanctioned {
+    #[prost(message, optional, tag = "1")]
+    pub sanction: ::core::option::Option<Sanction>,
+    #[prost(message, optional, tag = "2")]
+    pub since: ::core::option::Option<Place>,
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// Everything of a user that stands before a place.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Removed {
+    #[prost(uint64, tag = "1")]
+    pub user: u64,
+    #[prost(message, optional, tag = "2")]
+    pub before: ::core::option::Option<Place>,
+}
+/// An act, when and where it was done.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Audited {
+    #[prost(message, optional, tag = "1")]
+    pub act: ::core::option::Option<Act>,
+    #[prost(message, optional, tag = "2")]
+    pub place: ::core::option::Option<Place>,
+    /// Unix ms.
+    #[prost(sint64, tag = "3")]
+    pub at_ms: i64,
+}
+/// A super chat that stays.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SuperChat {
+    #[prost(message, optional, tag = "1")]
+    pub entry: ::core::option::Option<Entry>,
+    #[prost(message, optional, tag = "2")]
+    pub place: ::core::option::Option<Place>,
+    /// Unix ms of its receipt, and until when it stays.
+    #[prost(sint64, tag = "3")]
+    pub received_ms: i64,
+    #[prost(sint64, tag = "4")]
+    pub until_ms: i64,
 }

@@ -17,6 +17,57 @@ pub struct Send {
     /// 0 for a first try. For a retry, ms since the first try by the client's clock, at least 1.
     #[prost(uint32, tag = "5")]
     pub retry_age_ms: u32,
+    /// How it crosses the screen.
+    #[prost(enumeration = "Mode", tag = "6")]
+    pub mode: i32,
+    /// 0xRRGGBB; 0 for the viewer's own default. (Black cannot be asked for: nobody reads it on a video.)
+    #[prost(uint32, tag = "7")]
+    pub colour: u32,
+    #[prost(enumeration = "Size", tag = "8")]
+    pub size: i32,
+    /// The danmaku that this one answers.
+    #[prost(message, optional, tag = "9")]
+    pub reply_to: ::core::option::Option<DanmakuId>,
+    /// What is given with it; only a service may say so.
+    #[prost(message, optional, tag = "10")]
+    pub gift: ::core::option::Option<GiftOrder>,
+}
+/// Client to server, frame type 0x11: the viewer liked the room so many times since the last of these. Not acknowledged;
+/// send it twice a second at the most.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Like {
+    /// 1 to 100; the server counts 100 a second of a connection at the most.
+    #[prost(uint32, tag = "1")]
+    pub count: u32,
+}
+/// Names a danmaku for ever: where it stands in the log.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DanmakuId {
+    #[prost(uint32, tag = "1")]
+    pub partition: u32,
+    #[prost(uint64, tag = "2")]
+    pub offset: u64,
+    #[prost(uint32, tag = "3")]
+    pub index: u32,
+}
+/// What a service says that a user gives.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GiftOrder {
+    /// Who gives; the danmaku is this user's.
+    #[prost(uint64, tag = "1")]
+    pub user: u64,
+    /// What it counts in the ranking besides the danmaku itself, 1 to 1,000,000,000.
+    #[prost(uint64, tag = "2")]
+    pub value: u64,
+    /// What it is called, UTF-8, at most 64 bytes. Empty for a super chat, whose content is all there is to say.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    /// How many of it, 1 if absent; value is that of all together.
+    #[prost(uint32, tag = "4")]
+    pub count: u32,
+    /// It stays on screens for a time by its value.
+    #[prost(bool, tag = "5")]
+    pub super_chat: bool,
 }
 /// Both ways, frame type 0x02. The server answers with the client's time and its own.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -72,6 +123,47 @@ pub struct Batch {
     /// The receiver's own danmaku, which the room's frame left out. Counts in nobody's books.
     #[prost(bool, tag = "13")]
     pub echo: bool,
+    /// Columns like index: one value a row, or none at all, which means all 0.
+    #[prost(enumeration = "Mode", repeated, tag = "14")]
+    pub mode: ::prost::alloc::vec::Vec<i32>,
+    /// 0xRRGGBB; 0 for the viewer's own default.
+    #[prost(uint32, repeated, tag = "15")]
+    pub colour: ::prost::alloc::vec::Vec<u32>,
+    #[prost(enumeration = "Size", repeated, tag = "16")]
+    pub size: ::prost::alloc::vec::Vec<i32>,
+    /// Of the rows that answer another danmaku, and of those that are gifts, by rising row.
+    #[prost(message, repeated, tag = "17")]
+    pub reply: ::prost::alloc::vec::Vec<Reply>,
+    #[prost(message, repeated, tag = "18")]
+    pub gift: ::prost::alloc::vec::Vec<Gift>,
+}
+/// A row of a batch answers a danmaku.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Reply {
+    /// Index of the row in its batch.
+    #[prost(uint32, tag = "1")]
+    pub row: u32,
+    #[prost(message, optional, tag = "2")]
+    pub to: ::core::option::Option<DanmakuId>,
+    /// Who wrote what is answered.
+    #[prost(uint64, tag = "3")]
+    pub user: u64,
+}
+/// A row of a batch is a gift; its content says so in words, for those who know no gifts.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Gift {
+    /// Index of the row in its batch.
+    #[prost(uint32, tag = "1")]
+    pub row: u32,
+    #[prost(uint64, tag = "2")]
+    pub value: u64,
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "4")]
+    pub count: u32,
+    /// How long a super chat stays on screens, s, from when it was sent on; 0 for a gift that does not stay.
+    #[prost(uint32, tag = "5")]
+    pub stay_s: u32,
 }
 /// A shown danmaku and how many repeats it stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -153,6 +245,69 @@ pub struct RoomState {
     /// Danmaku/s that were sent to the room, whether shown or not.
     #[prost(uint32, tag = "2")]
     pub messages_per_second: u32,
+    /// Likes since the room exists.
+    #[prost(uint64, tag = "3")]
+    pub likes: u64,
+    /// How much goes on: danmaku a minute, a gift counting as ten, smoothed over half a minute.
+    #[prost(uint32, tag = "4")]
+    pub heat: u32,
+}
+/// Server to client, frame type 0x28: what moderators took away. A client removes it from the screen and from all lists.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Removal {
+    #[prost(message, repeated, tag = "1")]
+    pub danmaku: ::prost::alloc::vec::Vec<DanmakuId>,
+    /// Users of whom everything goes that the client has so far; what they send later is shown.
+    #[prost(uint64, repeated, tag = "2")]
+    pub user: ::prost::alloc::vec::Vec<u64>,
+}
+/// Server to client, frame type 0x29: what the room's moderators have set, at join and when it changed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RoomSettings {
+    /// Seconds that a viewer waits between two danmaku; 0 for no slow mode.
+    #[prost(uint32, tag = "1")]
+    pub slow_mode_s: u32,
+    /// Only moderators and hosts may send.
+    #[prost(bool, tag = "2")]
+    pub moderators_only: bool,
+}
+/// Server to client, frame type 0x2a: what stays on screens, whole, at join and when it changed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Highlights {
+    /// What a moderator pinned; absent when nothing is.
+    #[prost(message, optional, tag = "1")]
+    pub pin: ::core::option::Option<Pin>,
+    /// Super chats that stay, the oldest first, and until when, Unix ms.
+    #[prost(message, repeated, tag = "2")]
+    pub super_chats: ::prost::alloc::vec::Vec<Batch>,
+    #[prost(sint64, repeated, tag = "3")]
+    pub until_ms: ::prost::alloc::vec::Vec<i64>,
+}
+/// A message above all others.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Pin {
+    #[prost(string, tag = "1")]
+    pub content: ::prost::alloc::string::String,
+    /// Who wrote it.
+    #[prost(uint64, tag = "2")]
+    pub user: u64,
+    #[prost(enumeration = "Role", tag = "3")]
+    pub role: i32,
+    /// The danmaku that was pinned; absent for a text of the moderator's own.
+    #[prost(message, optional, tag = "4")]
+    pub danmaku: ::core::option::Option<DanmakuId>,
+}
+/// Server to client, frame type 0x2b: what moderators decided about the receiver.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Notice {
+    #[prost(enumeration = "NoticeKind", tag = "1")]
+    pub kind: i32,
+    /// Unix ms; 0 for ever.
+    #[prost(sint64, tag = "2")]
+    pub until_ms: i64,
+    /// What the moderator said, for a person; may be empty.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// Server to client, frame type 0x27: this server stops; connect again after the delay (another server may answer).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -181,6 +336,73 @@ pub struct SlicePosition {
     /// How often the slice had moved to another partition.
     #[prost(uint32, tag = "5")]
     pub moved: u32,
+}
+/// How a danmaku crosses the screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Mode {
+    /// From right to left.
+    Scroll = 0,
+    /// Stands at the top.
+    Top = 1,
+    /// Stands at the bottom.
+    Bottom = 2,
+    /// From left to right.
+    Reverse = 3,
+}
+impl Mode {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Scroll => "MODE_SCROLL",
+            Self::Top => "MODE_TOP",
+            Self::Bottom => "MODE_BOTTOM",
+            Self::Reverse => "MODE_REVERSE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "MODE_SCROLL" => Some(Self::Scroll),
+            "MODE_TOP" => Some(Self::Top),
+            "MODE_BOTTOM" => Some(Self::Bottom),
+            "MODE_REVERSE" => Some(Self::Reverse),
+            _ => None,
+        }
+    }
+}
+/// Size of a danmaku's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Size {
+    Normal = 0,
+    Small = 1,
+    Large = 2,
+}
+impl Size {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Normal => "SIZE_NORMAL",
+            Self::Small => "SIZE_SMALL",
+            Self::Large => "SIZE_LARGE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SIZE_NORMAL" => Some(Self::Normal),
+            "SIZE_SMALL" => Some(Self::Small),
+            "SIZE_LARGE" => Some(Self::Large),
+            _ => None,
+        }
+    }
 }
 /// Who wrote a danmaku.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -249,6 +471,26 @@ pub enum Reason {
     BadPayload = 18,
     /// A WebSocket text message; Barrage speaks binary.
     TextMessage = 19,
+    /// The user may not send for now; retry_after_ms says for how long, 0 for ever.
+    Muted = 20,
+    /// The room's slow mode: too soon after the user's last danmaku. Send again after retry_after_ms.
+    SlowMode = 21,
+    /// The text has a word that the room does not want.
+    BlockedWord = 22,
+    /// Only moderators and hosts may send now.
+    ModeratorsOnly = 23,
+    /// A gift from somebody who is no service.
+    GiftNotAllowed = 24,
+    /// A gift whose user, value, name or count cannot be.
+    BadGift = 25,
+    /// An answer to a danmaku that is not, or no longer, known here.
+    UnknownReply = 26,
+    /// A mode, colour or size that does not exist.
+    BadStyle = 27,
+    /// Control characters that text has no use for, or more marks on a character than writing needs.
+    ContentUnreadable = 28,
+    /// The room's outside moderator does not want the text; with retry_after_ms, it could not be asked in time.
+    Rejected = 29,
 }
 impl Reason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -277,6 +519,16 @@ impl Reason {
             Self::BadCompression => "REASON_BAD_COMPRESSION",
             Self::BadPayload => "REASON_BAD_PAYLOAD",
             Self::TextMessage => "REASON_TEXT_MESSAGE",
+            Self::Muted => "REASON_MUTED",
+            Self::SlowMode => "REASON_SLOW_MODE",
+            Self::BlockedWord => "REASON_BLOCKED_WORD",
+            Self::ModeratorsOnly => "REASON_MODERATORS_ONLY",
+            Self::GiftNotAllowed => "REASON_GIFT_NOT_ALLOWED",
+            Self::BadGift => "REASON_BAD_GIFT",
+            Self::UnknownReply => "REASON_UNKNOWN_REPLY",
+            Self::BadStyle => "REASON_BAD_STYLE",
+            Self::ContentUnreadable => "REASON_CONTENT_UNREADABLE",
+            Self::Rejected => "REASON_REJECTED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -302,6 +554,52 @@ impl Reason {
             "REASON_BAD_COMPRESSION" => Some(Self::BadCompression),
             "REASON_BAD_PAYLOAD" => Some(Self::BadPayload),
             "REASON_TEXT_MESSAGE" => Some(Self::TextMessage),
+            "REASON_MUTED" => Some(Self::Muted),
+            "REASON_SLOW_MODE" => Some(Self::SlowMode),
+            "REASON_BLOCKED_WORD" => Some(Self::BlockedWord),
+            "REASON_MODERATORS_ONLY" => Some(Self::ModeratorsOnly),
+            "REASON_GIFT_NOT_ALLOWED" => Some(Self::GiftNotAllowed),
+            "REASON_BAD_GIFT" => Some(Self::BadGift),
+            "REASON_UNKNOWN_REPLY" => Some(Self::UnknownReply),
+            "REASON_BAD_STYLE" => Some(Self::BadStyle),
+            "REASON_CONTENT_UNREADABLE" => Some(Self::ContentUnreadable),
+            "REASON_REJECTED" => Some(Self::Rejected),
+            _ => None,
+        }
+    }
+}
+/// What moderators decided about somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum NoticeKind {
+    Unspecified = 0,
+    /// The receiver may not send until until_ms.
+    Muted = 1,
+    /// The receiver may neither send nor watch; the server closes the connection with 4403.
+    Banned = 2,
+    /// The receiver may send again.
+    Lifted = 3,
+}
+impl NoticeKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "NOTICE_KIND_UNSPECIFIED",
+            Self::Muted => "NOTICE_KIND_MUTED",
+            Self::Banned => "NOTICE_KIND_BANNED",
+            Self::Lifted => "NOTICE_KIND_LIFTED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "NOTICE_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "NOTICE_KIND_MUTED" => Some(Self::Muted),
+            "NOTICE_KIND_BANNED" => Some(Self::Banned),
+            "NOTICE_KIND_LIFTED" => Some(Self::Lifted),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use barrage_proto::{
     Cursor, CursorError, ParsePositionError, Position,
-    batch::{self, BatchBuilder, Row},
+    batch::{self, BatchBuilder, Gift, Row},
     v2::pb,
 };
 use prost::Message;
@@ -48,19 +48,36 @@ pub(crate) fn batch_rows(vector: &Vector) -> Checked {
     }
     let mut builder = BatchBuilder::default();
     for row in rows {
-        builder.push(row).map_err(|row| format!("{row:?} stands in another partition"))?;
+        builder.push(&row).map_err(|error| error.to_string())?;
     }
     same(&builder.build().encode_to_vec(), &bytes)
 }
 
+/// What a row is beyond a text is there only where it is not the default.
 fn row_json(row: &Row<'_>) -> Value {
-    json!({
+    let mut json = json!({
         "id": row.position.to_string(),
         "userId": row.user.to_string(),
         "sentMs": row.sent_ms.to_string(),
         "role": row.role.as_str_name(),
         "content": row.content,
-    })
+    });
+    if row.mode != pb::Mode::Scroll {
+        json["mode"] = row.mode.as_str_name().into();
+    }
+    if row.colour != 0 {
+        json["colour"] = row.colour.into();
+    }
+    if row.size != pb::Size::Normal {
+        json["size"] = row.size.as_str_name().into();
+    }
+    if let Some((to, user)) = row.reply {
+        json["reply"] = json!({ "to": to.to_string(), "userId": user.to_string() });
+    }
+    if let Some(Gift { value, name, count, stay_s }) = row.gift {
+        json["gift"] = json!({ "value": value.to_string(), "name": name, "count": count, "stayS": stay_s });
+    }
+    json
 }
 
 /// `batch-error`: columns that make no rows.

@@ -89,6 +89,7 @@ fn read(frame_type: FrameType, frame: &RawFrame<'_>, limit: usize) -> Result<Rea
     match frame_type {
         FrameType::Heartbeat => read_as::<pb::Heartbeat>(frame, limit),
         FrameType::Send => read_as::<pb::Send>(frame, limit),
+        FrameType::Like => read_as::<pb::Like>(frame, limit),
         FrameType::Batch => read_as::<pb::Batch>(frame, limit),
         FrameType::History => read_as::<pb::History>(frame, limit),
         FrameType::RankingSnapshot => read_as::<pb::RankingSnapshot>(frame, limit),
@@ -97,6 +98,10 @@ fn read(frame_type: FrameType, frame: &RawFrame<'_>, limit: usize) -> Result<Rea
         FrameType::Ack => read_as::<pb::Ack>(frame, limit),
         FrameType::Error => read_as::<pb::Error>(frame, limit),
         FrameType::GoAway => read_as::<pb::GoAway>(frame, limit),
+        FrameType::Removal => read_as::<pb::Removal>(frame, limit),
+        FrameType::RoomSettings => read_as::<pb::RoomSettings>(frame, limit),
+        FrameType::Highlights => read_as::<pb::Highlights>(frame, limit),
+        FrameType::Notice => read_as::<pb::Notice>(frame, limit),
     }
 }
 

@@ -58,7 +58,8 @@ fn files_that_cannot_be_read() {
 /// A schema that came to use a keyword which the walk ignores would let faults through.
 #[test]
 fn the_walk_knows_every_keyword_of_the_schema() {
-    const CHECKED: &str = "additionalProperties enum maxLength maximum minimum pattern properties required type";
+    const CHECKED: &str =
+        "additionalProperties enum items maxItems maxLength maximum minLength minimum pattern properties required type";
     const WITHOUT_EFFECT_HERE: &str = "default description format title";
     // The two CEL rules: a room ID may not change, and a name has to be fit for one. A file has no past for
     // the first; the second is checked by hand.
@@ -76,7 +77,7 @@ fn keywords<'v>(schema: &'v Value, used: &mut BTreeSet<&'v str>) {
         used.insert(keyword);
         match keyword.as_str() {
             "properties" => value.as_object().unwrap().values().for_each(|s| keywords(s, used)),
-            "additionalProperties" => keywords(value, used),
+            "additionalProperties" | "items" => keywords(value, used),
             _ => {}
         }
     }

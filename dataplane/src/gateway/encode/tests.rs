@@ -17,6 +17,7 @@ fn danmaku(partition: u32, offset: u64, text: &str) -> Danmaku {
         sent_ms: 1_000,
         received_ms: 1_001,
         content: Bytes::copy_from_slice(text.as_bytes()),
+        ..Danmaku::default()
     }
 }
 
@@ -54,7 +55,7 @@ fn both_versions_get_every_danmaku() {
 
 #[test]
 fn what_is_left_out_is_said_even_without_a_danmaku() {
-    let left_out = LeftOut { merged: 3, sampled_out: 2, expired: 1 };
+    let left_out = LeftOut { merged: 3, sampled_out: 2, expired: 1, deleted: 0 };
     let merges = vec![(Position { moved: 0, partition: 2, offset: 9, index: 4 }, 1_234)];
     let flush = encode(Content { left_out, merges, ..Content::default() });
     assert!(flush.v1.is_empty());

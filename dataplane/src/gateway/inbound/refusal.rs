@@ -32,8 +32,10 @@ pub(in super::super) fn refuse_send(viewer: &Viewer, seq: u64, reason: Refusal, 
     if viewer.version == Version::V1 {
         return refuse_v1(viewer, reason);
     }
-    if !matches!(reason, Refusal::BadSequence) {
+    // A verdict comes late: what was sent meanwhile does not wait for a number that is given up for good.
+    if !matches!(reason, Refusal::BadSequence | Refusal::Rejected) {
         viewer.sends.borrow_mut().get_or_insert_default().refused(seq);
+        refuse_behind(viewer, seq);
     }
     let detail = match reason {
         Refusal::Retry => "the server cannot keep it now; send it again after retry_after_ms",
@@ -44,10 +46,29 @@ pub(in super::super) fn refuse_send(viewer: &Viewer, seq: u64, reason: Refusal, 
         Refusal::ContentTooLong => "the text is too long",
         Refusal::ContentNotUtf8 => "the text is not UTF-8",
         Refusal::SendNotAllowed => "the token does not allow sending",
+        Refusal::Muted => "a moderator has taken your word; retry_after_ms says for how long, 0 for ever",
+        Refusal::SlowMode => "slow mode: send it again after retry_after_ms",
+        Refusal::BlockedWord => "the text has a word that this room does not want",
+        Refusal::ModeratorsOnly => "only moderators and hosts may send now",
+        Refusal::GiftNotAllowed => "only a token of role service can state a gift",
+        Refusal::BadGift => "a gift has a user, a value of 1 to 1000000000, and a name of at most 64 bytes",
+        Refusal::UnknownReply => "what it answers is not, or no longer, known here",
+        Refusal::BadStyle => "the mode, colour or size does not exist",
+        Refusal::ContentUnreadable => "the text has control characters, or too many marks or invisible characters",
         Refusal::BadSequence => "seq counts from 1 and is not below oldest_pending",
+        Refusal::Rejected if retry_after_ms > 0 => "the room's moderation does not answer; try again later",
+        Refusal::Rejected => "the room's moderation does not want the text",
         _ => "refused",
     };
     tell(viewer, seq, reason, retry_after_ms, detail);
+}
+
+/// What waits for a verdict behind something that was refused waits in vain.
+fn refuse_behind(viewer: &Viewer, seq: u64) {
+    let behind = viewer.shard.held.borrow_mut().take_behind(viewer, seq);
+    for seq in behind {
+        refuse_send(viewer, seq, Refusal::Blocked, 0);
+    }
 }
 
 fn tell(viewer: &Viewer, seq: u64, reason: Refusal, retry_after_ms: u32, detail: &str) {
@@ -81,5 +102,15 @@ const fn wire(reason: Refusal) -> pb::Reason {
         Refusal::BadCompression => pb::Reason::BadCompression,
         Refusal::BadPayload => pb::Reason::BadPayload,
         Refusal::TextMessage => pb::Reason::TextMessage,
+        Refusal::Muted => pb::Reason::Muted,
+        Refusal::SlowMode => pb::Reason::SlowMode,
+        Refusal::BlockedWord => pb::Reason::BlockedWord,
+        Refusal::ModeratorsOnly => pb::Reason::ModeratorsOnly,
+        Refusal::GiftNotAllowed => pb::Reason::GiftNotAllowed,
+        Refusal::BadGift => pb::Reason::BadGift,
+        Refusal::UnknownReply => pb::Reason::UnknownReply,
+        Refusal::BadStyle => pb::Reason::BadStyle,
+        Refusal::ContentUnreadable => pb::Reason::ContentUnreadable,
+        Refusal::Rejected => pb::Reason::Rejected,
     }
 }

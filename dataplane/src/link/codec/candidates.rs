@@ -1,11 +1,15 @@
 //! Candidates and what is accounted for: what a consumer and a ranker say to each other.
 
-use barrage_proto::{link as pb, v2::pb::Role};
+use barrage_proto::{
+    link as pb,
+    v2::pb::{Mode, Role, Size},
+};
 use bytes::{Bytes, BytesMut};
 
 use super::{Malformed, Wire, message, place, position, put, room, shard};
 use crate::{
-    link::{Accounted, Candidates, Danmaku},
+    link::{Accounted, Candidates, Danmaku, More, Style},
+    moderation::Act,
     trace::TraceParent,
 };
 
@@ -19,13 +23,16 @@ impl Wire for Candidates {
             closed: self.closed,
             // All of one record, which stands above.
             danmaku: self.danmaku.iter().map(|danmaku| pb::Danmaku { record: None, ..to_wire(danmaku) }).collect(),
+            acts: self.acts.iter().map(act_to_wire).collect(),
+            likes: self.likes,
             trace: self.trace.map(|trace| trace.to_string()).unwrap_or_default(),
         };
         put(&candidates, buffer);
     }
 
     fn decode(bytes: &[u8]) -> Result<Option<Self>, Malformed> {
-        let pb::Candidates { room: id, shard: of, record, owner_epoch, closed, danmaku, trace } = message(bytes)?;
+        let pb::Candidates { room: id, shard: of, record, owner_epoch, closed, danmaku, acts, likes, trace } =
+            message(bytes)?;
         let danmaku = danmaku.into_iter().map(|danmaku| pb::Danmaku { record, ..danmaku });
         Ok(Some(Self {
             room: room(&id)?,
@@ -34,6 +41,8 @@ impl Wire for Candidates {
             owner_epoch,
             closed,
             danmaku: danmaku.map(from_wire).collect::<Result<_, _>>()?,
+            acts: acts.into_iter().map(act_from_wire).collect::<Result<_, _>>()?,
+            likes,
             trace: TraceParent::parse(trace.as_bytes()),
         }))
     }
@@ -63,23 +72,44 @@ pub(super) fn to_wire(danmaku: &Danmaku) -> pb::Danmaku {
         sent_ms: danmaku.sent_ms,
         received_ms: danmaku.received_ms,
         content: Bytes::clone(&danmaku.content),
+        mode: i32::from(danmaku.style.mode).cast_unsigned(),
+        colour: danmaku.style.colour,
+        size: i32::from(danmaku.style.size).cast_unsigned(),
+        reply: danmaku.more.as_ref().and_then(|more| more.reply),
+        gift: danmaku.gift().cloned(),
     }
 }
 
 pub(super) fn from_wire(danmaku: pb::Danmaku) -> Result<Danmaku, Malformed> {
-    let pb::Danmaku { record, index, user, session, seq, role, sent_ms, received_ms, content } = danmaku;
-    if std::str::from_utf8(&content).is_err() {
+    if std::str::from_utf8(&danmaku.content).is_err() {
         return Err(Malformed::Field("content"));
     }
+    let pb::Danmaku { reply, gift, .. } = danmaku;
     Ok(Danmaku {
-        position: position(record, index)?,
-        user,
-        session,
-        seq,
+        position: position(danmaku.record, danmaku.index)?,
+        user: danmaku.user,
+        session: danmaku.session,
+        seq: danmaku.seq,
         // A role that a newer peer knows counts as the one with the fewest rights.
-        role: Role::try_from(role.cast_signed()).unwrap_or_default(),
-        sent_ms,
-        received_ms,
-        content,
+        role: Role::try_from(danmaku.role.cast_signed()).unwrap_or_default(),
+        sent_ms: danmaku.sent_ms,
+        received_ms: danmaku.received_ms,
+        content: danmaku.content,
+        style: Style {
+            mode: Mode::try_from(danmaku.mode.cast_signed()).unwrap_or_default(),
+            colour: danmaku.colour,
+            size: Size::try_from(danmaku.size.cast_signed()).unwrap_or_default(),
+        },
+        more: (reply.is_some() || gift.is_some()).then(|| More { reply, gift }.into()),
     })
+}
+
+pub(super) fn act_to_wire(act: &Act) -> pb::Act {
+    let (record, index) = (Some(place(act.position)), act.position.index);
+    pb::Act { record, index, shard: act.shard, at_ms: act.at_ms, act: Some(act.act.clone()) }
+}
+
+pub(super) fn act_from_wire(act: pb::Act) -> Result<Act, Malformed> {
+    let pb::Act { record, index, shard: of, at_ms, act } = act;
+    Ok(Act { shard: shard(of)?, position: position(record, index)?, at_ms, act: act.ok_or(Malformed::Field("act"))? })
 }

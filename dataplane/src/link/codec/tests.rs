@@ -2,13 +2,20 @@
 
 use std::sync::Arc;
 
-use barrage_proto::{Cursor, v2::pb::Role};
+use barrage_proto::{
+    Cursor, log,
+    v2::pb::{Mode, Role, Size},
+};
 use bytes::{BufMut, Bytes};
 use proptest::{collection::vec, option, prelude::*};
 
 use super::*;
 use crate::{
-    link::{Accounted, BoardChange, Candidates, Danmaku, Emitted, LeftOut, Request, RoomFrame, Snapshot, Update},
+    link::{
+        Accounted, BoardChange, Candidates, Danmaku, Emitted, LeftOut, More, Request, RoomFrame, Snapshot, Style,
+        Update,
+    },
+    moderation::Act,
     store::Scored,
     trace::TraceParent,
 };
@@ -32,8 +39,26 @@ fn cursors() -> impl Strategy<Value = Cursor> {
 
 fn danmaku() -> impl Strategy<Value = Danmaku> {
     let role = prop_oneof![Just(Role::Viewer), Just(Role::Moderator), Just(Role::Host), Just(Role::Service)];
-    (positions(), any::<(u64, u64, u64, i64, i64)>(), role, ".{0,30}").prop_map(
-        |(position, (user, session, seq, sent_ms, received_ms), role, content)| Danmaku {
+    let gift = (any::<(u64, u32, bool)>(), ".{0,9}").prop_map(|((value, count, super_chat), name)| log::Gift {
+        value,
+        name,
+        count,
+        super_chat,
+    });
+    let reply = any::<(u32, u64, u32, u64)>().prop_map(|(partition, offset, index, user)| log::Reply {
+        partition,
+        offset,
+        index,
+        user,
+    });
+    let more = (option::of(reply), option::of(gift)).prop_map(|(reply, gift)| More { reply, gift });
+    let more = more.prop_map(|more| (more != More::default()).then(|| Arc::new(more)));
+    let mode = prop_oneof![Just(Mode::Scroll), Just(Mode::Top), Just(Mode::Bottom), Just(Mode::Reverse)];
+    let size = prop_oneof![Just(Size::Normal), Just(Size::Small), Just(Size::Large)];
+    let style = (mode, any::<u32>(), size).prop_map(|(mode, colour, size)| Style { mode, colour, size });
+    let look = (style, more);
+    (positions(), any::<(u64, u64, u64, i64, i64)>(), role, ".{0,30}", look).prop_map(
+        |(position, (user, session, seq, sent_ms, received_ms), role, content, (style, more))| Danmaku {
             position,
             user,
             session,
@@ -42,8 +67,20 @@ fn danmaku() -> impl Strategy<Value = Danmaku> {
             sent_ms,
             received_ms,
             content: content.into(),
+            style,
+            more,
         },
     )
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = (0..SHARDS_MAX, positions(), any::<(i64, u64, bool)>(), ".{0,9}");
+    let act = act.prop_map(|(shard, position, (at_ms, user, removes), reason)| {
+        let kind = log::act::Kind::Sanction(log::Sanction { user, kind: 1, until_ms: at_ms });
+        let kind = if removes { log::act::Kind::RemoveUser(user) } else { kind };
+        Act { shard, position, at_ms, act: log::Act { actor: user, role: 2, reason, kind: Some(kind) } }
+    });
+    vec(act, 0..3)
 }
 
 fn traces() -> impl Strategy<Value = TraceParent> {
@@ -53,13 +90,13 @@ fn traces() -> impl Strategy<Value = TraceParent> {
 
 fn candidates() -> impl Strategy<Value = Candidates> {
     let owner = any::<(u64, bool)>();
-    (rooms(), 0..SHARDS_MAX, positions(), owner, vec(danmaku(), 0..5), option::of(traces())).prop_map(
-        |(room, shard, record, (owner_epoch, closed), mut danmaku, trace)| {
+    (rooms(), 0..SHARDS_MAX, positions(), owner, vec(danmaku(), 0..5), option::of(traces()), acts()).prop_map(
+        |(room, shard, record, (owner_epoch, closed), mut danmaku, trace, acts)| {
             for danmaku in &mut danmaku {
                 danmaku.position = Position { index: danmaku.position.index, ..record };
             }
-            let record = Position { index: 0, ..record };
-            Candidates { room, shard, record, owner_epoch, closed, danmaku, trace }
+            let (record, likes) = (Position { index: 0, ..record }, owner_epoch);
+            Candidates { room, shard, record, owner_epoch, closed, danmaku, acts, likes, trace }
         },
     )
 }
@@ -81,16 +118,21 @@ fn frames() -> impl Strategy<Value = RoomFrame> {
     let board = board.prop_map(|(reset, scores, removed)| BoardChange { reset, scores, removed });
     let counts = any::<(u64, u64, u32, u32, u32)>();
     let merges = vec((positions(), any::<u32>()), 0..3);
-    (counts, cursors(), vec(danmaku(), 0..5), merges, option::of(board), vec(traces(), 0..3)).prop_map(
-        |((epoch, number, merged, sampled_out, expired), watermark, danmaku, merges, board, traces)| RoomFrame {
-            epoch,
-            number,
-            watermark,
-            danmaku,
-            merges,
-            left_out: LeftOut { merged, sampled_out, expired },
-            board,
-            traces,
+    let beside = (acts(), vec(traces(), 0..3));
+    (counts, cursors(), vec(danmaku(), 0..5), merges, option::of(board), beside).prop_map(
+        |((epoch, number, merged, sampled_out, expired), watermark, danmaku, merges, board, (acts, traces))| {
+            RoomFrame {
+                epoch,
+                number,
+                watermark,
+                danmaku,
+                merges,
+                left_out: LeftOut { merged, sampled_out, expired, deleted: merged },
+                board,
+                acts,
+                likes: epoch,
+                traces,
+            }
         },
     )
 }
@@ -101,6 +143,7 @@ fn updates() -> impl Strategy<Value = Update> {
     prop_oneof![
         (rooms(), snapshots).prop_map(|(room, snapshot)| Update::Snapshot(room, snapshot)),
         (rooms(), any::<u32>()).prop_map(|(room, viewers)| Update::Viewers(room, viewers)),
+        (rooms(), any::<(u64, u64)>()).prop_map(|(room, settled)| Update::Settled(room, settled)),
         (rooms(), frames()).prop_map(|(room, frame)| Update::Frame(room, Arc::new(Emitted::from(frame)))),
     ]
 }

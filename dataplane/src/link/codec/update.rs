@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     Malformed, Wire, alone,
-    candidates::{from_wire, to_wire},
+    candidates::{act_from_wire, act_to_wire, from_wire, to_wire},
     message, place, position, put, room,
 };
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
 pub(in crate::link) fn encoded(update: &Update) -> Bytes {
     match update {
         Update::Frame(_, emitted) => Bytes::clone(emitted.encoded.get_or_init(|| alone(update))),
-        Update::Snapshot(..) | Update::Viewers(..) => alone(update),
+        Update::Snapshot(..) | Update::Viewers(..) | Update::Settled(..) => alone(update),
     }
 }
 
@@ -34,6 +34,7 @@ impl Wire for Update {
             Self::Snapshot(room, snapshot) => (room, Kind::Snapshot(snapshot_to_wire(snapshot))),
             Self::Frame(room, emitted) => (room, Kind::Frame(frame_to_wire(&emitted.frame))),
             Self::Viewers(room, viewers) => (room, Kind::Viewers(*viewers)),
+            &Self::Settled(ref room, (epoch, number)) => (room, Kind::Settled(pb::Settled { epoch, number })),
         };
         put(&pb::Update { room: room.as_str().into(), kind: Some(kind) }, buffer);
     }
@@ -44,6 +45,7 @@ impl Wire for Update {
             None => None,
             Some(Kind::Snapshot(snapshot)) => Some(Self::Snapshot(room(&id)?, snapshot_from_wire(snapshot)?)),
             Some(Kind::Viewers(viewers)) => Some(Self::Viewers(room(&id)?, viewers)),
+            Some(Kind::Settled(pb::Settled { epoch, number })) => Some(Self::Settled(room(&id)?, (epoch, number))),
             Some(Kind::Frame(frame)) => Some(Self::Frame(room(&id)?, Arc::new(frame_from_wire(frame)?.into()))),
         })
     }
@@ -64,7 +66,7 @@ fn snapshot_from_wire(snapshot: pb::Snapshot) -> Result<Snapshot, Malformed> {
 }
 
 fn frame_to_wire(frame: &RoomFrame) -> pb::Frame {
-    let LeftOut { merged, sampled_out, expired } = frame.left_out;
+    let LeftOut { merged, sampled_out, expired, deleted } = frame.left_out;
     let merges = frame.merges.iter();
     pb::Frame {
         epoch: frame.epoch,
@@ -80,12 +82,16 @@ fn frame_to_wire(frame: &RoomFrame) -> pb::Frame {
             scores: scores_to_wire(&board.scores),
             removed: board.removed.clone(),
         }),
+        deleted,
+        acts: frame.acts.iter().map(act_to_wire).collect(),
+        likes: frame.likes,
         traces: frame.traces.iter().map(ToString::to_string).collect(),
     }
 }
 
 fn frame_from_wire(frame: pb::Frame) -> Result<RoomFrame, Malformed> {
-    let pb::Frame { epoch, number, watermark, danmaku, merges, merged, sampled_out, expired, board, traces } = frame;
+    let pb::Frame { epoch, number, merged, sampled_out, expired, deleted, likes, .. } = frame;
+    let pb::Frame { watermark, danmaku, merges, board, acts, traces, .. } = frame;
     let merges = merges.into_iter().map(|merge| Ok((position(merge.record, merge.index)?, merge.total)));
     Ok(RoomFrame {
         epoch,
@@ -93,12 +99,14 @@ fn frame_from_wire(frame: pb::Frame) -> Result<RoomFrame, Malformed> {
         watermark: cursor(&watermark)?,
         danmaku: danmaku.into_iter().map(from_wire).collect::<Result<_, _>>()?,
         merges: merges.collect::<Result<_, _>>()?,
-        left_out: LeftOut { merged, sampled_out, expired },
+        left_out: LeftOut { merged, sampled_out, expired, deleted },
         board: board.map(|pb::BoardChange { reset, scores, removed }| BoardChange {
             reset,
             scores: scores_from_wire(scores),
             removed,
         }),
+        acts: acts.into_iter().map(act_from_wire).collect::<Result<_, _>>()?,
+        likes,
         traces: traces.iter().filter_map(|trace| TraceParent::parse(trace.as_bytes())).collect(),
     })
 }

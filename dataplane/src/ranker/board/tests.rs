@@ -24,7 +24,7 @@ fn follow(held: &mut BTreeMap<u64, u64>, change: &BoardChange) {
 #[test]
 fn nothing_is_said_before_the_store_was_read() {
     let mut board = Board::default();
-    board.add(0, position(0), vec![7]);
+    board.add(0, position(0), vec![Scored { user: 7, score: 1 }]);
     assert_eq!(board.change(), None);
     board.refresh(&Ranking::default());
     let change = board.change().unwrap();
@@ -39,7 +39,7 @@ fn who_falls_behind_the_hundredth_leaves() {
     board.refresh(&Ranking { scores, applied: Cursor::default() });
     board.change();
     for offset in 0..3 {
-        board.add(0, position(offset), vec![1_000]);
+        board.add(0, position(offset), vec![Scored { user: 1_000, score: 1 }]);
     }
     let change = board.change().unwrap();
     assert_eq!(change.removed, [99]);
@@ -56,7 +56,7 @@ proptest! {
         let mut board = Board::default();
         let mut held = BTreeMap::new();
         for (sent, &user) in users.iter().enumerate() {
-            board.add(0, position(sent as u64), vec![user]);
+            board.add(0, position(sent as u64), vec![Scored { user, score: 1 }]);
             for (_, lag) in refreshes.iter().filter(|(at, _)| *at == sent) {
                 // The store has applied all but the last `lag`.
                 let applied = (sent + 1).saturating_sub(*lag);

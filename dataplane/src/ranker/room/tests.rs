@@ -18,9 +18,19 @@ fn candidates(shard: u32, offset: u64, received_ms: i64, texts: &[&str]) -> Cand
         sent_ms: 0,
         received_ms,
         content: Bytes::copy_from_slice(text.as_bytes()),
+        ..Danmaku::default()
     });
-    let (room, danmaku) = (RoomId::from("demo"), danmaku.collect());
-    Candidates { room, shard, record, owner_epoch: 1, closed: false, danmaku, trace: None }
+    Candidates {
+        room: RoomId::from("demo"),
+        shard,
+        record,
+        owner_epoch: 1,
+        closed: false,
+        danmaku: danmaku.collect(),
+        acts: Vec::new(),
+        likes: 0,
+        trace: None,
+    }
 }
 
 /// Books of a room that has none, as a takeover gives them.
@@ -32,9 +42,81 @@ fn texts(frame: &RoomFrame) -> Vec<&str> {
     frame.danmaku.iter().map(|danmaku| std::str::from_utf8(&danmaku.content).unwrap()).collect()
 }
 
+/// What a moderator did in a slice, as a record of its own.
+fn act(shard: u32, offset: u64, kind: barrage_proto::log::act::Kind) -> Candidates {
+    let record = candidates(shard, offset, NOW_MS, &[]);
+    let act = barrage_proto::log::Act { kind: Some(kind), ..<_>::default() };
+    let act = Act { shard, position: record.record, at_ms: NOW_MS, act };
+    Candidates { acts: vec![act], ..record }
+}
+
+#[test]
+fn what_stands_behind_a_mute_is_deleted_and_gateways_are_told_of_the_mute_once() {
+    use barrage_proto::log::{Sanction, act::Kind, sanction};
+    let user = (1..).find(|&user| crate::room::shard_of(user) == 0).unwrap();
+    let said = |offset, text| {
+        let mut said = candidates(0, offset, NOW_MS, &[text]);
+        said.danmaku[0].user = user;
+        said
+    };
+    let mute = || act(0, 2, Kind::Sanction(Sanction { user, kind: sanction::Kind::Muted.into(), until_ms: 0 }));
+    let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
+    room.offer(said(1, "before"), NOW_MS);
+    room.offer(mute(), NOW_MS);
+    room.offer(said(3, "behind"), NOW_MS);
+    let frame = room.tick(NOW_MS).unwrap();
+    assert_eq!((texts(&frame), frame.left_out.deleted, frame.acts.len()), (vec!["before"], 1, 1));
+    // A consumer that began again hands everything on again.
+    room.offer(mute(), NOW_MS);
+    assert!(room.tick(NOW_MS + 10).is_none());
+    let counts = room.books(&RoomId::from("demo"), None, NOW_MS).unwrap().0.counts;
+    assert_eq!((counts.shown, counts.deleted), (1, 1));
+}
+
+#[test]
+fn an_act_that_the_store_had_before_the_gateways_is_told_to_them() {
+    use barrage_proto::log::act::Kind;
+    let removal = || act(0, 2, Kind::RemoveUser(1));
+    let mut stored = RoomRules::default();
+    removal().acts.iter().for_each(|act| assert!(stored.take(act)));
+    let mut room = RankedRoom::new(first(), stored, 200, NOW_MS);
+    room.offer(removal(), NOW_MS);
+    assert_eq!(room.tick(NOW_MS).unwrap().acts.len(), 1);
+    room.offer(removal(), NOW_MS);
+    assert!(room.tick(NOW_MS + 10).is_none());
+}
+
+#[test]
+fn what_is_removed_before_its_tick_is_never_shown() {
+    use barrage_proto::log::act::Kind;
+    let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
+    let said = candidates(0, 1, NOW_MS, &["gone", "stays"]);
+    let place = said.danmaku[0].position.into();
+    room.offer(said, NOW_MS);
+    let mut removal = act(0, 2, Kind::Remove(place));
+    // In the slice of whoever said it.
+    removal.acts[0].shard = crate::room::shard_of(1);
+    room.offer(removal, NOW_MS);
+    let frame = room.tick(NOW_MS).unwrap();
+    assert_eq!((texts(&frame), frame.left_out.deleted), (vec!["stays"], 1));
+}
+
+#[test]
+fn likes_are_counted_once() {
+    let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
+    let likes = |offset, likes| Candidates { likes, ..candidates(0, offset, NOW_MS, &[]) };
+    room.offer(likes(1, 5), NOW_MS);
+    room.offer(likes(1, 5), NOW_MS);
+    assert_eq!(room.tick(NOW_MS).unwrap().likes, 5);
+    room.offer(candidates(0, 2, NOW_MS, &["a"]), NOW_MS);
+    assert_eq!(room.tick(NOW_MS + 10).unwrap().likes, 0, "no more than before");
+    room.offer(likes(3, 2), NOW_MS);
+    assert_eq!(room.tick(NOW_MS + 20).unwrap().likes, 7);
+}
+
 #[test]
 fn a_silent_room_has_nothing_to_say() {
-    let mut room = RankedRoom::new(first(), 200, NOW_MS);
+    let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
     assert!(room.tick(NOW_MS).is_none());
     room.offer(candidates(0, 0, NOW_MS, &["a"]), NOW_MS);
     assert!(room.tick(NOW_MS).is_some());
@@ -43,7 +125,7 @@ fn a_silent_room_has_nothing_to_say() {
 
 #[test]
 fn slices_are_interleaved_by_receipt_and_keep_their_own_order() {
-    let mut room = RankedRoom::new(first(), 200, NOW_MS);
+    let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
     room.offer(candidates(0, 0, NOW_MS + 5, &["a1"]), NOW_MS);
     // A gateway's clock is behind: log order wins within the slice.
     room.offer(candidates(0, 1, NOW_MS + 1, &["a2"]), NOW_MS);
@@ -57,12 +139,12 @@ fn slices_are_interleaved_by_receipt_and_keep_their_own_order() {
 
 #[test]
 fn what_was_seen_is_not_shown_again_but_accounted_for_again() {
-    let mut room = RankedRoom::new(first(), 200, NOW_MS);
+    let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
     room.offer(candidates(0, 0, NOW_MS, &["a"]), NOW_MS);
     room.tick(NOW_MS);
     let (books, accounted) = room.books(&RoomId::from("demo"), None, NOW_MS).unwrap();
     assert_eq!((books.counts.shown, accounted.len()), (1, 1));
-    let mut taken_over = RankedRoom::new(Books { epoch: 2, ..books }, 200, NOW_MS);
+    let mut taken_over = RankedRoom::new(Books { epoch: 2, ..books }, RoomRules::default(), 200, NOW_MS);
     assert_eq!(taken_over.offer(candidates(0, 0, NOW_MS, &["a"]), NOW_MS).seen, 1);
     assert!(taken_over.tick(NOW_MS).is_none());
     let (books, accounted) = taken_over.books(&RoomId::from("demo"), None, NOW_MS).unwrap();
@@ -71,7 +153,7 @@ fn what_was_seen_is_not_shown_again_but_accounted_for_again() {
 
 #[test]
 fn danmaku_over_5_s_late_expire() {
-    let mut room = RankedRoom::new(first(), 200, NOW_MS);
+    let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
     room.offer(candidates(0, 0, NOW_MS - EXPIRED_MS - 1, &["late"]), NOW_MS);
     room.offer(candidates(0, 1, NOW_MS - EXPIRED_MS, &["in time"]), NOW_MS);
     let frame = room.tick(NOW_MS).unwrap();
@@ -81,7 +163,7 @@ fn danmaku_over_5_s_late_expire() {
 
 #[test]
 fn candidates_that_wait_for_a_tick_are_not_in_the_books() {
-    let mut room = RankedRoom::new(first(), 200, NOW_MS);
+    let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
     room.offer(candidates(0, 0, NOW_MS, &["a"]), NOW_MS);
     assert!(room.books(&RoomId::from("demo"), None, NOW_MS).is_none());
     room.tick(NOW_MS);
@@ -91,7 +173,7 @@ fn candidates_that_wait_for_a_tick_are_not_in_the_books() {
 
 #[test]
 fn a_room_sleeps_once_everything_is_said_and_saved() {
-    let mut room = RankedRoom::new(first(), 200, NOW_MS);
+    let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
     room.awake = true;
     room.offer(candidates(0, 0, NOW_MS, &["a"]), NOW_MS);
     room.tick(NOW_MS);
@@ -109,7 +191,7 @@ fn a_room_sleeps_once_everything_is_said_and_saved() {
 #[test]
 fn books_are_saved_up_to_what_every_gateway_has() {
     let demo = RoomId::from("demo");
-    let mut room = RankedRoom::new(first(), 200, NOW_MS);
+    let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
     for offset in 0..3 {
         room.offer(candidates(0, offset, NOW_MS, &["a"]), NOW_MS);
         room.tick(NOW_MS);
@@ -125,7 +207,7 @@ fn books_are_saved_up_to_what_every_gateway_has() {
 
 #[test]
 fn a_slice_that_moved_goes_on_behind_the_end_of_its_move() {
-    let mut room = RankedRoom::new(first(), 200, NOW_MS);
+    let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
     let moved = |offset, text| {
         let mut candidates = candidates(0, offset, NOW_MS, &[text]);
         candidates.record = Position { moved: 1, partition: 9, ..candidates.record };
@@ -157,19 +239,19 @@ proptest! {
         words in prop::collection::vec("[a-c]", 20),
     ) {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let mut room = RankedRoom::new(first(), budget, NOW_MS);
+        let mut room = RankedRoom::new(first(), RoomRules::default(), budget, NOW_MS);
         let (mut now_ms, mut logged, mut said) = (NOW_MS, 0, 0);
         for (offset, (shard, count, age_ms, pause_ms)) in (0_u64..).zip(records) {
             now_ms += pause_ms;
             room.offer(candidates(shard, offset, now_ms - age_ms, &words[..count]), now_ms);
             logged += count as u64;
             if offset % 3 == 0 && let Some(frame) = room.tick(now_ms) {
-                let LeftOut { merged, sampled_out, expired } = frame.left_out;
+                let LeftOut { merged, sampled_out, expired, .. } = frame.left_out;
                 said += frame.danmaku.len() as u64 + u64::from(merged + sampled_out + expired);
             }
         }
         if let Some(frame) = room.tick(now_ms) {
-            let LeftOut { merged, sampled_out, expired } = frame.left_out;
+            let LeftOut { merged, sampled_out, expired, .. } = frame.left_out;
             said += frame.danmaku.len() as u64 + u64::from(merged + sampled_out + expired);
         }
         let counts = room.books(&RoomId::from("demo"), None, NOW_MS).unwrap().0.counts;

@@ -14,6 +14,7 @@ fn danmaku(offset: u64, role: Role, user: u64, text: &str) -> Danmaku {
         sent_ms: 0,
         received_ms: 0,
         content: Bytes::copy_from_slice(text.as_bytes()),
+        ..Danmaku::default()
     }
 }
 

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{
     super::{SliceBatch, SliceRecord, block},
+    heat, rules,
     schema::{room_row, user_key},
 };
 
@@ -43,6 +44,8 @@ pub(super) fn apply(connection: &mut Connection, batches: &[SliceBatch], metrics
         skipped += known as u64;
         let Some(records) = batch.records.get(known..).filter(|records| !records.is_empty()) else { continue };
         add_scores(&transaction, room, records)?;
+        heat::add(&transaction, room, records)?;
+        rules::follow(&transaction, room, batch, records)?;
         let added = add_history(&transaction, room, batch.shard, records)?;
         danmaku += added;
         slice.applied = records.last().map(|record| record.offset);
@@ -88,7 +91,7 @@ fn save(transaction: &Transaction<'_>, room: i64, batch: &SliceBatch, slice: &Sl
 fn add_scores(transaction: &Transaction<'_>, room: i64, records: &[SliceRecord]) -> rusqlite::Result<()> {
     let mut points: HashMap<u64, u64> = HashMap::new();
     for entry in records.iter().flat_map(|record| &record.record.entries).filter(|entry| entry.user != 0) {
-        *points.entry(entry.user).or_default() += 1;
+        *points.entry(entry.user).or_default() += block::points(entry);
     }
     let mut add = transaction.prepare_cached(
         "INSERT INTO score (room, user, score) VALUES (?1, ?2, ?3)

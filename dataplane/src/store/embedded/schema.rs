@@ -32,6 +32,18 @@ const SCHEMA: &str = "
         block BLOB NOT NULL,
         PRIMARY KEY (room, shard, offset)
     ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS heat (
+        room INTEGER NOT NULL,
+        step INTEGER NOT NULL,
+        danmaku INTEGER NOT NULL,
+        PRIMARY KEY (room, step)
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS rules (
+        room INTEGER NOT NULL,
+        shard INTEGER NOT NULL,
+        rules BLOB NOT NULL,
+        PRIMARY KEY (room, shard)
+    ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS books (room INTEGER PRIMARY KEY, books TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS confirmation (id INTEGER PRIMARY KEY, count INTEGER NOT NULL);
 ";

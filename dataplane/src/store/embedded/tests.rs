@@ -114,7 +114,7 @@ async fn books_are_found_again() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let watermark = [(3, Position { moved: 0, partition: 1, offset: 9, index: u32::MAX })].into_iter().collect();
-    let counts = Counts { shown: 1, merged: 2, sampled_out: 3, deleted: 4, expired: 5 };
+    let counts = Counts { shown: 1, merged: 2, sampled_out: 3, deleted: 4, expired: 5, likes: 6 };
     let books = Books { epoch: 6, counts, watermark };
     store.save_books(vec![(room(), books.clone())]).await.unwrap();
     store.confirm(&[]).await.unwrap();

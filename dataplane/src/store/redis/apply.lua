@@ -1,6 +1,6 @@
 -- Applies records of one slice, all of them or none: scores, a block of history, counts, the applied position.
 --
--- KEYS  1 applied, 2 rank, 3 hist, 4 the marker of their hash slot
+-- KEYS  1 applied, 2 rank, 3 hist, 4 the marker of their hash slot, 5 mod
 -- ARGV  1 "1" when the slice is being filled again from the log's start
 --       2 epoch of the caller's ownership
 --       3 number of the slice's last move, 4 the partition that the records stand in
@@ -9,9 +9,11 @@
 --       7 offset of the last record; 8 and 9 number and partition of the move that it closes towards, or "" and ""
 --       10 danmaku to keep, 11 ms to keep them, "" for ever
 --       12 danmaku, 13 receipt time of the last, 14 their block
---       15… for each user: member of rank, danmaku
+--       15 what moderation comes to with these records, "" as before; 16 the version of it that this was made from
+--       17 danmaku by steps of time: lines of place in the ring, step, danmaku
+--       18… for each user: member of rank, points
 -- Gives {"ok"}, {"lost"}, {"old"}, {"fenced", epoch}, {"at", offset}, {"below", move, offset}, {"elsewhere", partition}.
-local applied, rank, hist = KEYS[1], KEYS[2], KEYS[3]
+local applied, rank, hist, mod = KEYS[1], KEYS[2], KEYS[3], KEYS[5]
 local rebuilding, expects = ARGV[1] == '1', ARGV[6] == '1'
 local epoch, move, partition, last = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[7]
 local length, age, rows = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
@@ -22,29 +24,30 @@ if mark[2] and mark[2] ~= mark[3] and not rebuilding then return {'lost'} end
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local stored = redis.pcall('HMGET', applied, 'm', 'p', 'o', 'e', 'l', 'k', 'x', 'c')
-local kinds = {redis.call('TYPE', rank).ok, redis.call('TYPE', hist).ok}
-local has_rank, has_hist = kinds[1] == 'zset', kinds[2] == 'stream'
+local stored = redis.pcall('HMGET', applied, 'm', 'p', 'o', 'e', 'l', 'k', 'x', 'c', 'v')
+local kinds = {redis.call('TYPE', rank).ok, redis.call('TYPE', hist).ok, redis.call('TYPE', mod).ok}
+local has_rank, has_hist, has_mod = kinds[1] == 'zset', kinds[2] == 'stream', kinds[3] == 'string'
 -- Somebody has put something else where a key of the slice was: that is gone, too.
 local foreign = stored.err or not (has_rank or kinds[1] == 'none') or not (has_hist or kinds[2] == 'none')
+    or not (has_mod or kinds[3] == 'none')
 if stored.err then stored = {} end
 local logged, kept = tonumber(stored[5] or 0), tonumber(stored[6] or 0)
-local checked = tonumber(stored[8] or 0)
+local checked, version = tonumber(stored[8] or 0), tonumber(stored[9] or 0)
 
 -- What belongs together is not all there: somebody evicted or deleted a key. History that was due to expire is no loss;
 -- 10 s are more than the clocks of a master and its replica may differ.
 local gone
 if stored[1] then
     local expired = stored[7] ~= '' and now >= tonumber(stored[7] or 0) - 10000
-    gone = (logged > 0 and not has_rank) or (kept > 0 and not has_hist and not expired)
+    gone = (logged > 0 and not has_rank) or (kept > 0 and not has_hist and not expired) or (version > 0 and not has_mod)
     if not has_hist then kept = 0 end
 else
-    gone = expects or has_rank or has_hist
+    gone = expects or has_rank or has_hist or has_mod
 end
 if gone or foreign then
     if expects or not rebuilding then return {'lost'} end
-    redis.call('DEL', applied, rank, hist)
-    stored, logged, kept, checked = {}, 0, 0, 0
+    redis.call('DEL', applied, rank, hist, mod)
+    stored, logged, kept, checked, version = {}, 0, 0, 0, 0
 end
 
 if stored[1] then
@@ -61,6 +64,9 @@ elseif move > 0 then
     -- Whoever closes the earlier move makes the key, with nothing applied yet.
     return {'below', '0', '-1'}
 end
+
+-- Somebody has changed it since it was read.
+if ARGV[15] ~= '' and tonumber(ARGV[16]) ~= version then return {'at', stored[3] or '-1'} end
 
 -- Removes the oldest blocks, once a tenth more than the length is kept, and those that are too old.
 local function trim()
@@ -92,13 +98,17 @@ if rows > 0 then
     local id = string.format('%.0f-%.0f', move, tonumber(last) + 1)
     -- A failing script keeps what it has written. This is what refuses a second time, so it comes before the scores.
     redis.call('XADD', hist, id, 'n', ARGV[12], 't', ARGV[13], 'p', ARGV[4], 'b', ARGV[14])
-    for i = 15, #ARGV, 2 do redis.call('ZINCRBY', rank, ARGV[i + 1], ARGV[i]) end
+    for i = 18, #ARGV, 2 do redis.call('ZINCRBY', rank, ARGV[i + 1], ARGV[i]) end
     logged, kept = logged + rows, kept + rows
     -- Reading the oldest block costs something: for age, once a second.
     if kept > length + length / 10 or (age and now - checked >= 1000) then
         trim()
         checked = now
     end
+end
+if ARGV[15] ~= '' then
+    redis.call('SET', mod, ARGV[15])
+    version = version + 1
 end
 local expires = ''
 if age then
@@ -109,7 +119,15 @@ else
 end
 
 local counts = {'l', string.format('%.0f', logged), 'k', string.format('%.0f', kept), 'x', expires,
-    'c', string.format('%.0f', checked)}
+    'c', string.format('%.0f', checked), 'v', string.format('%.0f', version)}
+for place, step, danmaku in string.gmatch(ARGV[17], '(%d+) (-?%d+) (%d+)') do
+    local known, sum = string.match(redis.call('HGET', applied, 'h' .. place) or '', '^(-?%d+):(%d+)$')
+    -- What is older than the step that has the place now is late by a whole round.
+    if not known or tonumber(known) <= tonumber(step) then
+        if known == step then danmaku = string.format('%.0f', danmaku + sum) end
+        counts[#counts + 1], counts[#counts + 2] = 'h' .. place, step .. ':' .. danmaku
+    end
+end
 if ARGV[8] ~= '' then
     -- Nothing of the next move is applied yet; what was the last of this one is kept to say what is included.
     redis.call('HSET', applied, 'm', ARGV[8], 'p', ARGV[9], 'o', '-1', 'e', '0',

@@ -11,10 +11,11 @@ use barrage_proto::log::Record;
 use redis::{RedisError, Value};
 
 use super::{
-    super::{Applied, SliceBatch, SliceRecord, StoreError, block},
+    super::{Applied, SliceBatch, SliceRecord, StoreError, block, heat},
     Shared, failed,
     keys::slot_of,
 };
+use crate::moderation;
 
 /// How often another position may be found than the last one: others apply the same records at the same time.
 const TURNS: usize = 4;
@@ -84,12 +85,16 @@ async fn call(
 ) -> Result<Answer, StoreError> {
     let keys = shared.keys.slice(&batch.room, batch.shard);
     let marker = shared.keys.marker(slot_of(&keys.applied));
+    let rules = match records.iter().any(|one| moderation::concerns(&one.record)) {
+        true => Some(super::rules::with(shared, &keys, batch, records).await?),
+        false => None,
+    };
     let answer = shared
         .calls
         .script::<Vec<Value>>(
             &shared.scripts.apply,
-            &[&keys.applied, &keys.rank, &keys.hist, &marker],
-            &arguments(batch, at, records),
+            &[&keys.applied, &keys.rank, &keys.hist, &marker, &keys.rules],
+            &arguments(batch, at, records, rules),
         )
         .await;
     let answer = answer.map_err(|error| {
@@ -110,7 +115,12 @@ fn is_for_good(error: &RedisError) -> bool {
 }
 
 /// What the script takes, in its order.
-fn arguments(batch: &SliceBatch, at: Option<i64>, records: &[SliceRecord]) -> Vec<Vec<u8>> {
+fn arguments(
+    batch: &SliceBatch,
+    at: Option<i64>,
+    records: &[SliceRecord],
+    rules: Option<(u64, Vec<u8>)>,
+) -> Vec<Vec<u8>> {
     let rows: u64 = records.iter().map(|one| block::rows(&one.record)).sum();
     let last = records.last().map_or_else(|| at.unwrap_or(-1).to_string(), |last| last.offset.to_string());
     let received_ms = records.last().map_or(0, |last| last.record.received_ms);
@@ -134,9 +144,12 @@ fn arguments(batch: &SliceBatch, at: Option<i64>, records: &[SliceRecord]) -> Ve
     ];
     let mut arguments: Vec<Vec<u8>> = texts.into_iter().map(String::into_bytes).collect();
     arguments.push(if rows > 0 { block::encode_all(records) } else { Vec::new() });
-    for (user, danmaku) in points(records.iter().map(|one| &*one.record)) {
+    let (version, rules) = rules.unwrap_or_default();
+    let heat = super::heat::argument(&heat::steps(records));
+    arguments.extend([rules, version.to_string().into_bytes(), heat]);
+    for (user, points) in points(records.iter().map(|one| &*one.record)) {
         arguments.push(member(user).to_vec());
-        arguments.push(danmaku.to_string().into_bytes());
+        arguments.push(points.to_string().into_bytes());
     }
     arguments
 }
@@ -148,7 +161,7 @@ const AGE_MS_MAX: i64 = 1_000 * 365 * 24 * 3_600 * 1_000;
 fn points<'a>(records: impl Iterator<Item = &'a Record>) -> HashMap<u64, u64> {
     let mut points = HashMap::new();
     for entry in records.flat_map(|record| &record.entries).filter(|entry| entry.user != 0) {
-        *points.entry(entry.user).or_default() += 1;
+        *points.entry(entry.user).or_default() += block::points(entry);
     }
     points
 }
@@ -202,7 +215,7 @@ fn text(value: &Value) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use barrage_proto::log::Entry;
+    use barrage_proto::log::{Entry, Gift};
 
     use super::*;
 
@@ -215,9 +228,10 @@ mod tests {
     }
 
     #[test]
-    fn users_get_a_point_for_each_danmaku_and_nobody_for_those_that_do_not_count() {
-        let entries = [7, 0, 9, 7].map(|user| Entry { user, ..Entry::default() }).to_vec();
+    fn users_get_a_point_for_each_danmaku_and_more_for_gifts_and_nobody_for_those_that_do_not_count() {
+        let mut entries = [7, 0, 9, 7].map(|user| Entry { user, ..Entry::default() }).to_vec();
+        entries[2].gift = Some(Gift { value: 500, ..Gift::default() });
         let record = Record { entries, ..Record::default() };
-        assert_eq!(points([&record, &record].into_iter()), [(7, 4), (9, 2)].into());
+        assert_eq!(points([&record, &record].into_iter()), [(7, 4), (9, 1_002)].into());
     }
 }

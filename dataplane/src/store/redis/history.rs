@@ -15,9 +15,12 @@ use super::{
         StoreError, block,
         history::{self, Direction, HistoryItem, HistoryPage, make_monotonic},
     },
-    Shared, failed,
+    Shared, failed, rules,
 };
-use crate::room::{RoomId, SHARDS};
+use crate::{
+    moderation::Rules,
+    room::{RoomId, SHARDS},
+};
 
 /// Blocks asked for at first; a block has a danmaku in a quiet room, and hundreds in a loud one.
 const BLOCKS: usize = 16;
@@ -42,9 +45,11 @@ pub(super) async fn page(
 ) -> Result<HistoryPage, StoreError> {
     let mut tasks = JoinSet::new();
     for shard in 0..SHARDS {
-        let (shared, key, bound) = (Arc::clone(shared), shared.keys.slice(room, shard).hist, from.position(shard));
+        let (shared, keys, bound) = (Arc::clone(shared), shared.keys.slice(room, shard), from.position(shard));
         tasks.spawn(async move {
-            let read = Read { shared: &shared, key: &key, shard, limit };
+            // Before the danmaku: what is removed while these are read may still be in them, what was removed is not.
+            let rules = rules::of_key(&shared, &keys.rules).await?;
+            let read = Read { shared: &shared, key: &keys.hist, shard, limit, rules };
             match direction {
                 Direction::After => read.after(bound).await,
                 Direction::Before => read.before(bound).await,
@@ -64,11 +69,12 @@ pub(super) async fn page(
 }
 
 /// One slice to read.
-struct Read<'a> {
-    shared: &'a Shared,
-    key: &'a str,
-    shard: u32,
-    limit: usize,
+pub(super) struct Read<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) key: &'a str,
+    pub(super) shard: u32,
+    pub(super) limit: usize,
+    pub(super) rules: Rules,
 }
 
 impl Read<'_> {
@@ -130,6 +136,25 @@ impl Read<'_> {
         Ok(found.into_iter().next().map_or(first, |(id, _)| id))
     }
 
+    /// Where the last block ends.
+    pub(super) async fn last(&self) -> Result<Option<Position>, StoreError> {
+        let newest: Entries = self.ask(range("XREVRANGE", self.key, "+", "-", 1), true).await?;
+        Ok(newest.first().and_then(|(id, fields)| Some(parse(id, fields)?.0)))
+    }
+
+    /// Where the first block that reaches a position ends, and when its last record was received.
+    pub(super) async fn end_from(&self, position: Position) -> Result<Option<(Position, i64)>, StoreError> {
+        let found: Entries = self.ask(range("XRANGE", self.key, &block_of(position), "+", 1), true).await?;
+        let Some((id, fields)) = found.first() else { return Ok(None) };
+        Ok(parse(id, fields).and_then(|(end, _)| Some((end, received_ms(fields)?))))
+    }
+
+    /// What may be seen of the block that has a position, or of the next one.
+    pub(super) async fn block_of(&self, position: Position) -> Result<Vec<HistoryItem>, StoreError> {
+        let found: Entries = self.ask(range("XRANGE", self.key, &block_of(position), "+", 1), true).await?;
+        Ok(self.read(&found)?.0)
+    }
+
     async fn ask(&self, command: Cmd, at_master: bool) -> Result<Entries, StoreError> {
         let entries = match at_master {
             true => self.shared.calls.send_to_master(self.key, command).await,
@@ -146,7 +171,8 @@ impl Read<'_> {
             let (last, block) = parse(id, fields).ok_or_else(damaged)?;
             for mut record in block::decode_all(block).map_err(|_| damaged())? {
                 Arc::make_mut(&mut record.record).moved = last.moved;
-                items.extend(block::items(record, self.shard, last.partition));
+                let of_record = block::items(record, self.shard, last.partition);
+                items.extend(of_record.filter(|item| item.is_visible(&self.rules)));
             }
             end = Some(last);
         }
@@ -161,6 +187,11 @@ fn parse<'a>(id: &str, fields: &'a [Vec<u8>]) -> Option<(Position, &'a [u8])> {
     let partition = std::str::from_utf8(field(b"p")?).ok()?.parse().ok()?;
     let offset = end.parse::<u64>().ok()?.checked_sub(1)?;
     Some((Position { moved: moved.parse().ok()?, partition, offset, index: u32::MAX }, field(b"b")?))
+}
+
+fn received_ms(fields: &[Vec<u8>]) -> Option<i64> {
+    let field = fields.chunks_exact(2).find(|pair| pair[0] == b"t").map(|pair| &*pair[1])?;
+    std::str::from_utf8(field).ok()?.parse().ok()
 }
 
 /// The lowest ID that the block of a position can have.

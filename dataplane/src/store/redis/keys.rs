@@ -21,6 +21,7 @@ pub(super) struct SliceKeys {
     pub(super) applied: String,
     pub(super) rank: String,
     pub(super) hist: String,
+    pub(super) rules: String,
 }
 
 impl Keys {
@@ -42,7 +43,8 @@ impl Keys {
 
     pub(super) fn slice(&self, room: &RoomId, shard: u32) -> SliceKeys {
         let tag = self.tag(room, shard);
-        SliceKeys { applied: format!("{tag}:applied"), rank: format!("{tag}:rank"), hist: format!("{tag}:hist") }
+        let key = |name: &str| format!("{tag}:{name}");
+        SliceKeys { applied: key("applied"), rank: key("rank"), hist: key("hist"), rules: key("mod") }
     }
 
     /// A room's books; they live beside its first slice.
@@ -127,9 +129,9 @@ mod tests {
     fn keys_of_a_slice_share_a_slot_that_depends_on_the_shard() {
         let keys = Keys::new("default");
         let room = RoomId::from("demo");
-        let SliceKeys { applied, rank, hist } = keys.slice(&room, 3);
+        let SliceKeys { applied, rank, hist, rules } = keys.slice(&room, 3);
         assert_eq!(applied, "{default/demo:3}:applied");
-        assert!([&rank, &hist, &keys.limit(&room, 3, 7)].iter().all(|key| slot_of(key) == slot_of(&applied)));
+        assert!([&rank, &hist, &rules, &keys.limit(&room, 3, 7)].iter().all(|key| slot_of(key) == slot_of(&applied)));
         assert_ne!(slot_of(&keys.slice(&room, 4).rank), slot_of(&rank));
     }
 }

@@ -9,6 +9,7 @@ const HEADER_BYTES = 12;
 export const FrameType = {
   heartbeat: 0x02,
   send: 0x10,
+  like: 0x11,
   batch: 0x20,
   history: 0x21,
   rankingSnapshot: 0x22,
@@ -17,6 +18,10 @@ export const FrameType = {
   ack: 0x25,
   error: 0x26,
   goAway: 0x27,
+  removal: 0x28,
+  roomSettings: 0x29,
+  highlights: 0x2a,
+  notice: 0x2b,
 } as const;
 
 /** One frame as it stands on the wire. */

@@ -1,6 +1,13 @@
 // What a WebSocket message from the server says, and the bytes of what the page says to it.
 
-import { type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from '@bufbuild/protobuf';
 import { inflate } from './compression';
 import { type Frame, FrameError, FrameType, readFrames, writeFrame } from './frame';
 import * as pb from './generated/barrage/v2/barrage_pb';
@@ -20,6 +27,10 @@ export type ServerMessage =
   | { readonly kind: 'ack'; readonly body: pb.Ack }
   | { readonly kind: 'error'; readonly body: pb.Error }
   | { readonly kind: 'goAway'; readonly body: pb.GoAway }
+  | { readonly kind: 'removal'; readonly body: pb.Removal }
+  | { readonly kind: 'roomSettings'; readonly body: pb.RoomSettings }
+  | { readonly kind: 'highlights'; readonly body: pb.Highlights }
+  | { readonly kind: 'notice'; readonly body: pb.Notice }
   /** Not from the server: a frame, or the rest of the message, that could not be read and is passed over. */
   | { readonly kind: 'unreadable'; readonly why: string };
 
@@ -45,13 +56,18 @@ export function* readMessage(bytes: Uint8Array): Generator<ServerMessage> {
 }
 
 /** The frame of one danmaku to send. */
-export function writeSend(send: Omit<pb.Send, '$typeName' | '$unknown'>): Uint8Array<ArrayBuffer> {
-  return writeFrame(FrameType.send, toBinary(pb.SendSchema, { $typeName: 'barrage.v2.Send', ...send }));
+export function writeSend(send: MessageInitShape<typeof pb.SendSchema>): Uint8Array<ArrayBuffer> {
+  return writeFrame(FrameType.send, toBinary(pb.SendSchema, create(pb.SendSchema, send)));
+}
+
+/** The frame of so many likes, 1 to 100. */
+export function writeLike(count: number): Uint8Array<ArrayBuffer> {
+  return writeFrame(FrameType.like, toBinary(pb.LikeSchema, create(pb.LikeSchema, { count })));
 }
 
 /** A heartbeat, which the server answers. */
 export function writeHeartbeat(nowMs: number): Uint8Array<ArrayBuffer> {
-  const body: pb.Heartbeat = { $typeName: 'barrage.v2.Heartbeat', clientMs: BigInt(nowMs), serverMs: 0n };
+  const body = create(pb.HeartbeatSchema, { clientMs: BigInt(nowMs) });
   return writeFrame(FrameType.heartbeat, toBinary(pb.HeartbeatSchema, body));
 }
 
@@ -85,6 +101,14 @@ function readFrame(frame: Frame): ServerMessage | undefined {
       return { kind: 'error', body: read(pb.ErrorSchema) };
     case FrameType.goAway:
       return { kind: 'goAway', body: read(pb.GoAwaySchema) };
+    case FrameType.removal:
+      return { kind: 'removal', body: read(pb.RemovalSchema) };
+    case FrameType.roomSettings:
+      return { kind: 'roomSettings', body: read(pb.RoomSettingsSchema) };
+    case FrameType.highlights:
+      return { kind: 'highlights', body: read(pb.HighlightsSchema) };
+    case FrameType.notice:
+      return { kind: 'notice', body: read(pb.NoticeSchema) };
     default:
       return undefined;
   }

@@ -29,9 +29,9 @@ class FakeSocket {
     this.onmessage?.({ data: Uint8Array.from(bytes).buffer } as MessageEvent);
   }
 
-  drop(reason = ''): void {
+  drop(reason = '', code = 1006): void {
     this.readyState = 3;
-    this.onclose?.({ reason } as CloseEvent);
+    this.onclose?.({ reason, code } as CloseEvent);
   }
 }
 
@@ -181,7 +181,7 @@ it('asks a silent server, and leaves one that does not answer', async () => {
   expect(lost).toBe(0);
   await pass(5_000);
   expect(lost).toBe(1);
-  expect(statuses.at(-1)).toMatchObject({ kind: 'waiting', why: 'The server has gone silent.' });
+  expect(statuses.at(-1)).toMatchObject({ kind: 'waiting', trouble: 'silent' });
 });
 
 it('gives up a server that opens and never shows the room', async () => {
@@ -190,6 +190,14 @@ it('gives up a server that opens and never shows the room', async () => {
   latest().open();
   await pass(10_000);
   expect(statuses.at(-1)).toMatchObject({ kind: 'waiting' });
+});
+
+it('does not come back where moderators keep the viewer out', async () => {
+  const socket = await goLive();
+  socket.drop('', 4403);
+  connection.nudge();
+  await pass(600_000);
+  expect([statuses.at(-1), sockets.length, lost]).toEqual([{ kind: 'banned' }, 1, 1]);
 });
 
 it('hears nothing of a socket that it has left', async () => {

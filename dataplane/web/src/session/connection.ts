@@ -2,13 +2,18 @@
 
 import { reconnectDelayMs, refusedDelayMs } from './delays';
 
+/** Why there is no connection, as far as the page can tell. */
+export type Trouble = 'lost' | 'silent' | 'unreachable' | 'unclear';
+
 /** Where the connection stands. Times are Unix ms. */
 export type Status =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'live' }
-  | { readonly kind: 'waiting'; readonly untilMs: number; readonly why: string }
+  | { readonly kind: 'waiting'; readonly untilMs: number; readonly trouble: Trouble; readonly said: string }
   | { readonly kind: 'goingAway'; readonly untilMs: number }
-  | { readonly kind: 'refused'; readonly untilMs: number; readonly why: string };
+  | { readonly kind: 'refused'; readonly untilMs: number; readonly why: string }
+  /** Moderators keep this viewer out: there is no coming back by itself. */
+  | { readonly kind: 'banned' };
 
 /** What the server answers where a WebSocket would not open: browsers do not show why. */
 export type Verdict =
@@ -38,6 +43,8 @@ export interface ConnectionDeps {
 
 /** `WebSocket.OPEN`. */
 const OPEN = 1;
+/** The close code of who is banned. */
+const CLOSE_BANNED = 4403;
 /** Silence before a heartbeat asks whether the server is there, and how long the answer may take. */
 const SILENCE_MS = 15_000;
 const ANSWER_MS = 10_000;
@@ -59,6 +66,7 @@ export class Connection {
   #watch: ReturnType<typeof setInterval> | undefined;
   #heardMs = 0;
   #askedMs: number | undefined;
+  #isBanned = false;
 
   constructor(deps: ConnectionDeps) {
     this.#deps = deps;
@@ -112,7 +120,7 @@ export class Connection {
   nudge(): void {
     if (this.#socket) {
       this.#ask();
-    } else if (this.#goAwayUntilMs === undefined) {
+    } else if (this.#goAwayUntilMs === undefined && !this.#isBanned) {
       this.connect();
     }
   }
@@ -142,8 +150,13 @@ export class Connection {
       if (generation !== this.#generation) {
         return;
       }
-      if (opened) {
-        this.#lost(generation, event.reason || 'The connection was lost.');
+      if (event.code === CLOSE_BANNED) {
+        this.#drop();
+        this.#deps.onLost();
+        this.#isBanned = true;
+        this.#deps.onStatus({ kind: 'banned' });
+      } else if (opened) {
+        this.#lost(generation, 'lost', event.reason);
       } else {
         this.#failed(generation);
       }
@@ -151,7 +164,7 @@ export class Connection {
   }
 
   /** An open connection ended. */
-  #lost(generation: number, why: string): void {
+  #lost(generation: number, trouble: Trouble, said = ''): void {
     if (generation !== this.#generation) {
       return;
     }
@@ -164,7 +177,8 @@ export class Connection {
       this.#wait(reconnectDelayMs(this.#attempt++, Math.random()), (untilMs) => ({
         kind: 'waiting',
         untilMs,
-        why,
+        trouble,
+        said,
       }));
     } else {
       this.#attempt = Math.max(1, this.#attempt);
@@ -198,11 +212,13 @@ export class Connection {
         }));
         break;
       default: {
-        const why =
-          verdict.kind === 'unreachable'
-            ? 'The server does not answer.'
-            : 'The server answers, but takes no connection now. It may be full.';
-        this.#wait(reconnectDelayMs(1, Math.random()), (untilMs) => ({ kind: 'waiting', untilMs, why }));
+        const { kind: trouble } = verdict;
+        this.#wait(reconnectDelayMs(1, Math.random()), (untilMs) => ({
+          kind: 'waiting',
+          untilMs,
+          trouble,
+          said: '',
+        }));
       }
     }
   }
@@ -229,7 +245,7 @@ export class Connection {
     this.#watch = setInterval(() => {
       const now = Date.now();
       if (this.#askedMs !== undefined && now - this.#askedMs >= ANSWER_MS) {
-        this.#lost(this.#generation, 'The server has gone silent.');
+        this.#lost(this.#generation, 'silent');
       } else if (now - this.#heardMs >= SILENCE_MS) {
         this.#ask();
       }

@@ -2,9 +2,9 @@
 
 import { create } from '@bufbuild/protobuf';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type Danmaku, Role } from '../danmaku';
+import { type Danmaku, PLAIN, Role } from '../danmaku';
 import { AckSchema, ErrorSchema, Reason } from '../protocol/generated/barrage/v2/barrage_pb';
-import { Outbox } from './outbox';
+import { type Draft, Outbox } from './outbox';
 
 let outbox: Outbox;
 
@@ -22,7 +22,11 @@ function error(seq: bigint, reason: Reason, retryAfterMs = 0) {
 }
 
 function row(content: string, sentMs: number, id: string): Danmaku {
-  return { id, user: 7n, role: Role.VIEWER, sentMs, content };
+  return { id, user: 7n, role: Role.VIEWER, sentMs, content, style: PLAIN };
+}
+
+function plainly(content: string): Draft {
+  return { content, style: PLAIN };
 }
 
 function seqs(nowMs: number): bigint[] {
@@ -31,40 +35,40 @@ function seqs(nowMs: number): bigint[] {
 
 describe('sending', () => {
   it('numbers danmaku 1, 2, 3 and sends each once', () => {
-    outbox.compose('a', 100);
-    outbox.compose('b', 100);
+    outbox.compose(plainly('a'), 100);
+    outbox.compose(plainly('b'), 100);
     expect(outbox.take(100)).toEqual([
-      { seq: 1n, oldestPending: 1n, sentMs: 100n, content: 'a', retryAgeMs: 0 },
-      { seq: 2n, oldestPending: 1n, sentMs: 101n, content: 'b', retryAgeMs: 0 },
+      { seq: 1n, oldestPending: 1n, sentMs: 100, content: 'a', style: PLAIN, retryAgeMs: 0 },
+      { seq: 2n, oldestPending: 1n, sentMs: 101, content: 'b', style: PLAIN, retryAgeMs: 0 },
     ]);
     expect(outbox.take(100)).toEqual([]);
   });
 
   it('waits for a connection that holds the room', () => {
     outbox.lost();
-    outbox.compose('a', 100);
+    outbox.compose(plainly('a'), 100);
     expect(seqs(200)).toEqual([]);
     outbox.ready();
     expect(outbox.take(90_000)[0]).toMatchObject({ seq: 1n, retryAgeMs: 0 });
   });
 
   it('tells the server what is acknowledged', () => {
-    outbox.compose('a', 100);
-    outbox.compose('b', 101);
+    outbox.compose(plainly('a'), 100);
+    outbox.compose(plainly('b'), 101);
     outbox.take(101);
     outbox.acknowledged(ack(1n, 5n), 110);
-    outbox.compose('c', 120);
+    outbox.compose(plainly('c'), 120);
     expect(outbox.take(120)[0]).toMatchObject({ seq: 3n, oldestPending: 2n });
   });
 });
 
 describe('resending', () => {
   it('sends what has no answer again on the next connection: in order, same numbers, with its age', () => {
-    outbox.compose('a', 100);
-    outbox.compose('b', 100);
+    outbox.compose(plainly('a'), 100);
+    outbox.compose(plainly('b'), 100);
     outbox.take(100);
     outbox.lost();
-    outbox.compose('c', 300);
+    outbox.compose(plainly('c'), 300);
     outbox.ready();
     const again = outbox.take(2_100).map(({ seq, retryAgeMs }) => [seq, retryAgeMs]);
     expect(again).toEqual([
@@ -75,7 +79,7 @@ describe('resending', () => {
   });
 
   it('never calls a retry a first try, however quick it is', () => {
-    outbox.compose('a', 100);
+    outbox.compose(plainly('a'), 100);
     outbox.take(100);
     outbox.lost();
     outbox.ready();
@@ -83,7 +87,7 @@ describe('resending', () => {
   });
 
   it('sends nothing again that the history showed', () => {
-    outbox.compose('a', 100);
+    outbox.compose(plainly('a'), 100);
     outbox.take(100);
     outbox.lost();
     expect(outbox.arrived(row('a', 100, '3-5-0'), 900)).toBe(true);
@@ -95,7 +99,7 @@ describe('resending', () => {
 
 describe('refusals', () => {
   it('tries again after the time that the server asks for', () => {
-    outbox.compose('a', 100);
+    outbox.compose(plainly('a'), 100);
     outbox.take(100);
     const refusal = outbox.refused(error(1n, Reason.RATE_LIMITED, 700), 110);
     expect(refusal).toMatchObject({ givenUp: undefined, retryAfterMs: 700 });
@@ -106,11 +110,11 @@ describe('refusals', () => {
 
   it('keeps the order: nothing passes a refused one, and answers on the way are awaited', () => {
     for (const content of ['a', 'b', 'c']) {
-      outbox.compose(content, 100);
+      outbox.compose(plainly(content), 100);
     }
     outbox.take(100);
     outbox.refused(error(1n, Reason.RATE_LIMITED, 50), 110);
-    outbox.compose('d', 120);
+    outbox.compose(plainly('d'), 120);
     outbox.refused(error(2n, Reason.BLOCKED), 130);
     expect(seqs(500)).toEqual([]);
     outbox.refused(error(3n, Reason.BLOCKED), 510);
@@ -118,17 +122,19 @@ describe('refusals', () => {
   });
 
   it('gives up what cannot pass, hands the text back and moves on', () => {
-    outbox.compose('long', 100);
-    outbox.compose('b', 101);
+    outbox.compose(plainly('long'), 100);
+    outbox.compose(plainly('b'), 101);
     outbox.take(101);
-    expect(outbox.refused(error(1n, Reason.CONTENT_TOO_LONG), 110)).toMatchObject({ givenUp: 'long' });
+    expect(outbox.refused(error(1n, Reason.CONTENT_TOO_LONG), 110)).toMatchObject({
+      givenUp: plainly('long'),
+    });
     outbox.refused(error(2n, Reason.BLOCKED), 111);
     expect(outbox.take(5_000)[0]).toMatchObject({ seq: 2n, oldestPending: 2n, retryAgeMs: 0 });
   });
 
   it('sends nothing past a given up one before all below it are answered', () => {
     for (const content of ['a', 'long', 'c']) {
-      outbox.compose(content, 100);
+      outbox.compose(plainly(content), 100);
     }
     outbox.take(100);
     outbox.refused(error(2n, Reason.CONTENT_TOO_LONG), 110);
@@ -139,7 +145,7 @@ describe('refusals', () => {
   });
 
   it('stays a retry after a refusal whose original may have been kept', () => {
-    outbox.compose('a', 100);
+    outbox.compose(plainly('a'), 100);
     outbox.take(100);
     outbox.lost();
     outbox.ready();
@@ -149,7 +155,7 @@ describe('refusals', () => {
   });
 
   it('says nothing of an unknown outcome that the room has shown', () => {
-    outbox.compose('a', 100);
+    outbox.compose(plainly('a'), 100);
     outbox.take(100);
     outbox.arrived(row('a', 100, '3-5-0'), 120);
     expect(outbox.refused(error(1n, Reason.UNKNOWN_OUTCOME), 130)).toBeUndefined();
@@ -164,8 +170,8 @@ describe('refusals', () => {
 
 describe('drawing', () => {
   it('leaves a first try to the room, whether its row comes before the acknowledgement or after', () => {
-    outbox.compose('a', 100);
-    outbox.compose('b', 101);
+    outbox.compose(plainly('a'), 100);
+    outbox.compose(plainly('b'), 101);
     outbox.take(101);
     expect(outbox.arrived(row('a', 100, '3-5-0'), 110)).toBe(true);
     outbox.acknowledged(ack(1n, 5n), 111);
@@ -176,28 +182,28 @@ describe('drawing', () => {
   });
 
   it('draws a first try itself where no row comes', () => {
-    outbox.compose('a', 100);
+    outbox.compose(plainly('a'), 100);
     outbox.take(100);
     outbox.acknowledged(ack(1n, 5n), 110);
     expect(outbox.due(110)).toEqual([]);
     const at = outbox.wakeAtMs(110) ?? Number.NaN;
-    expect(outbox.due(at)).toEqual([{ id: '3-5-0', content: 'a', sentMs: 100 }]);
+    expect(outbox.due(at)).toEqual([{ id: '3-5-0', content: 'a', style: PLAIN, sentMs: 100 }]);
     expect(outbox.due(at)).toEqual([]);
   });
 
   it('draws a retry at its acknowledgement, and its late original not again', () => {
-    outbox.compose('a', 100);
+    outbox.compose(plainly('a'), 100);
     outbox.take(100);
     outbox.lost();
     outbox.ready();
     outbox.take(1_000);
     outbox.acknowledged(ack(1n, 9n), 1_100);
-    expect(outbox.due(1_100)).toEqual([{ id: '3-9-0', content: 'a', sentMs: 100 }]);
+    expect(outbox.due(1_100)).toEqual([{ id: '3-9-0', content: 'a', style: PLAIN, sentMs: 100 }]);
     expect(outbox.arrived(row('a', 100, '3-5-0'), 1_200)).toBe(false);
   });
 
   it('does not draw a retry whose original the room has shown', () => {
-    outbox.compose('a', 100);
+    outbox.compose(plainly('a'), 100);
     outbox.take(100);
     outbox.lost();
     outbox.ready();

@@ -3,13 +3,8 @@
 // Pure state: time is an argument, and what to do comes back as a value. The rules are the protocol's: sequence numbers
 // 1, 2, 3, … of one session; after a refusal the server refuses all later ones until that one comes again or is given up.
 
-import { type Danmaku, danmakuId } from '../danmaku';
-import {
-  type Ack,
-  Reason,
-  type Error as Refused,
-  type Send,
-} from '../protocol/generated/barrage/v2/barrage_pb';
+import { type Danmaku, danmakuId, type Reply, type Style } from '../danmaku';
+import { type Ack, Reason, type Error as Refused } from '../protocol/generated/barrage/v2/barrage_pb';
 
 /** How long an acknowledged danmaku waits for the room's frame or its echo before the page draws it by itself. */
 const ROW_WAIT_MS = 2_000;
@@ -18,10 +13,16 @@ const TWIN_WINDOW_MS = 60_000;
 /** For a refusal that passes and does not say when. */
 const RETRY_AFTER_DEFAULT_MS = 1_000;
 
-/** One own danmaku that is not settled yet. */
-export interface Pending {
-  readonly seq: bigint;
+/** A danmaku as its writer wants it. */
+export interface Draft {
   readonly content: string;
+  readonly style: Style;
+  readonly reply?: Reply;
+}
+
+/** One own danmaku that is not settled yet. */
+export interface Pending extends Draft {
+  readonly seq: bigint;
   readonly sentMs: number;
   /** Waiting to be sent, sent, or acknowledged and not drawn yet. */
   readonly state: 'queued' | 'inFlight' | 'kept';
@@ -34,13 +35,13 @@ export interface Refusal {
   readonly reason: Reason;
   readonly message: string;
   /** The danmaku that was given up; undefined where it will be sent again by itself. */
-  readonly givenUp: string | undefined;
+  readonly givenUp: Draft | undefined;
+  /** When it may pass, as far as the server says; 0 where it does not. */
   readonly retryAfterMs: number;
 }
 
-interface Entry {
+interface Entry extends Draft {
   readonly seq: bigint;
-  readonly content: string;
   readonly sentMs: number;
   state: Pending['state'];
   held: Reason | undefined;
@@ -55,8 +56,14 @@ interface Entry {
   drawAtMs: number;
 }
 
-/** The fields of a Send frame. */
-export type SendFields = Omit<Send, '$typeName' | '$unknown'>;
+/** One try of a danmaku. */
+export interface Try extends Draft {
+  readonly seq: bigint;
+  readonly oldestPending: bigint;
+  readonly sentMs: number;
+  /** 0 for a first try; ms since that for a later one. */
+  readonly retryAgeMs: number;
+}
 
 export class Outbox {
   #entries: Entry[] = [];
@@ -75,11 +82,11 @@ export class Outbox {
   }
 
   /** Takes a danmaku that the user sent. Its time is unique in the session, so that it is known again by it. */
-  compose(content: string, nowMs: number): void {
+  compose(draft: Draft, nowMs: number): void {
     this.#lastSentMs = Math.max(nowMs, this.#lastSentMs + 1);
     this.#entries.push({
+      ...draft,
       seq: this.#nextSeq++,
-      content,
       sentMs: this.#lastSentMs,
       state: 'queued',
       held: undefined,
@@ -111,8 +118,8 @@ export class Outbox {
   }
 
   /** What to send now, in order; it counts as sent. */
-  take(nowMs: number): SendFields[] {
-    const sends: SendFields[] = [];
+  take(nowMs: number): Try[] {
+    const sends: Try[] = [];
     if (!this.#ready || this.#draining.size > 0) {
       return sends;
     }
@@ -130,8 +137,8 @@ export class Outbox {
       entry.retried = retryAgeMs > 0;
       entry.state = 'inFlight';
       entry.held = undefined;
-      const { seq, content, sentMs } = entry;
-      sends.push({ seq, oldestPending, sentMs: BigInt(sentMs), content, retryAgeMs });
+      const { seq, sentMs } = entry;
+      sends.push({ seq, oldestPending, sentMs, retryAgeMs, ...draftOf(entry) });
     }
     return sends;
   }
@@ -172,7 +179,8 @@ export class Outbox {
     if (!passes(reason)) {
       this.#remove(entry);
       this.#givenUp.push(entry.seq);
-      return entry.shown ? undefined : { reason, message, givenUp: entry.content, retryAfterMs: 0 };
+      const retryAfterMs = error.retryAfterMs;
+      return entry.shown ? undefined : { reason, message, givenUp: draftOf(entry), retryAfterMs };
     }
     const behind = reason === Reason.BLOCKED && this.#entries.some((earlier) => earlier.seq < entry.seq);
     const retryAfterMs = error.retryAfterMs || (behind ? 0 : RETRY_AFTER_DEFAULT_MS);
@@ -208,13 +216,13 @@ export class Outbox {
   }
 
   /** Acknowledged danmaku that the page has to draw itself; they are settled by this. */
-  due(nowMs: number): { readonly id: string; readonly content: string; readonly sentMs: number }[] {
+  due(nowMs: number): (Draft & { readonly id: string; readonly sentMs: number })[] {
     const drawn = this.#entries.filter((entry) => entry.state === 'kept' && entry.drawAtMs <= nowMs);
     for (const { sentMs, content } of drawn) {
       this.#twins.push({ sentMs, content, untilMs: nowMs + TWIN_WINDOW_MS });
     }
     this.#entries = this.#entries.filter((entry) => !drawn.includes(entry));
-    return drawn.map(({ id, content, sentMs }) => ({ id: id ?? '', content, sentMs }));
+    return drawn.map((entry) => ({ id: entry.id ?? '', sentMs: entry.sentMs, ...draftOf(entry) }));
   }
 
   /** When {@link take} or {@link due} will next have something by the passing of time alone. */
@@ -233,7 +241,11 @@ export class Outbox {
   }
 }
 
+function draftOf({ content, style, reply }: Draft): Draft {
+  return { content, style, ...(reply && { reply }) };
+}
+
 /** Whether trying again by itself may help. */
 function passes(reason: Reason): boolean {
-  return reason === Reason.RETRY || reason === Reason.RATE_LIMITED || reason === Reason.BLOCKED;
+  return [Reason.RETRY, Reason.RATE_LIMITED, Reason.SLOW_MODE, Reason.BLOCKED].includes(reason);
 }

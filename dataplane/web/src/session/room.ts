@@ -4,11 +4,30 @@
 
 import { type Danmaku, danmakuId, Role } from '../danmaku';
 import { rowsOf, UnevenColumns } from '../protocol/batch';
-import type { Batch, History } from '../protocol/generated/barrage/v2/barrage_pb';
-import { readMessage, type ServerMessage, writeSend } from '../protocol/message';
-import { Outbox, type Pending, type Refusal } from './outbox';
+import type { Batch, History, Notice, Removal } from '../protocol/generated/barrage/v2/barrage_pb';
+import { readMessage, type ServerMessage, writeLike } from '../protocol/message';
+import { writeTry } from '../protocol/send';
+import { type Highlights, highlightsOf } from './highlights';
+import { Likes } from './likes';
+import { type Draft, Outbox, type Pending, type Refusal } from './outbox';
 import { type Ranked, Ranking } from './ranking';
 import { Seen } from './seen';
+
+/** How the room does. */
+export interface Figures {
+  readonly viewers: number;
+  readonly messagesPerSecond: number;
+  /** Since the room exists. */
+  readonly likes: bigint;
+  /** Danmaku a minute, smoothed; a gift counts as ten. */
+  readonly heat: number;
+}
+
+/** What moderators have set for all viewers. */
+export interface Rules {
+  readonly slowModeS: number;
+  readonly moderatorsOnly: boolean;
+}
 
 /** Who is told what happens in a room. */
 export interface RoomListener {
@@ -21,11 +40,19 @@ export interface RoomListener {
   /** A shown danmaku stands for `total` of its kind. */
   onMerge(id: string, total: number): void;
   onRanking(best: readonly Ranked[]): void;
-  onFigures(viewers: number, messagesPerSecond: number): void;
+  onFigures(figures: Figures): void;
+  onRules(rules: Rules): void;
+  onHighlights(highlights: Highlights): void;
+  /** Moderators took away what this says so of: it vanishes everywhere. */
+  onRemoval(isGone: (danmaku: Pick<Danmaku, 'id' | 'user'>) => boolean): void;
+  /** Moderators decided something about this viewer. */
+  onSanction(notice: Notice): void;
   onPending(pending: readonly Pending[]): void;
   onRefusal(refusal: Refusal): void;
   /** The room is here; what is shown from now on is live. */
   onJoined(): void;
+  /** The server answered a heartbeat that was sent at this Unix time, ms. */
+  onHeartbeat(sentMs: number): void;
   onGoAway(delayMs: number): void;
   /** The server had something to say that is about no danmaku. */
   onNotice(message: string): void;
@@ -38,6 +65,7 @@ export class Room {
   readonly #outbox = new Outbox();
   readonly #ranking = new Ranking();
   readonly #seen = new Seen();
+  readonly #likes = new Likes();
   #cursor: Uint8Array = new Uint8Array();
   #joined = false;
   /** Between a loss and the first history after it: more than the history may be missing. */
@@ -70,9 +98,19 @@ export class Room {
   }
 
   /** Takes a danmaku of the user's. */
-  compose(content: string, nowMs: number): void {
-    this.#outbox.compose(content, nowMs);
+  compose(draft: Draft, nowMs: number): void {
+    this.#outbox.compose(draft, nowMs);
     this.#tellPending();
+  }
+
+  /** The user likes the room. */
+  like(): void {
+    this.#likes.add();
+  }
+
+  /** Likes that the server's count cannot have yet. */
+  get likesWaiting(): number {
+    return this.#likes.waiting;
   }
 
   /** The connection is gone. */
@@ -92,20 +130,23 @@ export class Room {
 
   /** Frames to send now, in order; they count as sent. */
   take(nowMs: number): Uint8Array<ArrayBuffer>[] {
-    const frames = this.#outbox.take(nowMs).map(writeSend);
-    if (frames.length > 0) {
+    const tries = this.#outbox.take(nowMs).map(writeTry);
+    if (tries.length > 0) {
       this.#tellPending();
     }
-    return frames;
+    const likes = this.#likes.take(nowMs);
+    return likes > 0 ? [...tries, writeLike(likes)] : tries;
   }
 
   /** Does what is due by time; returns when to call again, Unix ms. */
   tick(nowMs: number): number | undefined {
-    for (const { id, content, sentMs } of this.#outbox.due(nowMs)) {
-      this.#live({ id, ...this.self, sentMs, content });
+    for (const own of this.#outbox.due(nowMs)) {
+      this.#live({ ...own, ...this.self });
     }
     this.#tellPending();
-    return this.#outbox.wakeAtMs(nowMs);
+    const times = [this.#outbox.wakeAtMs(nowMs), this.#likes.wakeAtMs()];
+    const known = times.filter((time) => time !== undefined);
+    return known.length > 0 ? Math.min(...known) : undefined;
   }
 
   /** Of danmaku that came by another way than the connection: those that are not shown yet. From now on they are. */
@@ -137,7 +178,19 @@ export class Room {
         this.#listener.onRanking(this.#ranking.best());
         break;
       case 'roomState':
-        this.#listener.onFigures(message.body.viewers, message.body.messagesPerSecond);
+        this.#listener.onFigures(message.body);
+        break;
+      case 'roomSettings':
+        this.#listener.onRules(message.body);
+        break;
+      case 'highlights':
+        this.#listener.onHighlights(highlightsOf(message.body));
+        break;
+      case 'removal':
+        this.#removal(message.body);
+        break;
+      case 'notice':
+        this.#listener.onSanction(message.body);
         break;
       case 'ack':
         this.#outbox.acknowledged(message.body, nowMs);
@@ -152,6 +205,7 @@ export class Room {
         this.#listener.onUnreadable(message.why);
         break;
       case 'heartbeat':
+        this.#listener.onHeartbeat(Number(message.body.clientMs));
         break;
     }
   }
@@ -170,6 +224,16 @@ export class Room {
     this.#returning = 'no';
     this.#outbox.ready();
     this.#listener.onJoined();
+  }
+
+  #removal({ danmaku, user }: Removal): void {
+    const ids = new Set(danmaku.map(({ partition, offset, index }) => danmakuId(partition, offset, index)));
+    const users = new Set(user);
+    for (const id of ids) {
+      // What an answer of the HTTP API still has of it is not shown either.
+      this.#seen.add(id);
+    }
+    this.#listener.onRemoval((one) => ids.has(one.id) || users.has(one.user));
   }
 
   #refused(error: Extract<ServerMessage, { kind: 'error' }>['body'], nowMs: number): void {

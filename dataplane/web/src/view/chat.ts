@@ -2,8 +2,10 @@
 // only, and touches the page at most once a frame, whatever the room does.
 
 import type { Danmaku } from '../danmaku';
+import { onLanguage, words } from '../i18n/language';
 import { byId, make } from './element';
-import { badgeOf, clock, count, hueOf, languageOf, moment, times } from './wording';
+import { Line } from './line';
+import { count } from './wording';
 
 /** Lines kept: half a page of the HTTP history, so that one request fills any gap that the chat can show. */
 export const CHAT_LINES_MAX = 500;
@@ -13,24 +15,37 @@ const FOLLOW_PX = 48;
 const HIDDEN_FLUSH_MS = 1_000;
 
 export class Chat {
-  readonly #scroll = byId('chat-scroll', HTMLElement);
-  readonly #list = byId('chat-lines', HTMLOListElement);
-  readonly #newer = byId('chat-newer', HTMLButtonElement);
-  readonly #lines = new Map<string, HTMLLIElement>();
+  readonly #panel: HTMLElement;
+  readonly #scroll: HTMLElement;
+  readonly #list: HTMLOListElement;
+  readonly #newer: HTMLButtonElement;
+  readonly #lines = new Map<string, Line>();
+  readonly #chosen: (danmaku: Danmaku, opener: HTMLElement) => void;
   #queue: HTMLLIElement[] = [];
   #isScheduled = false;
   #isFollowing = true;
   #unread = 0;
+  /** The one user name that Tab stops at. */
+  #stop: HTMLElement | undefined;
 
-  constructor() {
+  /** The chat of now, or that of the replay; `chosen` is told whose name was pressed, and where. */
+  constructor(which: 'chat' | 'replay', chosen: (danmaku: Danmaku, opener: HTMLElement) => void) {
+    this.#panel = byId(`${which}-panel`, HTMLElement);
+    this.#scroll = byId(`${which}-scroll`, HTMLElement);
+    this.#list = byId(`${which}-lines`, HTMLOListElement);
+    this.#newer = byId(`${which}-newer`, HTMLButtonElement);
+    this.#chosen = chosen;
     this.#scroll.addEventListener('scroll', () => this.#scrolled(), { passive: true });
+    this.#list.addEventListener('keydown', (event) => this.#move(event));
+    this.#list.addEventListener('click', (event) => this.#clicked(event));
     this.#newer.addEventListener('click', () => this.follow());
     new ResizeObserver(() => this.#keepAtBottom()).observe(this.#scroll);
+    onLanguage(() => this.#showUnread(this.#unread));
   }
 
   /** Adds lines at the end. */
   add(danmaku: readonly Danmaku[], self: bigint): void {
-    this.#queue.push(...danmaku.map((one) => this.#line(one, one.user === self && self !== 0n)));
+    this.#queue.push(...danmaku.map((one) => this.#line(one, self)));
     if (this.#queue.length < CHAT_LINES_MAX) {
       this.#schedule();
     } else {
@@ -47,9 +62,9 @@ export class Chat {
   /** Puts lines where they belong in time: before that of `id`. */
   insertBefore(id: string, danmaku: readonly Danmaku[], self: bigint): void {
     this.#flush();
-    const anchor = this.#lines.get(id) ?? null;
+    const anchor = this.#lines.get(id)?.item ?? null;
     for (const one of danmaku) {
-      this.#list.insertBefore(this.#line(one, one.user === self && self !== 0n), anchor);
+      this.#list.insertBefore(this.#line(one, self), anchor);
     }
     this.#trim();
     this.#keepAtBottom();
@@ -57,16 +72,25 @@ export class Chat {
 
   /** A line stands for `total` of its kind. */
   merge(id: string, total: number): void {
-    const line = this.#lines.get(id);
-    if (!line) {
-      return;
+    this.#lines.get(id)?.merge(total);
+  }
+
+  /** Takes away, at once, what `isGone` says so of. */
+  remove(isGone: (danmaku: Danmaku) => boolean): void {
+    for (const [id, { danmaku, item }] of this.#lines) {
+      if (isGone(danmaku)) {
+        this.#lines.delete(id);
+        this.#queue = this.#queue.filter((queued) => queued !== item);
+        item.remove();
+      }
     }
-    let counter = line.querySelector('.chat-count');
-    if (!counter) {
-      counter = make('b', 'chat-count');
-      line.append(counter);
-    }
-    counter.textContent = times(total);
+    this.#stopAtNewest();
+  }
+
+  /** Shows or hides the chat as a whole. */
+  reveal(isShown: boolean): void {
+    this.#panel.hidden = !isShown;
+    this.#keepAtBottom();
   }
 
   /** Goes to the newest line and stays with it. */
@@ -100,6 +124,7 @@ export class Chat {
     this.#queue = [];
     this.#list.append(...fresh);
     this.#trim();
+    this.#stopAtNewest();
     if (this.#isFollowing) {
       this.#keepAtBottom();
     } else {
@@ -119,25 +144,47 @@ export class Chat {
     }
   }
 
-  #line(danmaku: Danmaku, isOwn: boolean): HTMLLIElement {
-    const line = make('li', 'chat-line');
-    line.dataset.id = danmaku.id;
-    line.toggleAttribute('data-own', isOwn);
-    const time = make('time', 'chat-time', clock(danmaku.sentMs));
-    time.title = moment(danmaku.sentMs);
-    const user = make('span', 'chat-user', String(danmaku.user));
-    user.style.setProperty('--hue', String(hueOf(danmaku.user)));
-    line.append(time, user);
-    const badge = badgeOf(danmaku.role);
-    if (badge) {
-      line.append(make('span', 'chat-badge', badge));
-    }
-    const text = make('span', 'chat-text', danmaku.content);
-    text.dir = 'auto';
-    text.lang = languageOf(danmaku.content);
-    line.append(text);
+  #line(danmaku: Danmaku, self: bigint): HTMLLIElement {
+    const line = new Line(danmaku, danmaku.user === self && self !== 0n);
     this.#lines.set(danmaku.id, line);
-    return line;
+    return line.item;
+  }
+
+  #clicked({ target }: Event): void {
+    const opener = target instanceof Element ? target.closest<HTMLElement>('.chat-user') : null;
+    const line = this.#lines.get(opener?.closest<HTMLElement>('.chat-line')?.dataset.id ?? '');
+    if (opener && line) {
+      this.#chosen(line.danmaku, opener);
+    }
+  }
+
+  /** Arrows go from line to line; Tab leaves the chat. */
+  #move(event: KeyboardEvent): void {
+    const names = [...this.#list.querySelectorAll<HTMLElement>('.chat-user')];
+    const now = names.findIndex((name) => name === document.activeElement);
+    const next = { ArrowDown: now + 1, ArrowUp: now - 1, Home: 0, End: names.length - 1 }[event.key];
+    const name = next === undefined ? undefined : names[next];
+    if (now >= 0 && name) {
+      event.preventDefault();
+      this.#stopAt(name);
+      name.focus();
+    }
+  }
+
+  #stopAtNewest(): void {
+    if (!this.#stop?.isConnected || document.activeElement !== this.#stop) {
+      this.#stopAt([...this.#lines.values()].at(-1)?.user);
+    }
+  }
+
+  #stopAt(name: HTMLElement | undefined): void {
+    if (this.#stop) {
+      this.#stop.tabIndex = -1;
+    }
+    this.#stop = name;
+    if (name) {
+      name.tabIndex = 0;
+    }
   }
 
   #scrolled(): void {
@@ -157,6 +204,6 @@ export class Chat {
   #showUnread(unread: number): void {
     this.#unread = unread;
     this.#newer.hidden = unread === 0;
-    this.#newer.textContent = `${count(unread)} new ↓`;
+    this.#newer.textContent = words().newLines(count(unread));
   }
 }

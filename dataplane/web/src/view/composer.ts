@@ -1,6 +1,10 @@
 // The send box: Enter sends, except while an input method is composing; a notice beneath says what went wrong.
 
+import type { Danmaku, Reply } from '../danmaku';
+import { onLanguage, words } from '../i18n/language';
 import { byId } from './element';
+import { legible } from './legible';
+import { count } from './wording';
 
 /** What fits a frame for the server (16 KiB with its header and fields); the room's own limit is the server's to say. */
 const CONTENT_BYTES_MAX = 15 * 1024;
@@ -12,14 +16,17 @@ export class Composer {
   readonly #input = byId('message', HTMLInputElement);
   readonly #button = byId('send', HTMLButtonElement);
   readonly #notice = byId('notice', HTMLElement);
-  readonly #invitation = this.#input.placeholder;
+  readonly #reply = byId('reply', HTMLElement);
+  #answers: Danmaku | undefined;
+  #closed: (() => string) | undefined;
   #noticeTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(send: (content: string) => void) {
-    this.#input.addEventListener('keydown', (event) => {
-      if (event.key === 'Enter' && (event.isComposing || event.keyCode === KEY_CODE_COMPOSING)) {
-        event.preventDefault();
-      }
+  constructor(send: (content: string, reply: Reply | undefined) => void) {
+    this.#input.addEventListener('keydown', (event) => this.#pressed(event));
+    onLanguage(() => this.#show());
+    byId('reply-cancel', HTMLButtonElement).addEventListener('click', () => {
+      this.answer(undefined);
+      this.#input.focus();
     });
     byId('skip', HTMLAnchorElement).addEventListener('click', (event) => {
       // The fragment of the URL is the token's place: a skip link must not write there.
@@ -32,11 +39,26 @@ export class Composer {
     });
   }
 
-  /** Opens or closes the box; `why` stands in a closed one. */
-  allow(isAllowed: boolean, why: string): void {
-    this.#input.disabled = !isAllowed;
-    this.#button.disabled = !isAllowed;
-    this.#input.placeholder = isAllowed ? this.#invitation : why;
+  /** Opens the box, or closes it; why stands in a closed one. */
+  allow(closed: (() => string) | undefined): void {
+    this.#closed = closed;
+    this.#show();
+  }
+
+  /** The next message answers this danmaku; undefined: none. */
+  answer(danmaku: Danmaku | undefined): void {
+    this.#answers = danmaku;
+    this.#show();
+    if (danmaku) {
+      this.#input.focus();
+    }
+  }
+
+  /** What is answered is gone, if this says so of it. */
+  forget(isGone: (danmaku: Danmaku) => boolean): void {
+    if (this.#answers && isGone(this.#answers)) {
+      this.answer(undefined);
+    }
   }
 
   /** Says something about sending; for `ms`, or until the next message. */
@@ -55,18 +77,40 @@ export class Composer {
     }
   }
 
-  #submit(send: (content: string) => void): void {
+  #show(): void {
+    this.#input.disabled = this.#closed !== undefined;
+    this.#button.disabled = this.#closed !== undefined;
+    this.#input.placeholder = this.#closed?.() ?? words().invitation;
+    this.#reply.hidden = this.#answers === undefined;
+    if (this.#answers) {
+      byId('reply-user', HTMLElement).textContent = words().replyTo(String(this.#answers.user));
+      byId('reply-text', HTMLElement).textContent = legible(this.#answers.content);
+    }
+  }
+
+  #pressed(event: KeyboardEvent): void {
+    const isComposing = event.isComposing || event.keyCode === KEY_CODE_COMPOSING;
+    if (event.key === 'Enter' && isComposing) {
+      event.preventDefault();
+    } else if (event.key === 'Escape' && !isComposing) {
+      this.answer(undefined);
+    }
+  }
+
+  #submit(send: (content: string, reply: Reply | undefined) => void): void {
     const content = this.#input.value.trim();
     if (content === '' || this.#input.disabled) {
       return;
     }
     const bytes = new TextEncoder().encode(content).length;
     if (bytes > CONTENT_BYTES_MAX) {
-      this.tell(`Too long: ${bytes} bytes, and no message may have more than ${CONTENT_BYTES_MAX}.`);
+      this.tell(words().tooManyBytes(count(bytes), count(CONTENT_BYTES_MAX)));
       return;
     }
+    const reply = this.#answers && { to: this.#answers.id, user: this.#answers.user };
     this.#input.value = '';
+    this.answer(undefined);
     this.tell('');
-    send(content);
+    send(content, reply);
   }
 }

@@ -5,7 +5,7 @@
  *
  * @throws {Error} where the page has none: index.html and the code have drifted apart.
  */
-export function byId<T extends HTMLElement>(id: string, type: new () => T): T {
+export function byId<T extends Element>(id: string, type: new () => T): T {
   const found = document.getElementById(id);
   if (!(found instanceof type)) {
     throw new Error(`index.html has no <${type.name}> with the ID "${id}"`);

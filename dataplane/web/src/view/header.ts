@@ -1,11 +1,14 @@
 // The bar: which room, who the viewer is, how many watch, and where the connection stands.
 
+import { onLanguage, words } from '../i18n/language';
 import type { Status } from '../session/connection';
-import type { Identity } from '../session/identity';
+import { ANONYMOUS, type Identity } from '../session/identity';
+import type { Figures } from '../session/room';
 import { byId } from './element';
 import { count } from './wording';
 
 const COUNTDOWN_MS = 250;
+const UNKNOWN = '–';
 
 export class Header {
   readonly #connection = byId('connection', HTMLElement);
@@ -15,60 +18,95 @@ export class Header {
   readonly #viewers = byId('viewers', HTMLElement);
   readonly #viewersWord = byId('viewers-word', HTMLElement);
   readonly #rate = byId('rate', HTMLElement);
+  readonly #latency = byId('latency', HTMLElement);
   readonly #self = byId('self', HTMLElement);
-  #untilMs: number | undefined;
+  readonly #heat = byId('heat', HTMLElement);
+  #figures: Figures | undefined;
+  #latencyMs: number | undefined;
+  #identity: Identity = ANONYMOUS;
+  #status: Status = { kind: 'connecting' };
 
   constructor(room: string, connectNow: () => void) {
     byId('room', HTMLElement).textContent = room;
     document.title = `${room} · Barrage`;
     this.#button.addEventListener('click', connectNow);
     setInterval(() => this.#count(), COUNTDOWN_MS);
+    onLanguage(() => {
+      this.#showFigures();
+      this.showIdentity(this.#identity);
+      this.showStatus(this.#status);
+    });
   }
 
-  showFigures(viewers: number, messagesPerSecond: number): void {
-    this.#viewers.textContent = count(viewers);
-    this.#viewersWord.textContent = viewers === 1 ? 'viewer' : 'viewers';
-    this.#rate.textContent = count(messagesPerSecond);
+  showFigures(figures: Figures): void {
+    this.#figures = figures;
+    this.#showFigures();
   }
 
-  showIdentity({ user, guest, token }: Identity): void {
+  /** How long the way to the server and back took. */
+  showLatency(ms: number): void {
+    this.#latencyMs = ms;
+    this.#showFigures();
+  }
+
+  showIdentity(identity: Identity): void {
+    this.#identity = identity;
+    const { user, guest, token } = identity;
     this.#self.dataset.user = String(user);
-    this.#self.textContent =
-      user === 0n ? (token ? 'Unknown user' : 'Watching only') : `${guest ? 'Guest' : 'User'} ${user}`;
+    if (user === 0n) {
+      this.#self.textContent = token ? words().unknownUser : words().watchingOnly;
+    } else {
+      this.#self.textContent = guest ? words().guest(String(user)) : words().user(String(user));
+    }
   }
 
   /** Figures of a connection that is gone are not figures. */
   showStatus(status: Status): void {
+    this.#status = status;
     this.#connection.dataset.connection = status.kind;
     this.#text.textContent = wordFor(status);
-    this.#untilMs = 'untilMs' in status ? status.untilMs : undefined;
     this.#button.hidden = status.kind !== 'waiting' && status.kind !== 'refused';
     if (status.kind !== 'live' && status.kind !== 'goingAway') {
-      this.#viewers.textContent = '–';
-      this.#rate.textContent = '–';
+      this.#figures = undefined;
+      this.#latencyMs = undefined;
+      this.#showFigures();
     }
     this.#count();
   }
 
+  #showFigures(): void {
+    const { viewers, messagesPerSecond, heat } = this.#figures ?? {};
+    this.#viewers.textContent = viewers === undefined ? UNKNOWN : count(viewers);
+    this.#viewersWord.textContent = words().viewers(viewers ?? 0);
+    this.#rate.textContent = messagesPerSecond === undefined ? UNKNOWN : count(messagesPerSecond);
+    this.#heat.textContent = heat === undefined ? UNKNOWN : count(heat);
+    this.#latency.textContent =
+      this.#latencyMs === undefined ? UNKNOWN : words().milliseconds(count(this.#latencyMs));
+  }
+
   /** The countdown is outside the spoken status, or a screen reader would read every second. */
   #count(): void {
-    const verb = this.#connection.dataset.connection === 'refused' ? 'Trying again' : 'Reconnecting';
-    const seconds = this.#untilMs === undefined ? 0 : Math.ceil((this.#untilMs - Date.now()) / 1000);
-    this.#countdown.textContent = seconds > 0 ? `${verb} in ${seconds} s.` : '';
+    const untilMs = 'untilMs' in this.#status ? this.#status.untilMs : 0;
+    const seconds = Math.ceil((untilMs - Date.now()) / 1000);
+    const text =
+      this.#status.kind === 'refused' ? words().tryingIn(seconds) : words().reconnectingIn(seconds);
+    this.#countdown.textContent = seconds > 0 ? text : '';
   }
 }
 
 function wordFor(status: Status): string {
   switch (status.kind) {
     case 'connecting':
-      return 'Connecting…';
+      return words().connecting;
     case 'live':
-      return 'Live';
+      return words().live;
     case 'waiting':
-      return status.why;
+      return status.said || words()[status.trouble];
     case 'goingAway':
-      return 'The server is restarting.';
+      return words().restarting;
+    case 'banned':
+      return words().youAreBanned;
     case 'refused':
-      return `Refused: ${status.why.replace(/\.?$/, '.')}`;
+      return words().refused(status.why.replace(/\.?$/, '.'));
   }
 }

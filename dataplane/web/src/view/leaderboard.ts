@@ -2,6 +2,7 @@
 
 import type { Ranked } from '../session/ranking';
 import { byId, make } from './element';
+import { nameButton } from './line';
 import { count } from './wording';
 
 interface Line {
@@ -14,6 +15,12 @@ export class Leaderboard {
   readonly #list = byId('ranks', HTMLOListElement);
   readonly #empty = byId('ranks-empty', HTMLElement);
   readonly #lines = new Map<bigint, Line>();
+  readonly #chosen: (user: bigint, opener: HTMLElement) => void;
+
+  /** `chosen` is told whose name was pressed, and where. */
+  constructor(chosen: (user: bigint, opener: HTMLElement) => void) {
+    this.#chosen = chosen;
+  }
 
   /** Shows these, best first; `self` is marked. */
   show(best: readonly Ranked[], self: bigint): void {
@@ -44,8 +51,9 @@ export class Leaderboard {
     const item = make('li', 'rank');
     item.dataset.user = String(user);
     const rank = make('span', 'rank-place');
-    const name = make('span', 'rank-user', String(user));
-    name.title = String(user);
+    const name = nameButton(user);
+    name.classList.add('rank-user');
+    name.addEventListener('click', () => this.#chosen(user, name));
     const score = make('span', 'rank-score');
     item.append(rank, name, score);
     const line = { item, rank, score };

@@ -1,9 +1,11 @@
 // Own danmaku that are not delivered yet, below the chat, and what became of those that the server refused.
 
+import { words } from '../i18n/language';
 import { Reason } from '../protocol/generated/barrage/v2/barrage_pb';
 import type { Pending, Refusal } from '../session/outbox';
 import { byId, make } from './element';
-import { languageOf } from './wording';
+import { textOf } from './line';
+import { count } from './wording';
 
 /** Lines shown; of more, their number is. */
 const LINES_MAX = 20;
@@ -34,7 +36,7 @@ export class Outgoing {
     this.#next = undefined;
     const lines = pending.slice(0, LINES_MAX).map((one) => line(one, isLive));
     if (pending.length > LINES_MAX) {
-      lines.push(make('li', 'chat-divider', `and ${pending.length - LINES_MAX} more`));
+      lines.push(make('li', 'chat-divider', words().andMore(count(pending.length - LINES_MAX))));
     }
     this.#list.replaceChildren(...lines);
     if (lines.length > 0) {
@@ -48,41 +50,52 @@ export function explain({ reason, message, retryAfterMs }: Refusal): string {
   const seconds = Math.max(1, Math.ceil(retryAfterMs / 1000));
   switch (reason) {
     case Reason.RATE_LIMITED:
-      return `Too fast for this room. Your message goes out by itself in ${seconds} s.`;
+      return words().rateLimited(seconds);
     case Reason.RETRY:
-      return `The server cannot keep messages right now. Yours goes out by itself in ${seconds} s.`;
+      return words().cannotKeep(seconds);
     case Reason.BLOCKED:
-      return 'Waiting for your earlier message to go out first.';
+      return words().blocked;
     case Reason.UNKNOWN_OUTCOME:
-      return 'The connection was away too long to know whether this arrived. If you do not see it in the chat, send it again.';
+      return words().unknownOutcome;
     case Reason.CONTENT_TOO_LONG:
-      return `Too long for this room. ${message}`;
+      return words().tooLong(message);
+    case Reason.SLOW_MODE:
+      return words().slowMode(seconds);
+    case Reason.MUTED:
+      return retryAfterMs > 0 ? words().mutedFor(seconds) : words().mutedForEver;
+    case Reason.BLOCKED_WORD:
+      return words().blockedWord;
+    case Reason.MODERATORS_ONLY:
+      return words().moderatorsOnlyNow;
+    case Reason.UNKNOWN_REPLY:
+      return words().unknownReply;
+    case Reason.REJECTED:
+      return retryAfterMs > 0 ? words().notJudged : words().rejected;
+    case Reason.CONTENT_UNREADABLE:
+      return words().unreadable;
     case Reason.SEND_NOT_ALLOWED:
-      return `You may watch here, but not send. ${message}`;
+      return words().mayNotSend(message);
     default:
-      return message || 'The server did not take the message.';
+      return message || words().notTaken;
   }
 }
 
 function line({ seq, content, state, held }: Pending, isLive: boolean): HTMLLIElement {
   const item = make('li', 'chat-line');
   item.dataset.seq = String(seq);
-  const text = make('span', 'chat-text', content);
-  text.dir = 'auto';
-  text.lang = languageOf(content);
-  item.append(make('span', 'chat-state', wordFor(state, held, isLive)), text);
+  item.append(make('span', 'chat-state', wordFor(state, held, isLive)), textOf(content));
   return item;
 }
 
 function wordFor(state: Pending['state'], held: Reason | undefined, isLive: boolean): string {
   if (state === 'kept') {
-    return 'sent';
+    return words().sent;
   }
   if (!isLive) {
-    return 'waiting for connection';
+    return words().waitingForConnection;
   }
   if (state === 'inFlight') {
-    return 'sending';
+    return words().sending;
   }
-  return held === Reason.RATE_LIMITED ? 'slowing down' : 'waiting';
+  return held === Reason.RATE_LIMITED || held === Reason.SLOW_MODE ? words().slowingDown : words().waiting;
 }

@@ -54,7 +54,7 @@ impl Judgement {
 
 /// Danmaku that the books account for.
 fn accounted(counts: Counts) -> u64 {
-    let Counts { shown, merged, sampled_out, deleted, expired } = counts;
+    let Counts { shown, merged, sampled_out, deleted, expired, likes: _ } = counts;
     shown + merged + sampled_out + deleted + expired
 }
 

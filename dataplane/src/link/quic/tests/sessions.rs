@@ -25,8 +25,19 @@ fn candidates(offset: u64, content: &Bytes) -> Candidates {
         sent_ms: 3,
         received_ms: 4,
         content: content.clone(),
+        ..Danmaku::default()
     };
-    Candidates { room: demo(), shard: 1, record, owner_epoch: 1, closed: false, danmaku: vec![danmaku], trace: None }
+    Candidates {
+        room: demo(),
+        shard: 1,
+        record,
+        owner_epoch: 1,
+        closed: false,
+        danmaku: vec![danmaku],
+        acts: Vec::new(),
+        likes: 0,
+        trace: None,
+    }
 }
 
 fn demo() -> RoomId {
@@ -41,7 +52,7 @@ async fn number(updates: &mut mpsc::Receiver<Update>) -> Option<u64> {
     match soon(updates.recv()).await {
         Some(Update::Frame(_, emitted)) => Some(emitted.frame.number),
         Some(Update::Snapshot(_, snapshot)) => Some(snapshot.number),
-        Some(Update::Viewers(..)) | None => None,
+        Some(Update::Viewers(..) | Update::Settled(..)) | None => None,
     }
 }
 

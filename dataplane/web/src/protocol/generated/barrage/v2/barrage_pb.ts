@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file barrage/v2/barrage.proto.
  */
 export const file_barrage_v2_barrage: GenFile = /*@__PURE__*/
-  fileDesc("ChhiYXJyYWdlL3YyL2JhcnJhZ2UucHJvdG8SCmJhcnJhZ2UudjIiYwoEU2VuZBILCgNzZXEYASABKAQSFgoOb2xkZXN0X3BlbmRpbmcYAiABKAQSDwoHc2VudF9tcxgDIAEoEhIPCgdjb250ZW50GAQgASgJEhQKDHJldHJ5X2FnZV9tcxgFIAEoDSIxCglIZWFydGJlYXQSEQoJY2xpZW50X21zGAEgASgSEhEKCXNlcnZlcl9tcxgCIAEoEiKLAgoFQmF0Y2gSFQoNc2VudF9kZWx0YV9tcxgBIAMoEhIMCgR1c2VyGAIgAygEEg8KB2NvbnRlbnQYAyADKAkSEQoJcGFydGl0aW9uGAQgASgNEhQKDG9mZnNldF9kZWx0YRgFIAMoEhINCgVpbmRleBgGIAMoDRIeCgRyb2xlGAcgAygOMhAuYmFycmFnZS52Mi5Sb2xlEiAKBW1lcmdlGAggAygLMhEuYmFycmFnZS52Mi5NZXJnZRIOCgZtZXJnZWQYCSABKA0SEwoLc2FtcGxlZF9vdXQYCiABKA0SDwoHZXhwaXJlZBgLIAEoDRIOCgZjdXJzb3IYDCABKAwSDAoEZWNobxgNIAEoCCJICgVNZXJnZRIRCglwYXJ0aXRpb24YASABKA0SDgoGb2Zmc2V0GAIgASgEEg0KBWluZGV4GAMgASgNEg0KBXRvdGFsGAQgASgNIj4KB0hpc3RvcnkSIAoFYmF0Y2gYASABKAsyES5iYXJyYWdlLnYyLkJhdGNoEhEKCXRydW5jYXRlZBgCIAEoCCIuCg9SYW5raW5nU25hcHNob3QSDAoEdXNlchgBIAMoBBINCgVzY29yZRgCIAMoBCI8CgxSYW5raW5nRGVsdGESDAoEdXNlchgBIAMoBBINCgVzY29yZRgCIAMoBBIPCgdyZW1vdmVkGAMgAygEIkQKA0FjaxILCgNzZXEYASADKAQSEQoJcGFydGl0aW9uGAIgASgNEg4KBm9mZnNldBgDIAEoBBINCgVpbmRleBgEIAMoDSJzCgVFcnJvchIiCgZyZWFzb24YASABKA4yEi5iYXJyYWdlLnYyLlJlYXNvbhILCgNzZXEYAiABKAQSDwoHbWVzc2FnZRgDIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgEIAEoDRIQCgh2ZXJzaW9ucxgFIAMoDSI5CglSb29tU3RhdGUSDwoHdmlld2VycxgBIAEoDRIbChNtZXNzYWdlc19wZXJfc2Vjb25kGAIgASgNIiQKBkdvQXdheRIaChJyZWNvbm5lY3RfYWZ0ZXJfbXMYASABKA0iMwoGQ3Vyc29yEikKBnNsaWNlcxgBIAMoCzIZLmJhcnJhZ2UudjIuU2xpY2VQb3NpdGlvbiJeCg1TbGljZVBvc2l0aW9uEg0KBXNoYXJkGAEgASgNEhEKCXBhcnRpdGlvbhgCIAEoDRIOCgZvZmZzZXQYAyABKAQSDAoEcm93cxgEIAEoDRINCgVtb3ZlZBgFIAEoDSpMCgRSb2xlEg8KC1JPTEVfVklFV0VSEAASEgoOUk9MRV9NT0RFUkFUT1IQARINCglST0xFX0hPU1QQAhIQCgxST0xFX1NFUlZJQ0UQAyqNBAoGUmVhc29uEhYKElJFQVNPTl9VTlNQRUNJRklFRBAAEhAKDFJFQVNPTl9SRVRSWRABEhcKE1JFQVNPTl9SQVRFX0xJTUlURUQQAhISCg5SRUFTT05fQkxPQ0tFRBADEhoKFlJFQVNPTl9VTktOT1dOX09VVENPTUUQBBIYChRSRUFTT05fQ09OVEVOVF9FTVBUWRAFEhsKF1JFQVNPTl9DT05URU5UX1RPT19MT05HEAYSGwoXUkVBU09OX0NPTlRFTlRfTk9UX1VURjgQBxIbChdSRUFTT05fU0VORF9OT1RfQUxMT1dFRBAIEhcKE1JFQVNPTl9CQURfU0VRVUVOQ0UQCRIUChBSRUFTT05fVFJVTkNBVEVEEAoSFAoQUkVBU09OX0JBRF9NQUdJQxALEh4KGlJFQVNPTl9VTlNVUFBPUlRFRF9WRVJTSU9OEAwSGgoWUkVBU09OX1VORVhQRUNURURfVFlQRRANEhwKGFJFQVNPTl9VTlNVUFBPUlRFRF9GTEFHUxAOEhcKE1JFQVNPTl9VTktOT1dOX1JPT00QDxIaChZSRUFTT05fRlJBTUVfVE9PX0xBUkdFEBASGgoWUkVBU09OX0JBRF9DT01QUkVTU0lPThAREhYKElJFQVNPTl9CQURfUEFZTE9BRBASEhcKE1JFQVNPTl9URVhUX01FU1NBR0UQE2IGcHJvdG8z");
+  fileDesc("ChhiYXJyYWdlL3YyL2JhcnJhZ2UucHJvdG8SCmJhcnJhZ2UudjIigQIKBFNlbmQSCwoDc2VxGAEgASgEEhYKDm9sZGVzdF9wZW5kaW5nGAIgASgEEg8KB3NlbnRfbXMYAyABKBISDwoHY29udGVudBgEIAEoCRIUCgxyZXRyeV9hZ2VfbXMYBSABKA0SHgoEbW9kZRgGIAEoDjIQLmJhcnJhZ2UudjIuTW9kZRIOCgZjb2xvdXIYByABKA0SHgoEc2l6ZRgIIAEoDjIQLmJhcnJhZ2UudjIuU2l6ZRInCghyZXBseV90bxgJIAEoCzIVLmJhcnJhZ2UudjIuRGFubWFrdUlkEiMKBGdpZnQYCiABKAsyFS5iYXJyYWdlLnYyLkdpZnRPcmRlciIVCgRMaWtlEg0KBWNvdW50GAEgASgNIj0KCURhbm1ha3VJZBIRCglwYXJ0aXRpb24YASABKA0SDgoGb2Zmc2V0GAIgASgEEg0KBWluZGV4GAMgASgNIlkKCUdpZnRPcmRlchIMCgR1c2VyGAEgASgEEg0KBXZhbHVlGAIgASgEEgwKBG5hbWUYAyABKAkSDQoFY291bnQYBCABKA0SEgoKc3VwZXJfY2hhdBgFIAEoCCIxCglIZWFydGJlYXQSEQoJY2xpZW50X21zGAEgASgSEhEKCXNlcnZlcl9tcxgCIAEoEiKdAwoFQmF0Y2gSFQoNc2VudF9kZWx0YV9tcxgBIAMoEhIMCgR1c2VyGAIgAygEEg8KB2NvbnRlbnQYAyADKAkSEQoJcGFydGl0aW9uGAQgASgNEhQKDG9mZnNldF9kZWx0YRgFIAMoEhINCgVpbmRleBgGIAMoDRIeCgRyb2xlGAcgAygOMhAuYmFycmFnZS52Mi5Sb2xlEiAKBW1lcmdlGAggAygLMhEuYmFycmFnZS52Mi5NZXJnZRIOCgZtZXJnZWQYCSABKA0SEwoLc2FtcGxlZF9vdXQYCiABKA0SDwoHZXhwaXJlZBgLIAEoDRIOCgZjdXJzb3IYDCABKAwSDAoEZWNobxgNIAEoCBIeCgRtb2RlGA4gAygOMhAuYmFycmFnZS52Mi5Nb2RlEg4KBmNvbG91chgPIAMoDRIeCgRzaXplGBAgAygOMhAuYmFycmFnZS52Mi5TaXplEiAKBXJlcGx5GBEgAygLMhEuYmFycmFnZS52Mi5SZXBseRIeCgRnaWZ0GBIgAygLMhAuYmFycmFnZS52Mi5HaWZ0IkUKBVJlcGx5EgsKA3JvdxgBIAEoDRIhCgJ0bxgCIAEoCzIVLmJhcnJhZ2UudjIuRGFubWFrdUlkEgwKBHVzZXIYAyABKAQiTwoER2lmdBILCgNyb3cYASABKA0SDQoFdmFsdWUYAiABKAQSDAoEbmFtZRgDIAEoCRINCgVjb3VudBgEIAEoDRIOCgZzdGF5X3MYBSABKA0iSAoFTWVyZ2USEQoJcGFydGl0aW9uGAEgASgNEg4KBm9mZnNldBgCIAEoBBINCgVpbmRleBgDIAEoDRINCgV0b3RhbBgEIAEoDSI+CgdIaXN0b3J5EiAKBWJhdGNoGAEgASgLMhEuYmFycmFnZS52Mi5CYXRjaBIRCgl0cnVuY2F0ZWQYAiABKAgiLgoPUmFua2luZ1NuYXBzaG90EgwKBHVzZXIYASADKAQSDQoFc2NvcmUYAiADKAQiPAoMUmFua2luZ0RlbHRhEgwKBHVzZXIYASADKAQSDQoFc2NvcmUYAiADKAQSDwoHcmVtb3ZlZBgDIAMoBCJECgNBY2sSCwoDc2VxGAEgAygEEhEKCXBhcnRpdGlvbhgCIAEoDRIOCgZvZmZzZXQYAyABKAQSDQoFaW5kZXgYBCADKA0icwoFRXJyb3ISIgoGcmVhc29uGAEgASgOMhIuYmFycmFnZS52Mi5SZWFzb24SCwoDc2VxGAIgASgEEg8KB21lc3NhZ2UYAyABKAkSFgoOcmV0cnlfYWZ0ZXJfbXMYBCABKA0SEAoIdmVyc2lvbnMYBSADKA0iVgoJUm9vbVN0YXRlEg8KB3ZpZXdlcnMYASABKA0SGwoTbWVzc2FnZXNfcGVyX3NlY29uZBgCIAEoDRINCgVsaWtlcxgDIAEoBBIMCgRoZWF0GAQgASgNIj8KB1JlbW92YWwSJgoHZGFubWFrdRgBIAMoCzIVLmJhcnJhZ2UudjIuRGFubWFrdUlkEgwKBHVzZXIYAiADKAQiPAoMUm9vbVNldHRpbmdzEhMKC3Nsb3dfbW9kZV9zGAEgASgNEhcKD21vZGVyYXRvcnNfb25seRgCIAEoCCJkCgpIaWdobGlnaHRzEhwKA3BpbhgBIAEoCzIPLmJhcnJhZ2UudjIuUGluEiYKC3N1cGVyX2NoYXRzGAIgAygLMhEuYmFycmFnZS52Mi5CYXRjaBIQCgh1bnRpbF9tcxgDIAMoEiJsCgNQaW4SDwoHY29udGVudBgBIAEoCRIMCgR1c2VyGAIgASgEEh4KBHJvbGUYAyABKA4yEC5iYXJyYWdlLnYyLlJvbGUSJgoHZGFubWFrdRgEIAEoCzIVLmJhcnJhZ2UudjIuRGFubWFrdUlkIlAKBk5vdGljZRIkCgRraW5kGAEgASgOMhYuYmFycmFnZS52Mi5Ob3RpY2VLaW5kEhAKCHVudGlsX21zGAIgASgSEg4KBnJlYXNvbhgDIAEoCSIkCgZHb0F3YXkSGgoScmVjb25uZWN0X2FmdGVyX21zGAEgASgNIjMKBkN1cnNvchIpCgZzbGljZXMYASADKAsyGS5iYXJyYWdlLnYyLlNsaWNlUG9zaXRpb24iXgoNU2xpY2VQb3NpdGlvbhINCgVzaGFyZBgBIAEoDRIRCglwYXJ0aXRpb24YAiABKA0SDgoGb2Zmc2V0GAMgASgEEgwKBHJvd3MYBCABKA0SDQoFbW92ZWQYBSABKA0qSAoETW9kZRIPCgtNT0RFX1NDUk9MTBAAEgwKCE1PREVfVE9QEAESDwoLTU9ERV9CT1RUT00QAhIQCgxNT0RFX1JFVkVSU0UQAyo3CgRTaXplEg8KC1NJWkVfTk9STUFMEAASDgoKU0laRV9TTUFMTBABEg4KClNJWkVfTEFSR0UQAipMCgRSb2xlEg8KC1JPTEVfVklFV0VSEAASEgoOUk9MRV9NT0RFUkFUT1IQARINCglST0xFX0hPU1QQAhIQCgxST0xFX1NFUlZJQ0UQAyqABgoGUmVhc29uEhYKElJFQVNPTl9VTlNQRUNJRklFRBAAEhAKDFJFQVNPTl9SRVRSWRABEhcKE1JFQVNPTl9SQVRFX0xJTUlURUQQAhISCg5SRUFTT05fQkxPQ0tFRBADEhoKFlJFQVNPTl9VTktOT1dOX09VVENPTUUQBBIYChRSRUFTT05fQ09OVEVOVF9FTVBUWRAFEhsKF1JFQVNPTl9DT05URU5UX1RPT19MT05HEAYSGwoXUkVBU09OX0NPTlRFTlRfTk9UX1VURjgQBxIbChdSRUFTT05fU0VORF9OT1RfQUxMT1dFRBAIEhcKE1JFQVNPTl9CQURfU0VRVUVOQ0UQCRIUChBSRUFTT05fVFJVTkNBVEVEEAoSFAoQUkVBU09OX0JBRF9NQUdJQxALEh4KGlJFQVNPTl9VTlNVUFBPUlRFRF9WRVJTSU9OEAwSGgoWUkVBU09OX1VORVhQRUNURURfVFlQRRANEhwKGFJFQVNPTl9VTlNVUFBPUlRFRF9GTEFHUxAOEhcKE1JFQVNPTl9VTktOT1dOX1JPT00QDxIaChZSRUFTT05fRlJBTUVfVE9PX0xBUkdFEBASGgoWUkVBU09OX0JBRF9DT01QUkVTU0lPThAREhYKElJFQVNPTl9CQURfUEFZTE9BRBASEhcKE1JFQVNPTl9URVhUX01FU1NBR0UQExIQCgxSRUFTT05fTVVURUQQFBIUChBSRUFTT05fU0xPV19NT0RFEBUSFwoTUkVBU09OX0JMT0NLRURfV09SRBAWEhoKFlJFQVNPTl9NT0RFUkFUT1JTX09OTFkQFxIbChdSRUFTT05fR0lGVF9OT1RfQUxMT1dFRBAYEhMKD1JFQVNPTl9CQURfR0lGVBAZEhgKFFJFQVNPTl9VTktOT1dOX1JFUExZEBoSFAoQUkVBU09OX0JBRF9TVFlMRRAbEh0KGVJFQVNPTl9DT05URU5UX1VOUkVBREFCTEUQHBITCg9SRUFTT05fUkVKRUNURUQQHSpwCgpOb3RpY2VLaW5kEhsKF05PVElDRV9LSU5EX1VOU1BFQ0lGSUVEEAASFQoRTk9USUNFX0tJTkRfTVVURUQQARIWChJOT1RJQ0VfS0lORF9CQU5ORUQQAhIWChJOT1RJQ0VfS0lORF9MSUZURUQQA2IGcHJvdG8z");
 
 /**
  * @generated from message barrage.v2.Send
@@ -40,6 +40,31 @@ export type Send = Message<"barrage.v2.Send"> & {
    * @generated from field: uint32 retry_age_ms = 5;
    */
   retryAgeMs: number;
+
+  /**
+   * @generated from field: barrage.v2.Mode mode = 6 [json_name = ""];
+   */
+  mode: Mode;
+
+  /**
+   * @generated from field: uint32 colour = 7 [json_name = ""];
+   */
+  colour: number;
+
+  /**
+   * @generated from field: barrage.v2.Size size = 8 [json_name = ""];
+   */
+  size: Size;
+
+  /**
+   * @generated from field: barrage.v2.DanmakuId reply_to = 9;
+   */
+  replyTo?: DanmakuId | undefined;
+
+  /**
+   * @generated from field: barrage.v2.GiftOrder gift = 10 [json_name = ""];
+   */
+  gift?: GiftOrder | undefined;
 };
 
 /**
@@ -48,6 +73,87 @@ export type Send = Message<"barrage.v2.Send"> & {
  */
 export const SendSchema: GenMessage<Send> = /*@__PURE__*/
   messageDesc(file_barrage_v2_barrage, 0);
+
+/**
+ * @generated from message barrage.v2.Like
+ */
+export type Like = Message<"barrage.v2.Like"> & {
+  /**
+   * @generated from field: uint32 count = 1 [json_name = ""];
+   */
+  count: number;
+};
+
+/**
+ * Describes the message barrage.v2.Like.
+ * Use `create(LikeSchema)` to create a new message.
+ */
+export const LikeSchema: GenMessage<Like> = /*@__PURE__*/
+  messageDesc(file_barrage_v2_barrage, 1);
+
+/**
+ * @generated from message barrage.v2.DanmakuId
+ */
+export type DanmakuId = Message<"barrage.v2.DanmakuId"> & {
+  /**
+   * @generated from field: uint32 partition = 1 [json_name = ""];
+   */
+  partition: number;
+
+  /**
+   * @generated from field: uint64 offset = 2 [json_name = ""];
+   */
+  offset: bigint;
+
+  /**
+   * @generated from field: uint32 index = 3 [json_name = ""];
+   */
+  index: number;
+};
+
+/**
+ * Describes the message barrage.v2.DanmakuId.
+ * Use `create(DanmakuIdSchema)` to create a new message.
+ */
+export const DanmakuIdSchema: GenMessage<DanmakuId> = /*@__PURE__*/
+  messageDesc(file_barrage_v2_barrage, 2);
+
+/**
+ * @generated from message barrage.v2.GiftOrder
+ */
+export type GiftOrder = Message<"barrage.v2.GiftOrder"> & {
+  /**
+   * @generated from field: uint64 user = 1 [json_name = ""];
+   */
+  user: bigint;
+
+  /**
+   * @generated from field: uint64 value = 2 [json_name = ""];
+   */
+  value: bigint;
+
+  /**
+   * @generated from field: string name = 3 [json_name = ""];
+   */
+  name: string;
+
+  /**
+   * @generated from field: uint32 count = 4 [json_name = ""];
+   */
+  count: number;
+
+  /**
+   * @generated from field: bool super_chat = 5;
+   */
+  superChat: boolean;
+};
+
+/**
+ * Describes the message barrage.v2.GiftOrder.
+ * Use `create(GiftOrderSchema)` to create a new message.
+ */
+export const GiftOrderSchema: GenMessage<GiftOrder> = /*@__PURE__*/
+  messageDesc(file_barrage_v2_barrage, 3);
 
 /**
  * @generated from message barrage.v2.Heartbeat
@@ -69,7 +175,7 @@ export type Heartbeat = Message<"barrage.v2.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_barrage_v2_barrage, 1);
+  messageDesc(file_barrage_v2_barrage, 4);
 
 /**
  * @generated from message barrage.v2.Batch
@@ -139,6 +245,31 @@ export type Batch = Message<"barrage.v2.Batch"> & {
    * @generated from field: bool echo = 13 [json_name = ""];
    */
   echo: boolean;
+
+  /**
+   * @generated from field: repeated barrage.v2.Mode mode = 14 [json_name = ""];
+   */
+  mode: Mode[];
+
+  /**
+   * @generated from field: repeated uint32 colour = 15 [json_name = ""];
+   */
+  colour: number[];
+
+  /**
+   * @generated from field: repeated barrage.v2.Size size = 16 [json_name = ""];
+   */
+  size: Size[];
+
+  /**
+   * @generated from field: repeated barrage.v2.Reply reply = 17 [json_name = ""];
+   */
+  reply: Reply[];
+
+  /**
+   * @generated from field: repeated barrage.v2.Gift gift = 18 [json_name = ""];
+   */
+  gift: Gift[];
 };
 
 /**
@@ -146,7 +277,71 @@ export type Batch = Message<"barrage.v2.Batch"> & {
  * Use `create(BatchSchema)` to create a new message.
  */
 export const BatchSchema: GenMessage<Batch> = /*@__PURE__*/
-  messageDesc(file_barrage_v2_barrage, 2);
+  messageDesc(file_barrage_v2_barrage, 5);
+
+/**
+ * @generated from message barrage.v2.Reply
+ */
+export type Reply = Message<"barrage.v2.Reply"> & {
+  /**
+   * @generated from field: uint32 row = 1 [json_name = ""];
+   */
+  row: number;
+
+  /**
+   * @generated from field: barrage.v2.DanmakuId to = 2 [json_name = ""];
+   */
+  to?: DanmakuId | undefined;
+
+  /**
+   * @generated from field: uint64 user = 3 [json_name = ""];
+   */
+  user: bigint;
+};
+
+/**
+ * Describes the message barrage.v2.Reply.
+ * Use `create(ReplySchema)` to create a new message.
+ */
+export const ReplySchema: GenMessage<Reply> = /*@__PURE__*/
+  messageDesc(file_barrage_v2_barrage, 6);
+
+/**
+ * @generated from message barrage.v2.Gift
+ */
+export type Gift = Message<"barrage.v2.Gift"> & {
+  /**
+   * @generated from field: uint32 row = 1 [json_name = ""];
+   */
+  row: number;
+
+  /**
+   * @generated from field: uint64 value = 2 [json_name = ""];
+   */
+  value: bigint;
+
+  /**
+   * @generated from field: string name = 3 [json_name = ""];
+   */
+  name: string;
+
+  /**
+   * @generated from field: uint32 count = 4 [json_name = ""];
+   */
+  count: number;
+
+  /**
+   * @generated from field: uint32 stay_s = 5;
+   */
+  stayS: number;
+};
+
+/**
+ * Describes the message barrage.v2.Gift.
+ * Use `create(GiftSchema)` to create a new message.
+ */
+export const GiftSchema: GenMessage<Gift> = /*@__PURE__*/
+  messageDesc(file_barrage_v2_barrage, 7);
 
 /**
  * @generated from message barrage.v2.Merge
@@ -178,7 +373,7 @@ export type Merge = Message<"barrage.v2.Merge"> & {
  * Use `create(MergeSchema)` to create a new message.
  */
 export const MergeSchema: GenMessage<Merge> = /*@__PURE__*/
-  messageDesc(file_barrage_v2_barrage, 3);
+  messageDesc(file_barrage_v2_barrage, 8);
 
 /**
  * @generated from message barrage.v2.History
@@ -200,7 +395,7 @@ export type History = Message<"barrage.v2.History"> & {
  * Use `create(HistorySchema)` to create a new message.
  */
 export const HistorySchema: GenMessage<History> = /*@__PURE__*/
-  messageDesc(file_barrage_v2_barrage, 4);
+  messageDesc(file_barrage_v2_barrage, 9);
 
 /**
  * @generated from message barrage.v2.RankingSnapshot
@@ -222,7 +417,7 @@ export type RankingSnapshot = Message<"barrage.v2.RankingSnapshot"> & {
  * Use `create(RankingSnapshotSchema)` to create a new message.
  */
 export const RankingSnapshotSchema: GenMessage<RankingSnapshot> = /*@__PURE__*/
-  messageDesc(file_barrage_v2_barrage, 5);
+  messageDesc(file_barrage_v2_barrage, 10);
 
 /**
  * @generated from message barrage.v2.RankingDelta
@@ -249,7 +444,7 @@ export type RankingDelta = Message<"barrage.v2.RankingDelta"> & {
  * Use `create(RankingDeltaSchema)` to create a new message.
  */
 export const RankingDeltaSchema: GenMessage<RankingDelta> = /*@__PURE__*/
-  messageDesc(file_barrage_v2_barrage, 6);
+  messageDesc(file_barrage_v2_barrage, 11);
 
 /**
  * @generated from message barrage.v2.Ack
@@ -281,7 +476,7 @@ export type Ack = Message<"barrage.v2.Ack"> & {
  * Use `create(AckSchema)` to create a new message.
  */
 export const AckSchema: GenMessage<Ack> = /*@__PURE__*/
-  messageDesc(file_barrage_v2_barrage, 7);
+  messageDesc(file_barrage_v2_barrage, 12);
 
 /**
  * @generated from message barrage.v2.Error
@@ -318,7 +513,7 @@ export type Error = Message<"barrage.v2.Error"> & {
  * Use `create(ErrorSchema)` to create a new message.
  */
 export const ErrorSchema: GenMessage<Error> = /*@__PURE__*/
-  messageDesc(file_barrage_v2_barrage, 8);
+  messageDesc(file_barrage_v2_barrage, 13);
 
 /**
  * @generated from message barrage.v2.RoomState
@@ -333,6 +528,16 @@ export type RoomState = Message<"barrage.v2.RoomState"> & {
    * @generated from field: uint32 messages_per_second = 2;
    */
   messagesPerSecond: number;
+
+  /**
+   * @generated from field: uint64 likes = 3 [json_name = ""];
+   */
+  likes: bigint;
+
+  /**
+   * @generated from field: uint32 heat = 4 [json_name = ""];
+   */
+  heat: number;
 };
 
 /**
@@ -340,7 +545,137 @@ export type RoomState = Message<"barrage.v2.RoomState"> & {
  * Use `create(RoomStateSchema)` to create a new message.
  */
 export const RoomStateSchema: GenMessage<RoomState> = /*@__PURE__*/
-  messageDesc(file_barrage_v2_barrage, 9);
+  messageDesc(file_barrage_v2_barrage, 14);
+
+/**
+ * @generated from message barrage.v2.Removal
+ */
+export type Removal = Message<"barrage.v2.Removal"> & {
+  /**
+   * @generated from field: repeated barrage.v2.DanmakuId danmaku = 1 [json_name = ""];
+   */
+  danmaku: DanmakuId[];
+
+  /**
+   * @generated from field: repeated uint64 user = 2 [json_name = ""];
+   */
+  user: bigint[];
+};
+
+/**
+ * Describes the message barrage.v2.Removal.
+ * Use `create(RemovalSchema)` to create a new message.
+ */
+export const RemovalSchema: GenMessage<Removal> = /*@__PURE__*/
+  messageDesc(file_barrage_v2_barrage, 15);
+
+/**
+ * @generated from message barrage.v2.RoomSettings
+ */
+export type RoomSettings = Message<"barrage.v2.RoomSettings"> & {
+  /**
+   * @generated from field: uint32 slow_mode_s = 1;
+   */
+  slowModeS: number;
+
+  /**
+   * @generated from field: bool moderators_only = 2;
+   */
+  moderatorsOnly: boolean;
+};
+
+/**
+ * Describes the message barrage.v2.RoomSettings.
+ * Use `create(RoomSettingsSchema)` to create a new message.
+ */
+export const RoomSettingsSchema: GenMessage<RoomSettings> = /*@__PURE__*/
+  messageDesc(file_barrage_v2_barrage, 16);
+
+/**
+ * @generated from message barrage.v2.Highlights
+ */
+export type Highlights = Message<"barrage.v2.Highlights"> & {
+  /**
+   * @generated from field: barrage.v2.Pin pin = 1 [json_name = ""];
+   */
+  pin?: Pin | undefined;
+
+  /**
+   * @generated from field: repeated barrage.v2.Batch super_chats = 2;
+   */
+  superChats: Batch[];
+
+  /**
+   * @generated from field: repeated sint64 until_ms = 3;
+   */
+  untilMs: bigint[];
+};
+
+/**
+ * Describes the message barrage.v2.Highlights.
+ * Use `create(HighlightsSchema)` to create a new message.
+ */
+export const HighlightsSchema: GenMessage<Highlights> = /*@__PURE__*/
+  messageDesc(file_barrage_v2_barrage, 17);
+
+/**
+ * @generated from message barrage.v2.Pin
+ */
+export type Pin = Message<"barrage.v2.Pin"> & {
+  /**
+   * @generated from field: string content = 1 [json_name = ""];
+   */
+  content: string;
+
+  /**
+   * @generated from field: uint64 user = 2 [json_name = ""];
+   */
+  user: bigint;
+
+  /**
+   * @generated from field: barrage.v2.Role role = 3 [json_name = ""];
+   */
+  role: Role;
+
+  /**
+   * @generated from field: barrage.v2.DanmakuId danmaku = 4 [json_name = ""];
+   */
+  danmaku?: DanmakuId | undefined;
+};
+
+/**
+ * Describes the message barrage.v2.Pin.
+ * Use `create(PinSchema)` to create a new message.
+ */
+export const PinSchema: GenMessage<Pin> = /*@__PURE__*/
+  messageDesc(file_barrage_v2_barrage, 18);
+
+/**
+ * @generated from message barrage.v2.Notice
+ */
+export type Notice = Message<"barrage.v2.Notice"> & {
+  /**
+   * @generated from field: barrage.v2.NoticeKind kind = 1 [json_name = ""];
+   */
+  kind: NoticeKind;
+
+  /**
+   * @generated from field: sint64 until_ms = 2;
+   */
+  untilMs: bigint;
+
+  /**
+   * @generated from field: string reason = 3 [json_name = ""];
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message barrage.v2.Notice.
+ * Use `create(NoticeSchema)` to create a new message.
+ */
+export const NoticeSchema: GenMessage<Notice> = /*@__PURE__*/
+  messageDesc(file_barrage_v2_barrage, 19);
 
 /**
  * @generated from message barrage.v2.GoAway
@@ -357,7 +692,7 @@ export type GoAway = Message<"barrage.v2.GoAway"> & {
  * Use `create(GoAwaySchema)` to create a new message.
  */
 export const GoAwaySchema: GenMessage<GoAway> = /*@__PURE__*/
-  messageDesc(file_barrage_v2_barrage, 10);
+  messageDesc(file_barrage_v2_barrage, 20);
 
 /**
  * @generated from message barrage.v2.Cursor
@@ -374,7 +709,7 @@ export type Cursor = Message<"barrage.v2.Cursor"> & {
  * Use `create(CursorSchema)` to create a new message.
  */
 export const CursorSchema: GenMessage<Cursor> = /*@__PURE__*/
-  messageDesc(file_barrage_v2_barrage, 11);
+  messageDesc(file_barrage_v2_barrage, 21);
 
 /**
  * @generated from message barrage.v2.SlicePosition
@@ -411,7 +746,64 @@ export type SlicePosition = Message<"barrage.v2.SlicePosition"> & {
  * Use `create(SlicePositionSchema)` to create a new message.
  */
 export const SlicePositionSchema: GenMessage<SlicePosition> = /*@__PURE__*/
-  messageDesc(file_barrage_v2_barrage, 12);
+  messageDesc(file_barrage_v2_barrage, 22);
+
+/**
+ * @generated from enum barrage.v2.Mode
+ */
+export enum Mode {
+  /**
+   * @generated from enum value: MODE_SCROLL = 0;
+   */
+  SCROLL = 0,
+
+  /**
+   * @generated from enum value: MODE_TOP = 1;
+   */
+  TOP = 1,
+
+  /**
+   * @generated from enum value: MODE_BOTTOM = 2;
+   */
+  BOTTOM = 2,
+
+  /**
+   * @generated from enum value: MODE_REVERSE = 3;
+   */
+  REVERSE = 3,
+}
+
+/**
+ * Describes the enum barrage.v2.Mode.
+ */
+export const ModeSchema: GenEnum<Mode> = /*@__PURE__*/
+  enumDesc(file_barrage_v2_barrage, 0);
+
+/**
+ * @generated from enum barrage.v2.Size
+ */
+export enum Size {
+  /**
+   * @generated from enum value: SIZE_NORMAL = 0;
+   */
+  NORMAL = 0,
+
+  /**
+   * @generated from enum value: SIZE_SMALL = 1;
+   */
+  SMALL = 1,
+
+  /**
+   * @generated from enum value: SIZE_LARGE = 2;
+   */
+  LARGE = 2,
+}
+
+/**
+ * Describes the enum barrage.v2.Size.
+ */
+export const SizeSchema: GenEnum<Size> = /*@__PURE__*/
+  enumDesc(file_barrage_v2_barrage, 1);
 
 /**
  * @generated from enum barrage.v2.Role
@@ -442,7 +834,7 @@ export enum Role {
  * Describes the enum barrage.v2.Role.
  */
 export const RoleSchema: GenEnum<Role> = /*@__PURE__*/
-  enumDesc(file_barrage_v2_barrage, 0);
+  enumDesc(file_barrage_v2_barrage, 2);
 
 /**
  * @generated from enum barrage.v2.Reason
@@ -547,11 +939,92 @@ export enum Reason {
    * @generated from enum value: REASON_TEXT_MESSAGE = 19;
    */
   TEXT_MESSAGE = 19,
+
+  /**
+   * @generated from enum value: REASON_MUTED = 20;
+   */
+  MUTED = 20,
+
+  /**
+   * @generated from enum value: REASON_SLOW_MODE = 21;
+   */
+  SLOW_MODE = 21,
+
+  /**
+   * @generated from enum value: REASON_BLOCKED_WORD = 22;
+   */
+  BLOCKED_WORD = 22,
+
+  /**
+   * @generated from enum value: REASON_MODERATORS_ONLY = 23;
+   */
+  MODERATORS_ONLY = 23,
+
+  /**
+   * @generated from enum value: REASON_GIFT_NOT_ALLOWED = 24;
+   */
+  GIFT_NOT_ALLOWED = 24,
+
+  /**
+   * @generated from enum value: REASON_BAD_GIFT = 25;
+   */
+  BAD_GIFT = 25,
+
+  /**
+   * @generated from enum value: REASON_UNKNOWN_REPLY = 26;
+   */
+  UNKNOWN_REPLY = 26,
+
+  /**
+   * @generated from enum value: REASON_BAD_STYLE = 27;
+   */
+  BAD_STYLE = 27,
+
+  /**
+   * @generated from enum value: REASON_CONTENT_UNREADABLE = 28;
+   */
+  CONTENT_UNREADABLE = 28,
+
+  /**
+   * @generated from enum value: REASON_REJECTED = 29;
+   */
+  REJECTED = 29,
 }
 
 /**
  * Describes the enum barrage.v2.Reason.
  */
 export const ReasonSchema: GenEnum<Reason> = /*@__PURE__*/
-  enumDesc(file_barrage_v2_barrage, 1);
+  enumDesc(file_barrage_v2_barrage, 3);
+
+/**
+ * @generated from enum barrage.v2.NoticeKind
+ */
+export enum NoticeKind {
+  /**
+   * @generated from enum value: NOTICE_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: NOTICE_KIND_MUTED = 1;
+   */
+  MUTED = 1,
+
+  /**
+   * @generated from enum value: NOTICE_KIND_BANNED = 2;
+   */
+  BANNED = 2,
+
+  /**
+   * @generated from enum value: NOTICE_KIND_LIFTED = 3;
+   */
+  LIFTED = 3,
+}
+
+/**
+ * Describes the enum barrage.v2.NoticeKind.
+ */
+export const NoticeKindSchema: GenEnum<NoticeKind> = /*@__PURE__*/
+  enumDesc(file_barrage_v2_barrage, 4);
 

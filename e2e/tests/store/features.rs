@@ -1,0 +1,108 @@
+//! Acts of moderation and steps of heat: written by the script, read back, and the same however often they are applied.
+
+use barrage::{
+    room::shard_of,
+    store::{Applied, Direction, STEP_MS, Store},
+};
+use barrage_proto::{
+    Cursor, Position,
+    log::{Act, Entry, Place, Record, Sanction, Settings, act::Kind, sanction},
+};
+
+use super::{
+    cluster,
+    consumer::{PARTITION, apply, batch, room},
+};
+
+const AT_MS: i64 = 1_700_000_000_000;
+
+fn said(user: u64, text: &str, at_ms: i64) -> Record {
+    let entry = Entry { user, content: text.as_bytes().to_vec().into(), ..Entry::default() };
+    Record { received_ms: at_ms, entries: vec![entry], ..Record::default() }
+}
+
+fn done(kind: Kind) -> Record {
+    let act = Act { actor: 900, kind: Some(kind), ..Act::default() };
+    Record { received_ms: AT_MS, entries: vec![Entry { act: Some(act), ..Entry::default() }], ..Record::default() }
+}
+
+fn at(offset: u64) -> Position {
+    Position { moved: 0, partition: PARTITION, offset, index: 0 }
+}
+
+async fn texts(store: &Store) -> Vec<String> {
+    let page = store.history(&room(), Direction::After, Cursor::default(), 100).await.unwrap();
+    page.items.into_iter().map(|item| String::from_utf8(item.entry.content.to_vec()).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_moderators_did_is_kept_once_and_hides_what_it_is_about() {
+    let (_nodes, store) = cluster().await;
+    let user = (1..).find(|&user| shard_of(user) == 0).unwrap();
+    let place = Place { moved: 0, partition: PARTITION, offset: 1, index: 0 };
+    let mute = Sanction { user, kind: sanction::Kind::Muted.into(), until_ms: 0 };
+    let records: Vec<_> = [
+        said(user, "kept", AT_MS),
+        said(user, "removed", AT_MS + 1),
+        done(Kind::Remove(place)),
+        done(Kind::Settings(Settings { block_words: vec!["坏话".into()], ..Settings::default() })),
+        done(Kind::Sanction(mute)),
+        said(user, "behind", AT_MS + 2),
+    ]
+    .into_iter()
+    .zip(0..)
+    .map(|(record, offset)| (offset, record))
+    .collect();
+    for part in [&records[..3], &records[2..5], &records[..], &records[..]] {
+        assert_eq!(apply(&store, batch(0, None, part)).await, Applied::Whole);
+    }
+    assert_eq!(texts(&store).await, ["kept"]);
+    let rules = store.rules(&room()).await.unwrap();
+    assert_eq!((rules.audit(100).len(), rules.blocked_words().collect::<Vec<_>>()), (3, vec!["坏话"]));
+    assert!(rules.sanction(user, AT_MS).is_some());
+    let room = room();
+    let found = |offset| store.find(&room, 0, at(offset));
+    assert!(found(0).await.unwrap().is_some());
+    assert!(found(1).await.unwrap().is_none(), "removed");
+    assert!(found(5).await.unwrap().is_none(), "behind the mute");
+    assert!(found(77).await.unwrap().is_none(), "never there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heat_is_counted_once_by_steps_and_over_all_slices() {
+    let (_nodes, store) = cluster().await;
+    let step = AT_MS / STEP_MS;
+    let of = |shard| (1..).find(|&user| shard_of(user) == shard).unwrap();
+    for shard in 0..2 {
+        let user = of(shard);
+        let times = [AT_MS, AT_MS + 1, AT_MS + STEP_MS, AT_MS + 3 * STEP_MS];
+        let records: Vec<_> = (0..).zip(times.map(|at_ms| said(user, "x", at_ms))).collect();
+        apply(&store, batch(shard, None, &records[..2])).await;
+        apply(&store, batch(shard, Some(1), &records[1..])).await;
+        apply(&store, batch(shard, None, &records)).await;
+    }
+    assert_eq!(store.heat(&room()).await.unwrap(), [(step, 4), (step + 1, 2), (step + 3, 2)].into());
+    // A day later the ring has begun anew: what is a round old goes, what comes late for it is not counted.
+    let later = AT_MS + 24 * 3_600_000;
+    apply(&store, batch(0, Some(3), &[(4, said(of(0), "x", later)), (5, said(of(0), "x", AT_MS))])).await;
+    assert_eq!(store.heat(&room()).await.unwrap(), [(later / STEP_MS, 1)].into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_is_found_in_each_slice() {
+    let (_nodes, store) = cluster().await;
+    let user = (1..).find(|&user| shard_of(user) == 0).unwrap();
+    let records: Vec<_> =
+        (0..50_i64).map(|n| (n.cast_unsigned(), said(user, &n.to_string(), AT_MS + 10 * n))).collect();
+    // One block each, as in a quiet room.
+    for record in &records {
+        apply(&store, batch(0, None, std::slice::from_ref(record))).await;
+    }
+    for n in [0, 1, 17, 49] {
+        let cursor = store.cursor_at(&room(), AT_MS + 10 * n).await.unwrap();
+        let page = store.history(&room(), Direction::After, cursor, 1).await.unwrap();
+        assert_eq!(page.items[0].entry.content, n.to_string().as_bytes(), "{n}");
+    }
+    let cursor = store.cursor_at(&room(), i64::MAX).await.unwrap();
+    assert!(store.history(&room(), Direction::After, cursor, 1).await.unwrap().items.is_empty());
+}
