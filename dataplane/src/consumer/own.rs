@@ -110,7 +110,10 @@ async fn begin(context: &Context, partition: u32, epoch: u64, at_start: bool) ->
     loop {
         match state_and_start(context, partition).await {
             // A process that has just started was not waited for: nobody has owned this since, or it is fenced.
-            Ok((state, start)) if at_start || state.released >= epoch || waiting.elapsed() > RELEASE_MAX => {
+            // Where nothing is committed, there was no owner, or one whose commit would save nothing.
+            Ok((state, start))
+                if at_start || state.committed == 0 || state.released >= epoch || waiting.elapsed() > RELEASE_MAX =>
+            {
                 let committed = state.committed.max(state.start);
                 let rebuild_to = (start < state.committed).then_some(state.end);
                 return Begin { committed, start: start.clamp(state.start, committed), rebuild_to };

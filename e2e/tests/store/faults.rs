@@ -1,6 +1,6 @@
 //! Faults while a consumer writes: at the end everything is there once.
 
-use std::{future::Future, time::Duration};
+use std::{collections::BTreeSet, future::Future, time::Duration};
 
 use barrage::store::{Confirmed, Store};
 
@@ -102,6 +102,19 @@ async fn slots_are_given_to_another_master() {
     assert_eq!(consumer.lost, 0);
     assert_eq!(store.confirm(&[(PARTITION, RECORDS)]).await.unwrap(), Confirmed::Yes);
     drop(nodes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_replicas_do_not_answer_masters_do() {
+    let (nodes, store) = cluster().await;
+    let log = log(RECORDS / 10);
+    Consumer::new(&store, &log, Duration::ZERO).run().await;
+    let masters: BTreeSet<_> =
+        (0..SHARDS).map(|shard| nodes.master_of(&format!("{{default/demo:{shard}}}:rank"))).collect();
+    let replicas = (0..6).filter(|node| !masters.contains(node)).inspect(|node| nodes.pause(*node));
+    assert_eq!(replicas.count(), 3);
+    assert_exact(&store, &log).await;
+    assert_eq!(store.trouble(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

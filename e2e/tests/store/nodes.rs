@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// What becomes of nodes takes seconds; a busy machine takes its time.
@@ -79,6 +80,12 @@ impl Nodes {
             process.kill().unwrap();
             process.wait().unwrap();
         }
+    }
+
+    /// It keeps its connections and answers nothing.
+    pub(crate) fn pause(&self, node: usize) {
+        let process = self.processes[node].as_ref().unwrap();
+        kill_process(Pid::from_child(process), Signal::STOP).unwrap();
     }
 
     pub(crate) fn restart(&mut self, node: usize) {

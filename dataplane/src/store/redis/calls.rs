@@ -16,11 +16,14 @@ use redis::{
     cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
     cmd,
 };
+use tokio::time::timeout;
 
 use super::{RedisConfig, metrics::Metrics};
 
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(1);
+/// How long a replica may take: a healthy one takes a few ms, one that is stopped never answers.
+const REPLICA_MAX: Duration = Duration::from_millis(500);
 /// Redirections count as attempts; a slot that is being moved costs some.
 const RETRIES: u32 = 4;
 /// How long all attempts may take: a failover takes longer, and is left to the caller.
@@ -112,6 +115,15 @@ impl Calls {
         outcome
     }
 
+    /// Reads from a replica, or from the master where the replica does not answer soon.
+    pub(super) async fn read<T: FromRedisValue>(&self, key: &str, command: Cmd) -> Result<T, RedisError> {
+        if let Ok(Ok(read)) = timeout(REPLICA_MAX, self.send(&command)).await {
+            return Ok(read);
+        }
+        self.metrics.passed_over();
+        self.send_to_master(key, command).await
+    }
+
     /// Sends a command; one that only reads goes to a replica.
     pub(crate) async fn send<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
         self.metrics.sent(1);
@@ -135,7 +147,7 @@ impl Calls {
         if !self.line.is_dead(silent, Instant::now()) {
             return;
         }
-        match tokio::time::timeout(RENEW_WITHIN, self.line.client.get_async_connection()).await {
+        match timeout(RENEW_WITHIN, self.line.client.get_async_connection()).await {
             Ok(Ok(connection)) => {
                 tracing::warn!("Redis has answered nothing for {RENEW_AFTER:?}; connected anew");
                 self.metrics.renewed();

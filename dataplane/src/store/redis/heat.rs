@@ -28,7 +28,7 @@ pub(super) async fn of_room(shared: &Arc<Shared>, room: &RoomId) -> Result<Steps
         tasks.spawn(async move {
             let read = cmd("HGETALL").arg(&key).to_owned();
             let fields: HashMap<String, Vec<u8>> =
-                shared.calls.send(&read).await.map_err(|error| failed("read", format!("{key}: {error}")))?;
+                shared.calls.read(&key, read).await.map_err(|error| failed("read", format!("{key}: {error}")))?;
             Ok::<_, StoreError>(fields)
         });
     }

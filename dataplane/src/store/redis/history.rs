@@ -158,7 +158,7 @@ impl Read<'_> {
     async fn ask(&self, command: Cmd, at_master: bool) -> Result<Entries, StoreError> {
         let entries = match at_master {
             true => self.shared.calls.send_to_master(self.key, command).await,
-            false => self.shared.calls.send(&command).await,
+            false => self.shared.calls.read(self.key, command).await,
         };
         entries.map_err(|error| failed("read", format!("{}: {error}", self.key)))
     }

@@ -19,6 +19,7 @@ pub struct Metrics {
     call_seconds: Histogram,
     reloads: Counter,
     renewals: Counter,
+    passed_over: Counter,
     pub(super) applied_danmaku: Counter,
     pub(super) skipped_records: Counter,
     pub(super) fenced: Counter,
@@ -42,6 +43,10 @@ impl Metrics {
             failures: counter("script_failures", "Script calls that failed or were not answered in time"),
             reloads: counter("script_reloads", "Script calls that found the script gone from its node"),
             renewals: counter("renewals", "Connections that answered nothing and were given up for new ones"),
+            passed_over: counter(
+                "replicas_passed_over",
+                "Reads that a replica did not answer soon, asked of the master",
+            ),
             applied_danmaku: counter("applied_danmaku", "Danmaku applied to history and ranking"),
             skipped_records: counter("skipped_records", "Records that had been applied before"),
             fenced: counter("fenced", "Writes refused because another owner has a higher epoch"),
@@ -74,6 +79,10 @@ impl Metrics {
 
     pub(super) fn renewed(&self) {
         self.renewals.inc();
+    }
+
+    pub(super) fn passed_over(&self) {
+        self.passed_over.inc();
     }
 
     pub(super) fn reloaded(&self) {

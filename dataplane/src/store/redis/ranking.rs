@@ -54,8 +54,9 @@ pub(super) async fn page(
 pub(super) async fn count(shared: &Shared, room: &RoomId, limit: u32) -> Result<u32, StoreError> {
     let mut users = 0;
     for shard in 0..SHARDS {
-        let count = cmd("ZCARD").arg(shared.keys.slice(room, shard).rank).to_owned();
-        let count: u64 = shared.calls.send(&count).await.map_err(|error| failed("read", error.to_string()))?;
+        let key = shared.keys.slice(room, shard).rank;
+        let count = cmd("ZCARD").arg(&key).to_owned();
+        let count: u64 = shared.calls.read(&key, count).await.map_err(|error| failed("read", error.to_string()))?;
         users += count;
         if users >= limit.into() {
             break;
