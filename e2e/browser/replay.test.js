@@ -85,6 +85,33 @@ test('seek into the past, watch it as it was, and come back to now', async (t) =
   );
 });
 
+test('the heat curve stands where something was said', async (t) => {
+  const server = await Server.start(t);
+  const browser = await Browser.start(t);
+  const writer = await browser.open(server.url);
+  await writer.becomes('live');
+  await writer.sendAll(['many', 'words', 'at', 'once']);
+  // The curve is read when a viewer comes: all that was said must be in it by then.
+  await writer.until(async () => {
+    const { points } = await (await fetch('/v1/rooms/demo/heat')).json();
+    return points.reduce((sum, { danmaku }) => sum + danmaku, 0) === 4;
+  });
+  const viewer = await browser.open(server.url);
+  await viewer.until(() => {
+    const points =
+      document
+        .querySelector('#heat-curve')
+        .getAttribute('d')
+        ?.match(/L[\d.]+ [\d.]+/g) ?? [];
+    window.heights = points.map((point) => 40 - Number(point.split(' ')[1]));
+    return window.heights.some((height) => height > 1);
+  });
+  // A minute in 240 columns; the server counts in steps of seconds, so that it is the end of it, whatever the step.
+  const heights = await viewer.page.evaluate(() => window.heights);
+  assert.ok(heights.findIndex((height) => height > 1) > heights.length / 2, heights.join());
+  assert.deepEqual([...writer.errors(), ...viewer.errors()], []);
+});
+
 test('the keyboard steps through the past', async (t) => {
   const server = await Server.start(t);
   const browser = await Browser.start(t);

@@ -110,7 +110,6 @@ impl Moderator {
     }
 
     /// Its one route.
-    #[must_use]
     pub fn router(&self) -> Router {
         Router::new().route("/verdict", post(judge)).with_state(self.clone())
     }

@@ -56,6 +56,9 @@ pub fn read(path: &Path) -> Result<Vec<Recorded>, ReplayError> {
     parse(&text).map_err(|problem| ReplayError::Format { path: path.to_owned(), problem })
 }
 
+/// Later times are no offsets in a recording but Unix time: 1973, or three years of recording.
+const EPOCH_MS_MIN: u64 = 100_000_000_000;
+
 fn parse(text: &str) -> Result<Vec<Recorded>, String> {
     let start = text.trim_start_matches('\u{feff}').trim_start();
     let mut recorded = if start.starts_with('<') { xml::parse(start)? } else { json_lines::parse(text)? };
@@ -64,6 +67,9 @@ fn parse(text: &str) -> Result<Vec<Recorded>, String> {
         return Err("it holds no danmaku".to_owned());
     }
     recorded.sort_by_key(|line| line.at_ms);
+    // Times since 1970 are of a room's export: it begins with its first danmaku.
+    let begin_ms = recorded.first().map(|line| line.at_ms).filter(|&at_ms| at_ms > EPOCH_MS_MIN).unwrap_or_default();
+    recorded.iter_mut().for_each(|line| line.at_ms -= begin_ms);
     Ok(recorded)
 }
 

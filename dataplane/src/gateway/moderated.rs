@@ -134,6 +134,7 @@ impl Moderated {
 
     /// Takes a frame in: its danmaku, from `from` on in what viewers are told next, and its acts, which come after them.
     pub(super) fn take_frame(&self, room: &Room, acts: &[Act], from: usize, content: &mut Content) {
+        self.note_slow(room, &content.danmaku[from..]);
         self.shown(from, content);
         if !acts.is_empty() {
             self.follow(room, acts, content);
@@ -234,18 +235,39 @@ impl Moderated {
         Ok(())
     }
 
+    /// Time between two danmaku of a viewer, ms.
+    fn slow_ms(&self, room: &Room) -> i64 {
+        i64::from(self.rules().settings().slow_mode_s.unwrap_or(room.slow_mode_s)) * 1_000
+    }
+
+    /// Slow mode counts what a user said at other gateways, too, from when it is shown.
+    fn note_slow(&self, room: &Room, shown: &[Danmaku]) {
+        let slow_ms = self.slow_ms(room);
+        if slow_ms == 0 {
+            return;
+        }
+        let mut slow = lock(&self.slow);
+        for said in shown.iter().filter(|said| said.gift().is_none() && !moderation::keeps_order(said.role)) {
+            let last_ms = slow.entry(said.user).or_insert(said.received_ms);
+            // What was said here is known by when it came, which is a little earlier.
+            if said.received_ms - *last_ms >= slow_ms {
+                *last_ms = said.received_ms;
+            }
+        }
+    }
+
     /// Takes a send in slow mode.
     ///
     /// # Errors
     /// How long to wait, ms.
     pub(super) fn take_slow(&self, room: &Room, identity: &Identity) -> Result<(), u32> {
-        let slow_s = self.rules().settings().slow_mode_s.unwrap_or(room.slow_mode_s);
-        if slow_s == 0 || moderation::keeps_order(identity.role.into()) {
+        let slow_ms = self.slow_ms(room);
+        if slow_ms == 0 || moderation::keeps_order(identity.role.into()) {
             return Ok(());
         }
         let now_ms = unix_ms();
         let mut slow = lock(&self.slow);
-        let next_ms = slow.get(&identity.user).map_or(i64::MIN, |last_ms| last_ms + i64::from(slow_s) * 1_000);
+        let next_ms = slow.get(&identity.user).map_or(i64::MIN, |last_ms| last_ms + slow_ms);
         if now_ms < next_ms {
             return Err(u32::try_from(next_ms - now_ms).unwrap_or(u32::MAX));
         }

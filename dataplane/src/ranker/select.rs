@@ -149,7 +149,9 @@ fn choose(
     };
     groups.sort_by_cached_key(key);
     let left_out = groups.split_off(available.min(groups.len()));
-    selection.sampled_out = left_out.iter().map(|group| group.size).sum();
+    for group in left_out {
+        leave_out(&candidates[group.chosen], group.size, recent, selection, now_ms);
+    }
     groups.sort_by_key(|group| group.chosen);
     for group in &groups {
         let danmaku = &candidates[group.chosen];
@@ -167,6 +169,21 @@ fn choose(
         keep
     });
     candidates
+}
+
+/// What has no room and is on screen already counts up there, whoever says it; the rest is left out.
+fn leave_out(danmaku: &Danmaku, size: u32, recent: &mut RecentTexts, selection: &mut Selection, now_ms: i64) {
+    let stand = recent.find(&danmaku.content, now_ms).filter(|_| danmaku.gift().is_none());
+    let Some(stand) = stand else {
+        selection.sampled_out += size;
+        return;
+    };
+    stand.total += size;
+    selection.merged += size;
+    match selection.merges.iter_mut().find(|(position, _)| *position == stand.position) {
+        Some((_, total)) => *total = stand.total,
+        None => selection.merges.push((stand.position, stand.total)),
+    }
 }
 
 fn rank(danmaku: &Danmaku, is_ranked: impl Fn(u64) -> bool) -> u8 {

@@ -58,7 +58,7 @@ pub struct Danmaku {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// Danmaku to show, and the frame's other fields.
-    Batch(Vec<Danmaku>, pb::Batch),
+    Batch(Vec<Danmaku>, Box<pb::Batch>),
     /// Danmaku from before; whether more was missed.
     History(Vec<Danmaku>, bool),
     /// The leaderboard.
@@ -260,7 +260,7 @@ impl ClientV2 {
         Ok(match frame_type {
             FrameType::Batch => {
                 let batch = self.decode(frame)?;
-                Event::Batch(danmaku(&batch)?, batch)
+                Event::Batch(danmaku(&batch)?, Box::new(batch))
             }
             FrameType::History => {
                 let history: pb::History = self.decode(frame)?;

@@ -1,4 +1,5 @@
-//! JSON lines: `{"t_ms": 919, "user": 242, "text": "…"}`; further fields are ignored.
+//! JSON lines: `{"t_ms": 919, "user": 242, "text": "…"}`, or what `GET …/export` gives:
+//! `{"receivedMs": 1696118400012, "userId": "242", "content": "…"}`. Further fields are ignored.
 
 use serde::Deserialize;
 
@@ -6,8 +7,11 @@ use super::{Recorded, user_of_name};
 
 #[derive(Deserialize)]
 struct Line {
+    #[serde(alias = "receivedMs")]
     t_ms: u64,
+    #[serde(alias = "userId")]
     user: User,
+    #[serde(alias = "content")]
     text: String,
 }
 
@@ -27,7 +31,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Recorded>, String> {
             let user = match line.user {
                 User::Id(0) => user_of_name("0"),
                 User::Id(id) => id,
-                User::Name(name) => user_of_name(&name),
+                User::Name(name) => name.parse().ok().filter(|&id| id != 0).unwrap_or_else(|| user_of_name(&name)),
             };
             Ok(Recorded { at_ms: line.t_ms, user, content: line.text })
         })

@@ -4,11 +4,15 @@ use serde::Deserialize;
 
 use super::{Recorded, user_of_name};
 
+/// What `GET …/export` writes for the chat server.
+const OURS: &str = "barrage";
 /// Seconds in a recording that nobody makes longer; a time beyond it is a slip.
 const TIME_S_MAX: f64 = 1e9;
 
 #[derive(Deserialize)]
 struct Document {
+    #[serde(default)]
+    chatserver: String,
     #[serde(rename = "d", default)]
     danmaku: Vec<Danmaku>,
 }
@@ -24,6 +28,8 @@ struct Danmaku {
 /// Parses a document; the error says which danmaku is bad.
 pub(super) fn parse(text: &str) -> Result<Vec<Recorded>, String> {
     let document: Document = quick_xml::de::from_str(text).map_err(|error| error.to_string())?;
+    // Our own exports have user IDs where Bilibili has hashes.
+    let user_of = if document.chatserver == OURS { user_of_id } else { user_of_hash };
     let numbered = document.danmaku.into_iter().enumerate();
     numbered
         .map(|(index, danmaku)| {
@@ -32,7 +38,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Recorded>, String> {
             let (Some(at_ms), Some(hash)) = (at_ms, attributes.get(6)) else {
                 return Err(format!("danmaku {}: p=\"{}\" has no time or no user", index + 1, danmaku.attributes));
             };
-            Ok(Recorded { at_ms, user: user_of_hash(hash), content: danmaku.content })
+            Ok(Recorded { at_ms, user: user_of(hash), content: danmaku.content })
         })
         .collect()
 }
@@ -41,6 +47,10 @@ fn milliseconds(seconds: &str) -> Option<u64> {
     let seconds: f64 = seconds.parse().ok()?;
     let sane = seconds.is_finite() && (0.0..TIME_S_MAX).contains(&seconds);
     sane.then(|| u64::try_from(std::time::Duration::from_secs_f64(seconds).as_millis()).unwrap_or(u64::MAX))
+}
+
+fn user_of_id(id: &str) -> u64 {
+    id.parse().ok().filter(|&id| id != 0).unwrap_or_else(|| user_of_name(id))
 }
 
 /// The user hash is a CRC-32 in hexadecimal; other sites write other names there.

@@ -65,6 +65,7 @@ fn heat_says_how_much_was_said_when() {
 fn a_pin_is_told_by_the_room() {
     let server = server(WIDE);
     let said = Person::enter(&server, 1, "viewer").say_kept("read this");
+    history_becomes(&server, &["read this"]);
     super::scene::done(
         &server,
         "PUT",

@@ -40,6 +40,27 @@ fn a_styled_answer_is_shown_and_kept_as_it_was_sent() {
 }
 
 #[test]
+fn what_was_exported_can_be_said_again() {
+    let server = server(WIDE);
+    let people = [(10, "第一"), (u64::MAX >> 1, "<b>&amp;</b>"), (123_456, "third")];
+    for (user, text) in people {
+        Person::enter(&server, user, "viewer").say_kept(text);
+        // Receipt times are ms: no two are the same.
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    super::scene::history_becomes(&server, &people.map(|(_, text)| text));
+    let folder = tempfile::tempdir().unwrap();
+    for format in ["xml", "jsonl"] {
+        let file = folder.path().join(format);
+        std::fs::write(&file, get(&server, &format!("export?format={format}")).body).unwrap();
+        let lines = barrage_e2e::replay::read(&file).unwrap();
+        assert_eq!(lines.iter().map(|line| (line.user, &*line.content)).collect::<Vec<_>>(), people, "{format}");
+        assert_eq!(lines[0].at_ms, 0, "{format}");
+        assert!(lines[2].at_ms < 60_000, "{format}");
+    }
+}
+
+#[test]
 fn gifts_count_in_the_ranking_and_version_1_reads_their_text() {
     let server = server(WIDE);
     let mut viewer = Person::enter(&server, 1, "viewer");

@@ -94,9 +94,18 @@ async fn what_a_moderator_does_at_one_gateway_holds_at_all_through_kills() {
         let mut free = join(&cluster, 0, 7);
         until("free again", || say(&mut free, "free again").is_ok());
         becomes(&cluster, &["sorry", "fence", "free again"]);
+        done(&cluster, 1, "PATCH", "settings", &json!({ "slowModeSeconds": 600 }));
+        say(&mut other, "once").unwrap();
+        let shown = |event: &Event| match event {
+            Event::Batch(danmaku, _) => danmaku.iter().any(|danmaku| danmaku.content == "once").then_some(()),
+            _ => None,
+        };
+        free.wait_for("what was said at the other gateway", PATIENCE, shown).unwrap();
+        assert_eq!(say(&mut join(&cluster, 0, 8), "twice"), Err(pb::Reason::SlowMode), "at another gateway");
+        until("heat", || texts(&cluster, 0).len() == 4);
         let heat: Value = serde_json::from_str(&api(&cluster, 0).get("/v1/rooms/demo/heat").unwrap().body).unwrap();
         let counted: u64 =
             heat["points"].as_array().unwrap().iter().map(|point| point["danmaku"].as_u64().unwrap()).sum();
-        assert_eq!(counted, 4, "what was removed was said, too: {heat}");
+        assert_eq!(counted, 5, "what was removed was said, too: {heat}");
     });
 }

@@ -80,6 +80,17 @@ fn repeats_of_a_text_on_screen_count_up_on_it_until_it_is_gone() {
 }
 
 #[test]
+fn who_matters_and_has_no_room_counts_up_on_the_screen_too() {
+    let mut recent = RecentTexts::default();
+    select(vec![plain(1, "666")], &mut allowance(1.0), &mut recent, |_| false, NOW_MS);
+    let candidates = vec![plain(2, "666"), danmaku(3, Role::Viewer, 42, "666"), danmaku(4, Role::Host, 4, "new")];
+    let selection = select(candidates, &mut allowance(1.0), &mut recent, |user| user == 42, NOW_MS + 100);
+    assert_eq!(offsets(&selection), [4]);
+    assert_eq!(selection.merges, [(position(1), 3)]);
+    assert_eq!((selection.merged, selection.sampled_out), (2, 0));
+}
+
+#[test]
 fn the_budget_fills_with_time_up_to_its_burst() {
     let mut allowance = Allowance::new(200, 0);
     assert_eq!(allowance.available(0), 50);

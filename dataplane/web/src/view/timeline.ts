@@ -2,6 +2,7 @@
 
 import { onLanguage, words } from '../i18n/language';
 import type { HeatPoint } from '../session/api';
+import { heightsOf } from './curve';
 import { byId } from './element';
 import { clockSeconds, moment } from './wording';
 
@@ -125,21 +126,9 @@ export class Timeline {
 
   /** An area from the oldest moment to now, as high as the room was hot against its hottest. */
   #draw(): void {
-    const spanMs = Math.max(1, Date.now() - this.#startMs);
-    const heights = new Array<number>(STEPS).fill(0);
-    const place = (ms: number) => Math.max(0, Math.min(STEPS, ((ms - this.#startMs) / spanMs) * STEPS));
-    for (const { atMs, danmaku } of this.#points) {
-      // A point's step may be longer or shorter than one of the curve's: each gets its part.
-      const [from, to] = [place(atMs), place(atMs + this.#stepMs)];
-      for (let step = Math.floor(from); step < to; step++) {
-        const part = (Math.min(to, step + 1) - Math.max(from, step)) / (to - from);
-        heights[step] = (heights[step] ?? 0) + danmaku * part;
-      }
-    }
-    const highest = Math.max(1, ...heights);
-    const line = heights.map(
-      (height, i) => `L${i + 0.5} ${(HEIGHT - (height / highest) * (HEIGHT - 4)).toFixed(1)}`,
-    );
+    const range = { startMs: this.#startMs, endMs: Date.now() };
+    const heights = heightsOf({ stepMs: this.#stepMs, points: this.#points }, range, STEPS);
+    const line = heights.map((height, i) => `L${i + 0.5} ${(HEIGHT - height * (HEIGHT - 4)).toFixed(1)}`);
     this.#curve.setAttribute('d', `M0 ${HEIGHT}${line.join('')}L${STEPS} ${HEIGHT}Z`);
   }
 }
