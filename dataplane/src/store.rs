@@ -59,7 +59,7 @@ pub struct SliceRecord {
     /// Where it stands.
     pub offset: u64,
     /// The record; an entry of user 0 is one that does not count (its original stands before).
-    pub record: Record,
+    pub record: Arc<Record>,
 }
 
 /// What became of a [`SliceBatch`].

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     RETRY_AFTER,
-    dedupe::WINDOW_MS,
+    dedupe::REACH_MS,
     metrics::Metrics,
     moves::{Arrivals, Judge},
     poll::Poll,
@@ -113,7 +113,7 @@ impl Source {
     /// Reads the window before an offset, so that repeats of what stands there are known.
     async fn warm(&self, offset: u64) -> Result<Judge, LogError> {
         let mut judge = Judge::new(self.partition, Arc::clone(&self.arrivals));
-        let mut from = self.log.rewind(self.partition, offset, WINDOW_MS).await?;
+        let mut from = self.log.rewind(self.partition, offset, REACH_MS).await?;
         while from < offset {
             let records = self.records_behind(from).await?;
             let Some(last) = records.last() else { break };

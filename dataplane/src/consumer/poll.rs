@@ -61,11 +61,11 @@ impl Poll {
             match judge.judge(&slice, &mut record, append_ms) {
                 Verdict::Judged(repeats) => {
                     poll.repeats += repeats;
-                    poll.slices.entry(slice).or_default().push(SliceRecord { offset, record });
+                    poll.slices.entry(slice).or_default().push(SliceRecord { offset, record: record.into() });
                 }
                 Verdict::Waits(wait) => {
                     let (_, records) = poll.arriving.entry(slice).or_insert_with(|| (wait, Vec::new()));
-                    records.push((append_ms, SliceRecord { offset, record }));
+                    records.push((append_ms, SliceRecord { offset, record: record.into() }));
                 }
             }
         }

@@ -3,7 +3,7 @@
 //! The store's best N and the offsets that they include are read now and then; danmaku behind those offsets are added
 //! here. So the shown order is exact for everyone the store named, and for all once it is read again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use barrage_proto::{Cursor, Position};
 
@@ -18,8 +18,9 @@ pub(crate) const BOARD_USERS: usize = 100;
 #[derive(Default)]
 pub(super) struct Board {
     scores: HashMap<u64, u64>,
-    /// Danmaku counted in `scores` that the store had not applied when it was read.
-    since: Vec<(u32, Position, Scored)>,
+    /// By shard, in log order: records counted in `scores` that the store had not applied when it was read, each with who
+    /// got how many points by it.
+    since: BTreeMap<u32, VecDeque<(Position, Vec<Scored>)>>,
     /// What the scores include: a store that fell behind this (a failover took writes back) is waited for.
     included: Cursor,
     /// Whether the store has been read.
@@ -31,11 +32,13 @@ pub(super) struct Board {
 }
 
 impl Board {
-    /// Counts one danmaku, for so many points.
-    pub(super) fn add(&mut self, shard: u32, position: Position, user: u64, points: u64) {
-        self.since.push((shard, position, Scored { user, score: points }));
-        *self.scores.entry(user).or_default() += points;
-        self.dirty = true;
+    /// Counts a record's danmaku: who gets how many points for each.
+    pub(super) fn add(&mut self, shard: u32, record: Position, points: Vec<Scored>) {
+        for Scored { user, score } in &points {
+            *self.scores.entry(*user).or_default() += score;
+        }
+        self.dirty |= !points.is_empty();
+        self.since.entry(shard).or_default().push_back((record, points));
     }
 
     /// Takes the store's scores; what they include is no longer added.
@@ -46,10 +49,12 @@ impl Board {
         self.known = true;
         self.dirty = true;
         self.included = ranking.applied.clone();
-        self.since.retain(|(shard, position, _)| !ranking.applied.covers(*shard, *position));
         self.scores = ranking.scores.iter().map(|scored| (scored.user, scored.score)).collect();
-        for (_, _, Scored { user, score }) in &self.since {
-            *self.scores.entry(*user).or_default() += score;
+        for (shard, records) in &mut self.since {
+            while records.pop_front_if(|(record, _)| ranking.applied.covers(*shard, *record)).is_some() {}
+            for Scored { user, score } in records.iter().flat_map(|(_, points)| points) {
+                *self.scores.entry(*user).or_default() += score;
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
     link::{Accounted, Candidates, Danmaku, LeftOut, RoomFrame},
     moderation::{Act, RoomRules},
     room::RoomId,
-    store::{Books, Counts, Ranking},
+    store::{Books, Counts, Ranking, Scored},
     trace::TraceParent,
 };
 
@@ -206,8 +206,9 @@ impl RankedRoom {
         self.advance(shard, whole);
         self.counts.likes += likes;
         self.traced.extend(trace.map(|trace| (trace, now_ms)));
+        let points = danmaku.iter().map(|danmaku| Scored { user: danmaku.user, score: danmaku.points() });
+        self.board.add(shard, record, points.collect());
         for mut danmaku in danmaku {
-            self.board.add(shard, danmaku.position, danmaku.user, danmaku.points());
             // By the time that the log has, which is what the history goes by.
             let hidden = self.rules.hides(danmaku.position, danmaku.user, danmaku.role, danmaku.received_ms);
             if now_ms - danmaku.received_ms > EXPIRED_MS {

@@ -1,6 +1,6 @@
 //! Danmaku of one slice as the history keeps them: a few records, compressed when that gains something.
 
-use std::{cell::RefCell, io};
+use std::{cell::RefCell, io, sync::Arc};
 
 use barrage_proto::{
     Position,
@@ -68,7 +68,7 @@ pub fn decode_all(block: &[u8]) -> Result<Vec<SliceRecord>, io::Error> {
     while !rest.is_empty() {
         let offset = decode_varint(&mut rest).map_err(io::Error::other)?;
         let record = Record::decode_length_delimited(&mut rest).map_err(io::Error::other)?;
-        records.push(SliceRecord { offset, record });
+        records.push(SliceRecord { offset, record: record.into() });
     }
     Ok(records)
 }
@@ -91,7 +91,7 @@ pub fn items(
     shard: u32,
     partition: u32,
 ) -> impl Iterator<Item = HistoryItem> {
-    let Record { moved, received_ms, entries, .. } = record;
+    let Record { moved, received_ms, entries, .. } = Arc::unwrap_or_clone(record);
     (0..).zip(entries).filter(|(_, entry)| entry.user != 0).map(move |(index, entry)| HistoryItem {
         shard,
         position: Position { moved, partition, offset, index },
@@ -131,7 +131,7 @@ mod tests {
             let entry = |user| Entry { user, content: text.as_bytes().to_vec().into(), ..Entry::default() };
             let record = |offset, user| SliceRecord {
                 offset,
-                record: Record { entries: vec![entry(user)], ..Record::default() },
+                record: Record { entries: vec![entry(user)], ..Record::default() }.into(),
             };
             let block = encode_all(&[record(3, 7), record(4, 0), record(u64::MAX, 9)]);
             let read = decode_all(&block).unwrap();

@@ -48,7 +48,8 @@ mod tests {
                 received_ms,
                 entries: users.iter().map(|&user| Entry { user, ..Entry::default() }).collect(),
                 ..Record::default()
-            },
+            }
+            .into(),
         };
         let mut counted =
             steps(&[record(9_999, &[1, 0, 2]), record(10_000, &[1]), record(3, &[5]), record(STEP_MS * 9, &[0])]);

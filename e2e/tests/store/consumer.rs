@@ -47,7 +47,7 @@ pub(crate) fn log(records: u64) -> Log {
 
 /// A batch that says nothing special.
 pub(crate) fn batch(shard: u32, expected: Option<u64>, records: &[(u64, Record)]) -> SliceBatch {
-    let records = records.iter().map(|(offset, record)| SliceRecord { offset: *offset, record: record.clone() });
+    let records = records.iter().map(|(offset, record)| SliceRecord { offset: *offset, record: record.clone().into() });
     SliceBatch {
         room: room(),
         shard,

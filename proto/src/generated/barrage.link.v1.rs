@@ -108,6 +108,7 @@ pub struct Place {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Danmaku {
+    /// Absent in Candidates, whose record it is.
     #[prost(message, optional, tag = "1")]
     pub record: ::core::option::Option<Place>,
     #[prost(uint32, tag = "2")]

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     super::{
         Context, RETRY_AFTER,
-        dedupe::WINDOW_MS,
+        dedupe::REACH_MS,
         follow::{Followed, Follower, Source},
         poll::{Poll, Slice},
         progress::Progress,
@@ -79,7 +79,7 @@ pub(in super::super) async fn close(
 async fn back(context: &Context, progress: &Progress) -> u64 {
     let committed = progress.committed();
     // What is not seen costs ten seconds, or another closing, which does no harm.
-    context.log.rewind(progress.partition, committed, WINDOW_MS).await.unwrap_or(committed)
+    context.log.rewind(progress.partition, committed, REACH_MS).await.unwrap_or(committed)
 }
 
 struct Closer {

@@ -1,6 +1,6 @@
 //! Records of slices that wait for what is known of their past, at one who follows a partition. Other slices go on.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     super::{
@@ -86,7 +86,7 @@ impl Held {
         }
         let judge = |(append_ms, mut record): (Option<i64>, SliceRecord)| {
             if let Some(append_ms) = append_ms {
-                blank_repeats(&mut record.record, append_ms, &mut dedupe);
+                blank_repeats(Arc::make_mut(&mut record.record), append_ms, &mut dedupe);
             }
             record
         };

@@ -1,4 +1,4 @@
-//! Which danmaku of a partition count, for whoever reads it in order. Everybody who begins a minute before what he
+//! Which danmaku of a partition count, for whoever reads it in order. Everybody who begins far enough before what he
 //! judges decides alike.
 
 use std::{collections::HashMap, sync::Arc};
@@ -7,7 +7,7 @@ use barrage_proto::log::{Entry, Record};
 
 use super::{
     super::{
-        dedupe::{Dedupe, Identity, WINDOW_MS},
+        dedupe::{Dedupe, Identity, REACH_MS},
         poll::{Slice, closes},
     },
     windows::{Arrivals, Wait},
@@ -82,7 +82,7 @@ impl Place {
         let of_another = |(wait, _): &mut (Wait, _)| wait.number != record.moved;
         let (wait, passed) = match self.waits.take_if(|waits| !of_another(waits)) {
             Some(waits) => waits,
-            None => (arrivals.wait_for(slice, record.moved, partition, append_ms - WINDOW_MS), Vec::new()),
+            None => (arrivals.wait_for(slice, record.moved, partition, append_ms - REACH_MS), Vec::new()),
         };
         let Some(window) = wait.window() else {
             let waits = self.waits.insert((wait, passed));

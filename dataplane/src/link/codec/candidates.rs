@@ -21,7 +21,8 @@ impl Wire for Candidates {
             record: Some(place(self.record)),
             owner_epoch: self.owner_epoch,
             closed: self.closed,
-            danmaku: self.danmaku.iter().map(to_wire).collect(),
+            // All of one record, which stands above.
+            danmaku: self.danmaku.iter().map(|danmaku| pb::Danmaku { record: None, ..to_wire(danmaku) }).collect(),
             acts: self.acts.iter().map(act_to_wire).collect(),
             likes: self.likes,
             trace: self.trace.map(|trace| trace.to_string()).unwrap_or_default(),
@@ -32,13 +33,14 @@ impl Wire for Candidates {
     fn decode(bytes: &[u8]) -> Result<Option<Self>, Malformed> {
         let pb::Candidates { room: id, shard: of, record, owner_epoch, closed, danmaku, acts, likes, trace } =
             message(bytes)?;
+        let danmaku = danmaku.into_iter().map(|danmaku| pb::Danmaku { record, ..danmaku });
         Ok(Some(Self {
             room: room(&id)?,
             shard: shard(of)?,
             record: position(record, 0)?,
             owner_epoch,
             closed,
-            danmaku: danmaku.into_iter().map(from_wire).collect::<Result<_, _>>()?,
+            danmaku: danmaku.map(from_wire).collect::<Result<_, _>>()?,
             acts: acts.into_iter().map(act_from_wire).collect::<Result<_, _>>()?,
             likes,
             trace: TraceParent::parse(trace.as_bytes()),

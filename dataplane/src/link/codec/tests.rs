@@ -91,16 +91,12 @@ fn traces() -> impl Strategy<Value = TraceParent> {
 fn candidates() -> impl Strategy<Value = Candidates> {
     let owner = any::<(u64, bool)>();
     (rooms(), 0..SHARDS_MAX, positions(), owner, vec(danmaku(), 0..5), option::of(traces()), acts()).prop_map(
-        |(room, shard, record, (owner_epoch, closed), danmaku, trace, acts)| Candidates {
-            room,
-            shard,
-            record: Position { index: 0, ..record },
-            owner_epoch,
-            closed,
-            danmaku,
-            acts,
-            likes: owner_epoch,
-            trace,
+        |(room, shard, record, (owner_epoch, closed), mut danmaku, trace, acts)| {
+            for danmaku in &mut danmaku {
+                danmaku.position = Position { index: danmaku.position.index, ..record };
+            }
+            let record = Position { index: 0, ..record };
+            Candidates { room, shard, record, owner_epoch, closed, danmaku, acts, likes: owner_epoch, trace }
         },
     )
 }
@@ -234,10 +230,8 @@ fn impossible_values_are_refused_by_name() {
     }
     assert_eq!(refusal(|it| it.shard = SHARDS_MAX), Err(Malformed::Field("shard")));
     assert_eq!(refusal(|it| it.record = None), Err(Malformed::Field("record")));
-    assert_eq!(refusal(|it| it.danmaku = vec![pb::Danmaku::default()]), Err(Malformed::Field("record")));
     let content = |it: &mut pb::Candidates| {
-        it.danmaku =
-            vec![pb::Danmaku { record: it.record, content: Bytes::from_static(b"\xff"), ..pb::Danmaku::default() }];
+        it.danmaku = vec![pb::Danmaku { content: Bytes::from_static(b"\xff"), ..pb::Danmaku::default() }];
     };
     assert_eq!(refusal(content), Err(Malformed::Field("content")));
 }

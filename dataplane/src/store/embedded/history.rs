@@ -142,7 +142,7 @@ impl Slice<'_> {
     /// What may be seen of a block.
     fn items_of(&self, row: &rusqlite::Row<'_>) -> rusqlite::Result<impl Iterator<Item = HistoryItem>> {
         let (offset, record) = (row.get(0)?, record_of(row)?);
-        let items = block::items(SliceRecord { offset, record }, self.shard, self.end.partition);
+        let items = block::items(SliceRecord { offset, record: record.into() }, self.shard, self.end.partition);
         Ok(items.filter(|item| item.is_visible(&self.rules)))
     }
 }

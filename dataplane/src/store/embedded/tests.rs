@@ -22,7 +22,10 @@ fn record(offset: u64, received_ms: i64, entries: &[(u64, &str)]) -> SliceRecord
     let entry =
         |&(user, text): &(u64, &str)| Entry { user, content: text.as_bytes().to_vec().into(), ..Entry::default() };
     let entries = entries.iter().map(entry).collect();
-    SliceRecord { offset, record: Record { room: "demo".into(), shard: 0, received_ms, entries, ..Record::default() } }
+    SliceRecord {
+        offset,
+        record: Record { room: "demo".into(), shard: 0, received_ms, entries, ..Record::default() }.into(),
+    }
 }
 
 fn batch(shard: u32, history_length: u64, records: Vec<SliceRecord>) -> Arc<[SliceBatch]> {

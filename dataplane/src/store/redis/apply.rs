@@ -147,7 +147,7 @@ fn arguments(
     let (version, rules) = rules.unwrap_or_default();
     let heat = super::heat::argument(&heat::steps(records));
     arguments.extend([rules, version.to_string().into_bytes(), heat]);
-    for (user, points) in points(records.iter().map(|one| &one.record)) {
+    for (user, points) in points(records.iter().map(|one| &*one.record)) {
         arguments.push(member(user).to_vec());
         arguments.push(points.to_string().into_bytes());
     }

@@ -170,7 +170,7 @@ impl Read<'_> {
             let damaged = || failed("read", format!("{}: block {id} is damaged", self.key));
             let (last, block) = parse(id, fields).ok_or_else(damaged)?;
             for mut record in block::decode_all(block).map_err(|_| damaged())? {
-                record.record.moved = last.moved;
+                Arc::make_mut(&mut record.record).moved = last.moved;
                 let of_record = block::items(record, self.shard, last.partition);
                 items.extend(of_record.filter(|item| item.is_visible(&self.rules)));
             }

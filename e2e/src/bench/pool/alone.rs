@@ -97,7 +97,7 @@ fn rounds(chatter: &Chatter, per_call: u64, per_record: u64, total: u64) -> Vec<
         let batches = slices.into_iter().map(|(shard, entries)| {
             let records = entries.chunks(usize::try_from(per_record).unwrap_or(usize::MAX)).map(|entries| {
                 offset += 1;
-                SliceRecord { offset, record: record(shard, entries.to_vec()) }
+                SliceRecord { offset, record: record(shard, entries.to_vec()).into() }
             });
             let records: Vec<_> = records.collect();
             let last = Position { moved: 0, partition: 0, offset, index: u32::MAX };

@@ -33,8 +33,19 @@ const USER_BASE: u64 = 1_000_000;
 const TURN: u64 = 2_048;
 const BEAT: Duration = Duration::from_millis(1);
 
-/// What everybody says, in turn.
-pub(super) struct Chatter(Vec<(u64, Arc<[u8]>)>);
+/// What everybody says, in turn, over and over.
+pub(super) struct Chatter {
+    turn: Vec<Said>,
+    /// How much each user says in a turn.
+    counts: Vec<u64>,
+}
+
+struct Said {
+    user: u64,
+    /// The how many-th of the user in the turn, from 0 on.
+    nth: u64,
+    content: Arc<[u8]>,
+}
 
 impl Chatter {
     pub(super) fn new(sample: &Sample) -> Result<Self, BenchError> {
@@ -43,29 +54,42 @@ impl Chatter {
         let texts: Vec<Arc<[u8]>> = sample.danmaku.iter().map(|one| one.content.as_bytes().into()).collect();
         let said = texts.iter().cycle().take(MADE_UP);
         #[expect(clippy::cast_possible_truncation, reason = "a rank is a whole number up to the number of users")]
-        let said = said.map(|text| (USER_BASE + users.sample(&mut random) as u64, Arc::clone(text)));
-        Ok(Self(said.collect()))
+        let said = said.map(|text| (users.sample(&mut random) as usize, Arc::clone(text)));
+        let mut counts = vec![0_u64; USERS as usize + 1];
+        let turn = said.map(|(user, content)| {
+            let nth = counts[user];
+            counts[user] += 1;
+            Said { user: USER_BASE + user as u64, nth, content }
+        });
+        Ok(Self { turn: turn.collect(), counts })
     }
 
-    /// The danmaku of this number; no two have the same identity.
+    /// The danmaku of this number; everybody has one session, and counts up in it.
     pub(super) fn entry(&self, number: u64) -> Entry {
-        let (user, content) = self.at(number);
+        let (turns, Said { user, nth, content }) = self.at(number);
+        let seq = turns * self.counts[index_of(*user)] + nth + 1;
         let content = content.to_vec().into();
-        Entry { user: *user, session: 1, seq: number, role: 1, sent_ms: 1_696_118_400_000, content, ..Entry::default() }
+        Entry { user: *user, session: 1, seq, role: 1, sent_ms: 1_696_118_400_000, content, ..Entry::default() }
     }
 
     /// How much each user said in the first `count` danmaku.
     pub(super) fn scores(&self, count: u64) -> Vec<(u64, u64)> {
         let mut scores = vec![0_u64; USERS as usize + 1];
         for number in 0..count {
-            scores[usize::try_from(self.at(number).0 - USER_BASE).unwrap_or_default()] += 1;
+            scores[index_of(self.at(number).1.user)] += 1;
         }
         (USER_BASE..).zip(scores).filter(|(_, score)| *score > 0).collect()
     }
 
-    fn at(&self, number: u64) -> &(u64, Arc<[u8]>) {
-        &self.0[usize::try_from(number).unwrap_or_default() % self.0.len()]
+    /// Turns before it, and what is said.
+    fn at(&self, number: u64) -> (u64, &Said) {
+        let turn = self.turn.len() as u64;
+        (number / turn, &self.turn[usize::try_from(number % turn).unwrap_or_default()])
     }
+}
+
+fn index_of(user: u64) -> usize {
+    usize::try_from(user - USER_BASE).unwrap_or_default()
 }
 
 /// Lanes at work.
