@@ -19,7 +19,7 @@ pub(crate) const BOARD_USERS: usize = 100;
 pub(super) struct Board {
     scores: HashMap<u64, u64>,
     /// By shard, in log order: records counted in `scores` that the store had not applied when it was read, each with who
-    /// got points by it.
+    /// got how many points by it.
     since: BTreeMap<u32, VecDeque<(Position, Vec<Scored>)>>,
     /// What the scores include: a store that fell behind this (a failover took writes back) is waited for.
     included: Cursor,
@@ -32,7 +32,7 @@ pub(super) struct Board {
 }
 
 impl Board {
-    /// Counts a record's danmaku, each for its user's points.
+    /// Counts a record's danmaku: who gets how many points for each.
     pub(super) fn add(&mut self, shard: u32, record: Position, points: Vec<Scored>) {
         for Scored { user, score } in &points {
             *self.scores.entry(*user).or_default() += score;

@@ -206,8 +206,8 @@ impl RankedRoom {
         self.advance(shard, whole);
         self.counts.likes += likes;
         self.traced.extend(trace.map(|trace| (trace, now_ms)));
-        let points = |danmaku: &Danmaku| Scored { user: danmaku.user, score: danmaku.points() };
-        self.board.add(shard, record, danmaku.iter().map(points).collect());
+        let points = danmaku.iter().map(|danmaku| Scored { user: danmaku.user, score: danmaku.points() });
+        self.board.add(shard, record, points.collect());
         for mut danmaku in danmaku {
             // By the time that the log has, which is what the history goes by.
             let hidden = self.rules.hides(danmaku.position, danmaku.user, danmaku.role, danmaku.received_ms);

@@ -95,8 +95,8 @@ fn candidates() -> impl Strategy<Value = Candidates> {
             for danmaku in &mut danmaku {
                 danmaku.position = Position { index: danmaku.position.index, ..record };
             }
-            let (record, likes) = (Position { index: 0, ..record }, owner_epoch);
-            Candidates { room, shard, record, owner_epoch, closed, danmaku, acts, likes, trace }
+            let record = Position { index: 0, ..record };
+            Candidates { room, shard, record, owner_epoch, closed, danmaku, acts, likes: owner_epoch, trace }
         },
     )
 }

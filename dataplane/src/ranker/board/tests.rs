@@ -21,10 +21,15 @@ fn follow(held: &mut BTreeMap<u64, u64>, change: &BoardChange) {
     held.extend(change.scores.iter().map(|scored| (scored.user, scored.score)));
 }
 
+/// One danmaku of a user.
+const fn point(user: u64) -> Scored {
+    Scored { user, score: 1 }
+}
+
 #[test]
 fn nothing_is_said_before_the_store_was_read() {
     let mut board = Board::default();
-    board.add(0, position(0), vec![Scored { user: 7, score: 1 }]);
+    board.add(0, position(0), vec![point(7)]);
     assert_eq!(board.change(), None);
     board.refresh(&Ranking::default());
     let change = board.change().unwrap();
@@ -39,7 +44,7 @@ fn who_falls_behind_the_hundredth_leaves() {
     board.refresh(&Ranking { scores, applied: Cursor::default() });
     board.change();
     for offset in 0..3 {
-        board.add(0, position(offset), vec![Scored { user: 1_000, score: 1 }]);
+        board.add(0, position(offset), vec![point(1_000)]);
     }
     let change = board.change().unwrap();
     assert_eq!(change.removed, [99]);
@@ -56,7 +61,7 @@ proptest! {
         let mut board = Board::default();
         let mut held = BTreeMap::new();
         for (sent, &user) in users.iter().enumerate() {
-            board.add(0, position(sent as u64), vec![Scored { user, score: 1 }]);
+            board.add(0, position(sent as u64), vec![point(user)]);
             for (_, lag) in refreshes.iter().filter(|(at, _)| *at == sent) {
                 // The store has applied all but the last `lag`.
                 let applied = (sent + 1).saturating_sub(*lag);
