@@ -1,6 +1,8 @@
 //! Moderation in a pool: what one gateway is asked to do holds at the other, in every history and export, through the
 //! death of gateways, consumers and rankers.
 
+use std::time::Duration;
+
 use barrage_e2e::{
     client::{ClientV2, Event},
     cluster::{Cluster, Node},
@@ -12,6 +14,9 @@ use serde_json::{Value, json};
 use tokio::task::block_in_place;
 
 use crate::{PATIENCE, api, cluster, join, until};
+
+/// Longer than rankers keep frames (`ranker/outlet.rs`).
+const FRAMES_KEPT: Duration = Duration::from_secs(6);
 
 fn moderator(cluster: &Cluster, gateway: usize) -> Api {
     let claims = Claims { role: "moderator".into(), ..Claims::viewer("demo", 900) };
@@ -107,5 +112,24 @@ async fn what_a_moderator_does_at_one_gateway_holds_at_all_through_kills() {
         let counted: u64 =
             heat["points"].as_array().unwrap().iter().map(|point| point["danmaku"].as_u64().unwrap()).sum();
         assert_eq!(counted, 5, "what was removed was said, too: {heat}");
+        a_gateway_that_stood_still_learns_what_was_done_meanwhile(&mut cluster);
     });
+}
+
+/// For longer than rankers keep frames: what it goes on from is a state, which has no acts in it.
+fn a_gateway_that_stood_still_learns_what_was_done_meanwhile(cluster: &mut Cluster) {
+    let mut watcher = join(cluster, 0, 1);
+    let mut other = join(cluster, 1, 9);
+    say(&mut other, "before it stood still").unwrap();
+    cluster.daemon(Node::Gateway(0)).pause().unwrap();
+    done(cluster, 1, "POST", "moderation/mutes", &json!({ "userId": "1" }));
+    std::thread::sleep(FRAMES_KEPT);
+    done(cluster, 1, "PATCH", "settings", &json!({ "slowModeSeconds": 0 }));
+    cluster.daemon(Node::Gateway(0)).resume().unwrap();
+    let muted = |event: &Event| match event {
+        Event::Notice(notice) => (notice.kind() == pb::NoticeKind::Muted).then_some(()),
+        _ => None,
+    };
+    watcher.wait_for("what was done meanwhile", PATIENCE, muted).unwrap();
+    assert_eq!(say(&mut watcher, "after the mute"), Err(pb::Reason::Muted));
 }
