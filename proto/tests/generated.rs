@@ -19,6 +19,10 @@ fn generated_code_is_current() {
     let descriptors = protox::compile(PROTOS, [root]).unwrap();
     prost_build::Config::new()
         .bytes([".barrage.log.v1", ".barrage.link.v1"])
+        // Few danmaku have one, and all of them are moved about.
+        .boxed(".barrage.log.v1.Entry.gift")
+        .boxed(".barrage.log.v1.Entry.act")
+        .boxed(".barrage.link.v1.Danmaku.gift")
         .out_dir(scratch.path())
         .compile_fds(descriptors)
         .unwrap();

@@ -111,7 +111,7 @@ pub(super) fn candidates<'a>(
         let received_ms = |entry: &Entry| record.received_ms + i64::from(entry.received_delta_ms);
         let counting = entries().filter(|(_, entry)| entry.user != 0);
         let acts = entries().filter_map(|(position, entry)| {
-            Some(Act { shard: *shard, position, at_ms: received_ms(entry), act: entry.act.clone()? })
+            Some(Act { shard: *shard, position, at_ms: received_ms(entry), act: *entry.act.clone()? })
         });
         Candidates {
             room: room.clone(),

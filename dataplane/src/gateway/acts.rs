@@ -68,7 +68,7 @@ pub(super) enum ActError {
 /// Does an act: returns its position when it holds everywhere.
 pub(super) async fn act(served: &Served, room: &ServedRoom, shard: u32, act: Act) -> Result<Position, ActError> {
     // A session of its own, so that no other act is taken for a retry of this one.
-    let entry = Entry { session: rand::random(), seq: 1, act: Some(act), ..Entry::default() };
+    let entry = Entry { session: rand::random(), seq: 1, act: Some(act.into()), ..Entry::default() };
     let position = append(served, room.id(), shard, entry).await?;
     served.metrics.acts.inc();
     let (arrived, arrival) = oneshot::channel();

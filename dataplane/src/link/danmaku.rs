@@ -61,7 +61,7 @@ impl Danmaku {
     /// A danmaku as the log has it. What a newer gateway wrote and this does not know is the default.
     #[must_use]
     pub fn of(position: Position, entry: &log::Entry, received_ms: i64) -> Self {
-        let more = || Arc::new(More { reply: entry.reply, gift: entry.gift.clone() });
+        let more = || Arc::new(More { reply: entry.reply, gift: entry.gift.as_deref().cloned() });
         Self {
             position,
             user: entry.user,
@@ -95,7 +95,7 @@ impl Danmaku {
             colour: self.style.colour,
             size: i32::from(self.style.size).cast_unsigned(),
             reply: more.and_then(|more| more.reply),
-            gift: more.and_then(|more| more.gift.clone()),
+            gift: more.and_then(|more| more.gift.clone()).map(Box::new),
             ..log::Entry::default()
         }
     }

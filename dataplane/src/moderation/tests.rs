@@ -71,7 +71,7 @@ fn settings_change_what_they_name() {
 fn super_chats_stay_by_their_value_unless_they_are_removed() {
     let chat = |value| Entry {
         user: USER,
-        gift: Some(Gift { value, super_chat: true, ..Gift::default() }),
+        gift: Some(Gift { value, super_chat: true, ..Gift::default() }.into()),
         ..Entry::default()
     };
     let mut rules = RoomRules::default();

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, future::Future, time::Duration};
 
-use barrage::store::{Confirmed, Store};
+use barrage::{
+    room::SHARDS,
+    store::{Confirmed, Store},
+};
 
 use super::{
     cluster, connect,

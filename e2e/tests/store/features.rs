@@ -23,7 +23,11 @@ fn said(user: u64, text: &str, at_ms: i64) -> Record {
 
 fn done(kind: Kind) -> Record {
     let act = Act { actor: 900, kind: Some(kind), ..Act::default() };
-    Record { received_ms: AT_MS, entries: vec![Entry { act: Some(act), ..Entry::default() }], ..Record::default() }
+    Record {
+        received_ms: AT_MS,
+        entries: vec![Entry { act: Some(act.into()), ..Entry::default() }],
+        ..Record::default()
+    }
 }
 
 fn at(offset: u64) -> Position {

@@ -139,8 +139,10 @@ pub struct Danmaku {
     pub size: u32,
     #[prost(message, optional, tag = "13")]
     pub reply: ::core::option::Option<super::super::log::v1::Reply>,
-    #[prost(message, optional, tag = "14")]
-    pub gift: ::core::option::Option<super::super::log::v1::Gift>,
+    #[prost(message, optional, boxed, tag = "14")]
+    pub gift: ::core::option::Option<
+        ::prost::alloc::boxed::Box<super::super::log::v1::Gift>,
+    >,
 }
 /// Ranker to consumer: a slice is in the room's durable books up to a record.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

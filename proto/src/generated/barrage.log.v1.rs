@@ -117,11 +117,11 @@ pub struct Entry {
     pub size: u32,
     #[prost(message, optional, tag = "12")]
     pub reply: ::core::option::Option<Reply>,
-    #[prost(message, optional, tag = "13")]
-    pub gift: ::core::option::Option<Gift>,
+    #[prost(message, optional, boxed, tag = "13")]
+    pub gift: ::core::option::Option<::prost::alloc::boxed::Box<Gift>>,
     /// What a moderator did, in the slice of the user it is about; what is about the room is in slice 0.
-    #[prost(message, optional, tag = "14")]
-    pub act: ::core::option::Option<Act>,
+    #[prost(message, optional, boxed, tag = "14")]
+    pub act: ::core::option::Option<::prost::alloc::boxed::Box<Act>>,
     /// Likes of a second at a gateway, in slice 0; then it is no danmaku.
     #[prost(uint64, tag = "15")]
     pub likes: u64,

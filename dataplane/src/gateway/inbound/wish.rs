@@ -84,7 +84,7 @@ impl Wish {
             colour: self.style.colour,
             size: i32::from(self.style.size).cast_unsigned(),
             reply: self.reply,
-            gift,
+            gift: gift.map(Box::new),
             ..Entry::default()
         }
     }

@@ -76,7 +76,7 @@ pub(super) fn to_wire(danmaku: &Danmaku) -> pb::Danmaku {
         colour: danmaku.style.colour,
         size: i32::from(danmaku.style.size).cast_unsigned(),
         reply: danmaku.more.as_ref().and_then(|more| more.reply),
-        gift: danmaku.gift().cloned(),
+        gift: danmaku.gift().cloned().map(Box::new),
     }
 }
 
@@ -100,7 +100,7 @@ pub(super) fn from_wire(danmaku: pb::Danmaku) -> Result<Danmaku, Malformed> {
             colour: danmaku.colour,
             size: Size::try_from(danmaku.size.cast_signed()).unwrap_or_default(),
         },
-        more: (reply.is_some() || gift.is_some()).then(|| More { reply, gift }.into()),
+        more: (reply.is_some() || gift.is_some()).then(|| More { reply, gift: gift.map(|gift| *gift) }.into()),
     })
 }
 

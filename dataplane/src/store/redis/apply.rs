@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn users_get_a_point_for_each_danmaku_and_more_for_gifts_and_nobody_for_those_that_do_not_count() {
         let mut entries = [7, 0, 9, 7].map(|user| Entry { user, ..Entry::default() }).to_vec();
-        entries[2].gift = Some(Gift { value: 500, ..Gift::default() });
+        entries[2].gift = Some(Gift { value: 500, ..Gift::default() }.into());
         let record = Record { entries, ..Record::default() };
         assert_eq!(points([&record, &record].into_iter()), [(7, 4), (9, 1_002)].into());
     }
