@@ -61,7 +61,8 @@ try {
   const say = (some, texts) => Promise.all(some.map((talker, i) => talker.send(texts[i])));
   const standing = talkers.slice(ROUNDS[0].length);
   await say(standing, FIRST);
-  for (const round of ROUNDS) {
+  // Three times: by the third one the timeline has read how the first one went.
+  for (const round of [...ROUNDS, ...ROUNDS, ...ROUNDS]) {
     await say(talkers.slice(0, round.length), round);
     await sleep(ROUND_MS);
   }
