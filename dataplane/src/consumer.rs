@@ -34,6 +34,7 @@ use crate::{
     log::Log,
     routes::Routes,
     store::Store,
+    trace::Tracer,
 };
 use moves::{Arrivals, find_windows};
 use own::{Ended, Owned};
@@ -75,6 +76,8 @@ pub struct Deps {
     pub health: Health,
     /// How much work each room makes.
     pub heat: Heat,
+    /// Goes on with the traces of records.
+    pub tracer: Tracer,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -93,6 +96,7 @@ struct Context {
     sessions: watch::Sender<Vec<Session>>,
     health: Health,
     heat: Heat,
+    tracer: Tracer,
     metrics: Metrics,
 }
 
@@ -106,7 +110,7 @@ struct Session {
 
 /// Runs until `shutdown`; then what was read is applied, handed on and committed.
 pub async fn run(deps: Deps, shutdown: CancellationToken) {
-    let Deps { name, log, store, routes, gateways, rankers, health, heat, metrics } = deps;
+    let Deps { name, log, store, routes, gateways, rankers, health, heat, tracer, metrics } = deps;
     let partitions = Partitions::default();
     let (sessions, _) = watch::channel(Vec::new());
     let arrivals = Arc::default();
@@ -121,6 +125,7 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) {
         sessions,
         health,
         heat,
+        tracer,
         metrics,
     };
     let context = Arc::new(shared);

@@ -31,6 +31,7 @@ use crate::{
     routes::Table,
     store::{Store, embedded::EmbeddedStore},
     token::{Keys, LiveKeys},
+    trace::Tracer,
 };
 
 /// Partitions of the embedded log: a few, so that rooms share some and not others, as in a cluster.
@@ -108,6 +109,7 @@ impl Stages {
             rankers: only(to_ranker),
             health: health.clone(),
             heat: heat.clone(),
+            tracer: Tracer::default(),
             metrics: consumer::Metrics::register(registry.sub_registry_with_prefix("consumer")),
         };
         let gateway_name = Peer::clone(&name);
@@ -118,6 +120,7 @@ impl Stages {
             callers: all([Caller::Consumer(from_consumer), Caller::Gateway(from_gateway)]),
             health: health.clone(),
             heat: heat.clone(),
+            tracer: Tracer::default(),
             metrics: ranker::Metrics::register(registry.sub_registry_with_prefix("ranker")),
         };
         let metrics = gateway::Metrics::register(registry.sub_registry_with_prefix("gateway"));
@@ -135,6 +138,7 @@ impl Stages {
             limiter: None,
             health,
             heat,
+            tracer: Tracer::default(),
             metrics,
             registry,
         };

@@ -44,6 +44,7 @@ use crate::{
     routes::Routes,
     store::Store,
     token::LiveKeys,
+    trace::Tracer,
 };
 use hub::{Hub, Inputs};
 use moves::Mover;
@@ -130,6 +131,8 @@ pub struct Deps {
     pub health: Health,
     /// How much work each room makes.
     pub heat: Heat,
+    /// Begins the traces of records and ends them.
+    pub tracer: Tracer,
     /// What is counted.
     pub metrics: Metrics,
     /// What `/metrics` shows.
@@ -162,11 +165,12 @@ pub async fn run(
     deps: Deps,
     shutdown: CancellationToken,
 ) -> Result<(), GatewayError> {
-    let Deps { name, log, store, routes, standing, keys, rankers, limiter, health, heat, metrics, registry } = deps;
+    let Deps { name, log, store, routes, standing, keys, rankers, limiter, health, heat, tracer, metrics, registry } =
+        deps;
     let (mover, gates) = Mover::new(name, log.clone(), routes.clone(), standing.clone(), metrics.clone());
     let moves_over = CancellationToken::new();
     let moving = tokio::spawn(mover.run(moves_over.clone()));
-    let backing = Backing { log, store, routes: routes.clone(), gates, standing, keys, heat, limiter };
+    let backing = Backing { log, store, routes: routes.clone(), gates, standing, keys, heat, limiter, tracer };
     let (wanted, wishes) = mpsc::channel(WISHES_QUEUE);
     let served = Arc::new(Served::new(config, backing, health, metrics, wanted));
     let router = api::router(Arc::clone(&served), registry);

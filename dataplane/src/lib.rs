@@ -22,4 +22,5 @@ pub mod routes;
 pub mod settings;
 pub mod store;
 pub mod token;
+pub mod trace;
 mod trouble;

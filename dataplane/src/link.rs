@@ -13,7 +13,7 @@ use barrage_proto::{Cursor, Position, v2::pb::Role};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::{room::RoomId, store::Scored};
+use crate::{room::RoomId, store::Scored, trace::TraceParent};
 
 /// Candidates between consumer and ranker: a few hundred polls' worth of records.
 pub const CANDIDATES_QUEUE: usize = 4_096;
@@ -42,6 +42,8 @@ pub struct Candidates {
     pub closed: bool,
     /// The danmaku that count, by index.
     pub danmaku: Vec<Danmaku>,
+    /// The trace that the record is part of.
+    pub trace: Option<TraceParent>,
 }
 
 /// One danmaku.
@@ -82,6 +84,8 @@ pub struct RoomFrame {
     pub left_out: LeftOut,
     /// Changes to the leaderboard.
     pub board: Option<BoardChange>,
+    /// The traces of records that it accounts for.
+    pub traces: Vec<TraceParent>,
 }
 
 /// Danmaku that a frame accounts for without showing them.

@@ -5,15 +5,15 @@
 
 pub mod embedded;
 pub mod kafka;
-mod trace;
+
+use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use thiserror::Error;
 
+use crate::trace::TraceParent;
 use embedded::EmbeddedLog;
 use kafka::KafkaLog;
-
-pub use trace::TraceParent;
 
 /// A record to append.
 #[derive(Debug, Clone)]
@@ -133,6 +133,11 @@ pub enum LogError {
     Closed,
 }
 
+/// Appends in a row, several of them under way: within a partition they get into the log in order, and behind one that
+/// fails no later one does until its caller knows and begins anew, `alone`.
+#[derive(Debug, Default)]
+pub struct Lane(AtomicU64);
+
 /// A handle; clones share one log.
 #[derive(Clone)]
 pub enum Log {
@@ -161,6 +166,27 @@ impl Log {
         match self {
             Self::Embedded(log) => log.append(records).await,
             Self::Kafka(log) => log.append(records).await,
+        }
+    }
+
+    /// Appends behind what is still under way in `lane`, or, where `alone`, as its first: see [`Lane`].
+    ///
+    /// # Errors
+    /// As of [`Self::append`]; also when what is under way has failed, and nobody knows yet.
+    pub async fn append_in(&self, lane: &Lane, alone: bool, records: Vec<NewRecord>) -> Result<Vec<u64>, LogError> {
+        match self {
+            Self::Embedded(log) => log.append(records).await,
+            Self::Kafka(log) => log.append_in(lane, alone, records).await,
+        }
+    }
+
+    /// Appends that may be under way in a lane at once.
+    #[must_use]
+    pub const fn lane_appends_max(&self) -> usize {
+        match self {
+            // The next one is not refused when the one before it fails.
+            Self::Embedded(_) => 1,
+            Self::Kafka(_) => kafka::LANE_APPENDS_MAX,
         }
     }
 

@@ -14,7 +14,11 @@ mod saver;
 mod select;
 mod takeover;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use tokio::{
     sync::mpsc,
@@ -31,6 +35,7 @@ use crate::{
     room::RoomId,
     routes::{Routes, Table},
     store::{Books, Ranking, Store},
+    trace::{Stage, TraceParent, Tracer},
 };
 use outlet::Outlets;
 use room::RankedRoom;
@@ -72,6 +77,8 @@ pub struct Deps {
     pub health: Health,
     /// How much work each room makes.
     pub heat: Heat,
+    /// Goes on with the traces of candidates.
+    pub tracer: Tracer,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -88,7 +95,7 @@ type Offer = (u64, Candidates);
 /// Runs until `shutdown` or until nobody can call any more and the last consumer has gone; then the last frames go out
 /// and the books are saved.
 pub async fn run(deps: Deps, shutdown: CancellationToken) {
-    let Deps { name, store, routes, callers, health, heat, metrics } = deps;
+    let Deps { name, store, routes, callers, health, heat, tracer, metrics } = deps;
     let (answers, answered) = mpsc::channel(ANSWERS_QUEUE);
     let (offers, offered) = mpsc::channel(RECEIVE_MAX);
     let ranker = Ranker {
@@ -98,6 +105,7 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) {
         table: Arc::clone(&routes.borrow()),
         health,
         heat,
+        tracer,
         metrics,
         outlets: Outlets::default(),
         rooms: HashMap::new(),
@@ -129,6 +137,7 @@ struct Ranker {
     table: Arc<Table>,
     health: Health,
     heat: Heat,
+    tracer: Tracer,
     metrics: Metrics,
     outlets: Outlets,
     rooms: HashMap<RoomId, RankedRoom>,
@@ -320,7 +329,8 @@ impl Ranker {
             if room.wants_scores(now_ms) {
                 refresh(self.store.clone(), id.clone(), users_ranked(&self.table, id), self.answers.clone());
             }
-            if let Some(frame) = room.tick(now_ms) {
+            if let Some(mut frame) = room.tick(now_ms) {
+                frame.traces = decided(&self.tracer, room.take_traced());
                 self.metrics.emitted(&frame);
                 let heat = self.heat.room(id);
                 let bytes = frame.danmaku.iter().map(|danmaku| danmaku.content.len() as u64).sum();
@@ -380,6 +390,15 @@ impl Sessions {
         self.open.values().for_each(CancellationToken::cancel);
         self.accounted.clear();
     }
+}
+
+/// Ends the decision about traced records; what gateways follow.
+fn decided(tracer: &Tracer, traced: Vec<(TraceParent, i64)>) -> Vec<TraceParent> {
+    let span = |(parent, since_ms): (TraceParent, i64)| {
+        let since = UNIX_EPOCH + Duration::from_millis(since_ms.unsigned_abs());
+        Some(tracer.follow_since(Stage::Decide, &parent, since)?.parent())
+    };
+    traced.into_iter().filter_map(span).collect()
 }
 
 /// Users that a room ranks.

@@ -81,6 +81,7 @@ pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: Cancellatio
         limiter,
         health: begun.health.clone(),
         heat: begun.heat.clone(),
+        tracer: begun.tracer.clone(),
         metrics,
         registry: begun.shared_registry(),
     };
@@ -113,6 +114,7 @@ pub async fn consumer(settings: Settings, shutdown: CancellationToken) -> Result
         rankers,
         health: begun.health.clone(),
         heat: begun.heat.clone(),
+        tracer: begun.tracer.clone(),
         metrics,
     };
     consumer::run(deps, shutdown).await;
@@ -139,6 +141,7 @@ pub async fn ranker(settings: Settings, shutdown: CancellationToken) -> Result<(
         callers,
         health: begun.health.clone(),
         heat: begun.heat.clone(),
+        tracer: begun.tracer.clone(),
         metrics,
     };
     ranker::run(deps, shutdown).await;

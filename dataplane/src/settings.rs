@@ -17,7 +17,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc};
 
 use confique::Config;
 
-use crate::{gateway, token::Keys};
+use crate::{gateway, token::Keys, trace};
 use raw::Raw;
 
 pub use catalog::describe;
@@ -97,6 +97,8 @@ pub struct Settings {
     pub admin: SocketAddr,
     /// Between the roles.
     pub link: Link,
+    /// Where traces go; `None` is nowhere.
+    pub trace: Option<trace::Config>,
 }
 
 /// How to reach Kafka.

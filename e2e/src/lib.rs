@@ -6,6 +6,7 @@ pub mod chaos;
 pub mod checker;
 pub mod client;
 pub mod cluster;
+pub mod collector;
 mod decimal;
 pub mod files;
 pub mod http;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use barrage_proto::Position;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -23,12 +23,16 @@ use crate::{
     log::LogError,
     routes::Table,
     store::{Applied, SliceBatch, SliceRecord, StoreError},
+    trace::{Span, Stage, TraceParent},
 };
 
 /// What the history of a room keeps which nobody serves now: the default of a room's manifest.
 const UNSERVED_HISTORY_LENGTH: u64 = 10_000;
 /// Records in one call to the store at the most, so that no call grows with the lag.
 const RECORDS_MAX: usize = 4_000;
+/// Calls to the store are this far apart: nobody's screen waits for them, and what comes meanwhile makes fewer and larger
+/// ones.
+const APPLY_EVERY: Duration = Duration::from_millis(20);
 /// How long to wait for a slice's last move to be applied to its end.
 const NOT_YET_RETRY: Duration = Duration::from_millis(20);
 
@@ -79,7 +83,9 @@ impl Applier {
     ///
     /// After `stop` a write that fails is given up: the log keeps what it would have done.
     pub(super) async fn run(mut self) -> Ended {
+        let mut next = Instant::now();
         loop {
+            sleep_until(next).await;
             let step = tokio::select! {
                 followed = self.follower.next(), if !self.holding.is_full() => self.follow(followed).await,
                 () = sleep(NOT_YET_RETRY), if self.looks_at_held() => self.retry().await,
@@ -87,6 +93,7 @@ impl Applier {
             if let Step::End(ended) = step {
                 return ended;
             }
+            next = Instant::now() + APPLY_EVERY;
         }
     }
 
@@ -163,13 +170,26 @@ impl Applier {
         }
         self.end = polls.last().map_or(self.end, |poll| poll.end);
         let batches = self.batches(&polls, &table);
+        let spans = self.spans(&polls);
         let step = self.write(batches).await;
+        end(spans, &step);
         if let Step::Done = step
             && self.rebuilding.is_some_and(|until| self.end >= until)
         {
             self.end_rebuilding().await;
         }
         step
+    }
+
+    /// Of the records that are traced.
+    fn spans(&self, polls: &[Arc<Poll>]) -> Vec<Span> {
+        let traced = polls.iter().flat_map(|poll| &poll.traces);
+        let span = |(offset, parent): &(u64, TraceParent)| {
+            let mut span = self.context.tracer.follow(Stage::Apply, parent)?;
+            span.of_record(self.progress.partition, *offset);
+            Some(span)
+        };
+        traced.filter_map(span).collect()
     }
 
     /// Writes batches, each slice's in order, until all are in the store but those of slices that have to wait.
@@ -363,6 +383,15 @@ impl Applier {
             })
         };
         runs.filter_map(batch).collect()
+    }
+}
+
+/// Ends what is in the store, or comes again.
+fn end(spans: Vec<Span>, step: &Step) {
+    for mut span in spans {
+        if !matches!(step, Step::Done) {
+            span.failed("not applied this time");
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, RETRY_AFTER, checks, progress::Progress};
@@ -10,29 +10,37 @@ use crate::{log::Commit, store::Confirmed};
 
 /// How often what was applied is made safe and committed.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
+/// How often what has not moved is committed all the same: Kafka forgets commits that are older than a week.
+const RENEW_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// Runs until `shutdown`.
 pub(super) async fn run(context: Arc<Context>, shutdown: CancellationToken) {
     let mut beat = interval(COMMIT_EVERY);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut renewed = Instant::now();
     loop {
         tokio::select! {
             _ = beat.tick() => {}
             () = shutdown.cancelled() => return,
         }
         let all = context.partitions.all();
-        commit(&context, &all, 0).await;
+        let renew = renewed.elapsed() >= RENEW_EVERY;
+        if renew {
+            renewed = Instant::now();
+        }
+        commit(&context, &all, 0, renew).await;
         measure_lag(&context, &all).await;
     }
 }
 
 /// The last commit of an owner; `epoch` is that of the change that takes the partition away, or 0.
 pub(super) async fn release(context: &Context, progress: &Arc<Progress>, epoch: u64) {
-    commit(context, std::slice::from_ref(progress), epoch).await;
+    commit(context, std::slice::from_ref(progress), epoch, true).await;
 }
 
-/// What is taken down first is safe after the confirmation, so it may be committed.
-async fn commit(context: &Context, partitions: &[Arc<Progress>], released: u64) {
+/// What is taken down first is safe after the confirmation, so it may be committed. Where nothing has moved, only if
+/// `always`.
+async fn commit(context: &Context, partitions: &[Arc<Progress>], released: u64, always: bool) {
     let done: Vec<(u32, u64, u64)> = partitions
         .iter()
         .map(|progress| {
@@ -41,7 +49,7 @@ async fn commit(context: &Context, partitions: &[Arc<Progress>], released: u64) 
         })
         .collect();
     let moved = partitions.iter().zip(&done).any(|(progress, (_, _, done))| *done != progress.committed());
-    if !moved && released == 0 {
+    if !moved && !always {
         return;
     }
     let applied: Vec<(u32, u64)> = done.iter().map(|&(partition, applied, _)| (partition, applied)).collect();

@@ -16,6 +16,7 @@ use crate::{
     room::RoomId,
     routes::Table,
     store::SliceRecord,
+    trace::TraceParent,
 };
 
 /// The version of a record that this reads, and those below.
@@ -33,6 +34,8 @@ pub(super) struct Poll {
     pub(super) unreadable: Vec<DeadLetter>,
     pub(super) records: u64,
     pub(super) repeats: u64,
+    /// Offsets of the few records that are traced, ascending.
+    pub(super) traces: Vec<(u64, TraceParent)>,
 }
 
 /// Room and shard.
@@ -43,8 +46,10 @@ impl Poll {
         let end = records.last().map_or(start, |record| record.offset + 1);
         let (slices, arriving) = (BTreeMap::new(), BTreeMap::new());
         let count = records.len() as u64;
-        let mut poll = Self { start, end, slices, arriving, unreadable: Vec::new(), records: count, repeats: 0 };
-        for LogRecord { offset, append_ms, payload, .. } in records {
+        let (unreadable, traces) = (Vec::new(), Vec::new());
+        let mut poll = Self { start, end, slices, arriving, unreadable, records: count, repeats: 0, traces };
+        for LogRecord { offset, append_ms, payload, trace } in records {
+            poll.traces.extend(trace.map(|trace| (offset, trace)));
             let mut record = match decode(&payload) {
                 Ok(record) => record,
                 Err(reason) => {
@@ -75,6 +80,11 @@ impl Poll {
         judged.chain(arriving).filter(|((room, _), _)| table.rooms.find(room.as_str()).is_some())
     }
 
+    /// The trace that the record at an offset is part of.
+    pub(super) fn trace(&self, offset: u64) -> Option<TraceParent> {
+        self.traces.iter().find(|(traced, _)| *traced == offset).map(|(_, trace)| *trace)
+    }
+
     /// Danmaku in it, repeats included.
     pub(super) fn danmaku(&self) -> usize {
         let arriving = self.arriving.values().flat_map(|(_, records)| records.iter().map(|(_, record)| record));
@@ -101,7 +111,7 @@ pub(super) fn candidates<'a>(
         let danmaku = counting.map(|(index, entry)| danmaku(Position { index, ..place }, record, entry));
         let closed = closes(record).is_some();
         let (room, shard) = (room.clone(), *shard);
-        Candidates { room, shard, record: place, owner_epoch, closed, danmaku: danmaku.collect() }
+        Candidates { room, shard, record: place, owner_epoch, closed, danmaku: danmaku.collect(), trace: None }
     })
 }
 

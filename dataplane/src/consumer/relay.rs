@@ -64,7 +64,8 @@ pub(super) async fn relay(context: Arc<Context>, source: Arc<Source>, progress: 
         let released = holding.release();
         let released = released.iter().map(|(slice, records)| (slice, records));
         for (slice, records) in judged.into_iter().chain(released) {
-            for candidates in candidates(progress.partition, slice, records, &table, &session.ranker) {
+            for mut candidates in candidates(progress.partition, slice, records, &table, &session.ranker) {
+                candidates.trace = poll.as_ref().and_then(|poll| poll.trace(candidates.record.offset));
                 if session.candidates.send(candidates).await.is_err() {
                     return;
                 }

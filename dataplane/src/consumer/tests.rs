@@ -56,6 +56,7 @@ async fn start_with(dir: &Path, partitions: u32) -> Running {
         rankers: sessions,
         health: health.clone(),
         heat: Heat::default(),
+        tracer: Tracer::default(),
         metrics: Metrics::register(&mut registry),
     };
     let stop = CancellationToken::new();

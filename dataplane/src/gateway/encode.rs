@@ -17,6 +17,7 @@ use crate::{
     link::{BoardChange, Danmaku, LeftOut},
     room::RoomId,
     store::Scored,
+    trace::Span,
 };
 
 /// Longest header of an unmasked frame: opcode and length 2, extended length 8.
@@ -45,6 +46,8 @@ pub(super) struct Content {
     pub(super) board: Vec<BoardChange>,
     pub(super) state: Option<pb::RoomState>,
     pub(super) cursor: Vec<u8>,
+    /// Of the traced records in it; they end when it is handed to the shards.
+    pub(super) spans: Vec<Span>,
 }
 
 impl Content {

@@ -26,6 +26,7 @@ use crate::{
     link::{BoardChange, Following, Update},
     room::RoomId,
     routes::Routes,
+    trace::{Span, Stage, TraceParent, Tracer},
 };
 use followed::Followed;
 use links::{Event, Links};
@@ -111,6 +112,7 @@ impl Hub {
                 let Some(followed) = self.rooms.get_mut(&room) else { return };
                 let served = self.served.room(room.as_str());
                 let content = self.pending.entry(room).or_default();
+                content.spans.extend(delivering(&self.served.tracer, &emitted.frame.traces));
                 followed.take_frame(&emitted.frame, served.as_deref(), content, &self.served.metrics);
             }
             Event::Update(Update::Snapshot(room, snapshot)) => {
@@ -168,6 +170,8 @@ impl Hub {
                 content.state = Some(served.state());
             }
         }
+        // They end with this call, when the shards have it.
+        let _spans: Vec<_> = pending.values_mut().flat_map(|content| std::mem::take(&mut content.spans)).collect();
         let flushes: Flushes =
             pending.into_iter().map(|(room, content)| Arc::new(content.encode(room, &mut self.encoder))).collect();
         if flushes.is_empty() {
@@ -242,4 +246,8 @@ impl Hub {
             Some(trouble) => health.degraded(checks::STORE, format!("{trouble}; viewers join without history")),
         }
     }
+}
+
+fn delivering(tracer: &Tracer, traces: &[TraceParent]) -> impl Iterator<Item = Span> {
+    traces.iter().filter_map(|parent| tracer.follow(Stage::Deliver, parent))
 }

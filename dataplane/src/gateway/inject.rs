@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use barrage_proto::log::Entry;
 
-use super::{outbox::Outbox, publish::record};
+use super::{
+    outbox::{Outbox, bytes_of},
+    publish::record,
+};
 use crate::{
     clock::unix_ms,
     log::{Log, LogError},
@@ -18,13 +21,15 @@ pub struct Injector {
     log: Log,
     routes: Routes,
     outbox: Outbox<()>,
+    /// Bytes that are under way.
+    taken: usize,
 }
 
 impl Injector {
     /// Publishes to `log` as `routes` say.
     #[must_use]
     pub fn new(log: Log, routes: Routes) -> Self {
-        Self { log, routes, outbox: Outbox::default() }
+        Self { log, routes, outbox: Outbox::default(), taken: 0 }
     }
 
     /// Whether there is room for another danmaku; a shard would tell its sender to retry.
@@ -43,6 +48,7 @@ impl Injector {
     /// a shard, call [`Self::settle`] then, and only after that begin again.
     pub fn append(&mut self) -> (u64, impl Future<Output = Result<(), LogError>> + Send + 'static) {
         let mut drafts = self.outbox.take(|_| true);
+        self.taken = bytes_of(&drafts);
         let count = drafts.iter().map(|draft| draft.sent.len() as u64).sum();
         let table = Arc::clone(&self.routes.borrow());
         let records = drafts.iter_mut().map(|draft| record(draft, &table)).collect();
@@ -52,6 +58,6 @@ impl Injector {
 
     /// What was begun has ended.
     pub fn settle(&mut self) {
-        self.outbox.settle();
+        self.outbox.settle(std::mem::take(&mut self.taken));
     }
 }

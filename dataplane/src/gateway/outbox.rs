@@ -5,7 +5,7 @@ use std::{collections::HashMap, rc::Rc, time::Instant};
 use barrage_proto::log::{Entry, Record};
 
 use super::connection::Viewer;
-use crate::room::RoomId;
+use crate::{room::RoomId, trace::Span};
 
 /// Bytes of danmaku that wait at one shard, at the most; over it senders are told to retry.
 const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -25,7 +25,14 @@ pub(super) struct Draft<S = Sent> {
     pub(super) sent: Vec<S>,
     /// When the first came.
     pub(super) since: Instant,
+    /// Of its record, while it is on its way and if it is traced.
+    pub(super) span: Option<Span>,
     bytes: usize,
+}
+
+/// Bytes of drafts, as [`Outbox::settle`] wants them.
+pub(super) fn bytes_of<S>(drafts: &[Draft<S>]) -> usize {
+    drafts.iter().map(|draft| draft.bytes).sum()
 }
 
 /// Accepted danmaku by slice, each with who waits for its outcome.
@@ -33,7 +40,6 @@ pub(super) struct Outbox<S = Sent> {
     drafts: HashMap<(RoomId, u32), Draft<S>>,
     /// What waits here and what is on its way to the log.
     bytes: usize,
-    taken: usize,
     last_received_ms: i64,
 }
 
@@ -58,6 +64,7 @@ impl<S> Outbox<S> {
             record: Record { room: room.to_string(), shard, received_ms, ..Record::default() },
             sent: Vec::new(),
             since: Instant::now(),
+            span: None,
             bytes: 0,
         };
         let draft = self.drafts.entry((room.clone(), shard)).or_insert_with(new);
@@ -67,9 +74,9 @@ impl<S> Outbox<S> {
         draft.sent.push(sent);
     }
 
-    /// What was taken before has its answer.
-    pub(super) fn settle(&mut self) {
-        self.bytes -= std::mem::take(&mut self.taken);
+    /// So many bytes of drafts that were taken have their answer.
+    pub(super) const fn settle(&mut self, bytes: usize) {
+        self.bytes -= bytes;
     }
 
     /// Whether nothing waits here.
@@ -77,17 +84,15 @@ impl<S> Outbox<S> {
         self.drafts.is_empty()
     }
 
-    /// Takes what `may_go`.
+    /// Takes what `may_go`; until [`Self::settle`] it counts as waiting.
     pub(super) fn take(&mut self, mut may_go: impl FnMut(&Draft<S>) -> bool) -> Vec<Draft<S>> {
-        let taken: Vec<_> = self.drafts.extract_if(|_, draft| may_go(draft)).map(|(_, draft)| draft).collect();
-        self.taken += taken.iter().map(|draft| draft.bytes).sum::<usize>();
-        taken
+        self.drafts.extract_if(|_, draft| may_go(draft)).map(|(_, draft)| draft).collect()
     }
 }
 
 impl<S> Default for Outbox<S> {
     fn default() -> Self {
-        Self { drafts: HashMap::new(), bytes: 0, taken: 0, last_received_ms: 0 }
+        Self { drafts: HashMap::new(), bytes: 0, last_received_ms: 0 }
     }
 }
 

@@ -32,6 +32,7 @@ use crate::{
     routes::Routes,
     store::{Scored, Store},
     token::LiveKeys,
+    trace::Tracer,
 };
 
 /// What a gateway serves from.
@@ -44,6 +45,7 @@ pub(super) struct Backing {
     pub(super) keys: LiveKeys,
     pub(super) heat: Heat,
     pub(super) limiter: Option<Limiter>,
+    pub(super) tracer: Tracer,
 }
 
 /// A gateway, as its shards see it.
@@ -60,6 +62,7 @@ pub(super) struct Served {
     pub(super) standing: Standing,
     pub(super) health: Health,
     heat: Heat,
+    pub(super) tracer: Tracer,
     /// Where there are other gateways.
     pub(super) limit: Option<SharedLimit>,
     rooms: ArcSwap<HashMap<RoomId, Arc<ServedRoom>>>,
@@ -77,7 +80,7 @@ impl Served {
         metrics: Metrics,
         wanted: mpsc::Sender<RoomId>,
     ) -> Self {
-        let Backing { log, store, routes, gates, standing, keys, heat, limiter } = backing;
+        let Backing { log, store, routes, gates, standing, keys, heat, limiter, tracer } = backing;
         let served = Self {
             admission: Admission::new(config.connections_max, config.connections_per_address_max),
             config,
@@ -90,6 +93,7 @@ impl Served {
             standing,
             health,
             heat,
+            tracer,
             limit: limiter.map(SharedLimit::new),
             rooms: ArcSwap::default(),
             wanted,

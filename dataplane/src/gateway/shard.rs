@@ -18,7 +18,7 @@ use rand::RngExt;
 use tokio::{
     net::{self, TcpStream},
     runtime::{Builder, LocalOptions},
-    sync::{Mutex, Notify, mpsc},
+    sync::{Notify, mpsc},
     task::spawn_local,
     time::{interval, sleep, timeout},
 };
@@ -55,7 +55,8 @@ pub(super) struct Shard {
     pub(super) outbox: RefCell<Outbox>,
     /// Something is in the outbox.
     pub(super) accepted: Notify,
-    pub(super) publishing: Mutex<()>,
+    /// Appends under way.
+    pub(super) appending: Cell<usize>,
     pub(super) encoder: RefCell<Encoder>,
     pub(super) decoder: RefCell<Decoder>,
     /// Seconds since the shard began: what idle connections are measured with.
@@ -78,7 +79,7 @@ pub(super) fn run(
         rooms: RefCell::default(),
         outbox: RefCell::default(),
         accepted: Notify::new(),
-        publishing: Mutex::new(()),
+        appending: Cell::new(0),
         encoder: RefCell::new(Encoder::new()),
         decoder: RefCell::new(Decoder::new(CLIENT_FRAME_BYTES_MAX)),
         now_s: Cell::new(0),

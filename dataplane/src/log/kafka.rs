@@ -24,20 +24,23 @@ use rdkafka::{
     message::{Header, OwnedHeaders},
 };
 
-use super::{Commit, DeadLetter, LogError, NewRecord, PartitionState, Reading, TraceParent};
+use super::{Commit, DeadLetter, Lane, LogError, NewRecord, PartitionState, Reading};
 use crate::{
     kafka::{KafkaConfig, Topic},
+    trace::TraceParent,
     trouble::Trouble,
 };
 use desk::Desk;
 use fetcher::Fetcher;
 use line::Outgoing;
 use metrics::Metrics;
-use producer::Producer;
+use producer::{Behind, Producer};
 use watch::Watch;
 
 pub use reader::KafkaReader;
 
+/// Appends under way in a lane: those behind the first of them wait for a partition's batch, and go in one.
+pub(super) const LANE_APPENDS_MAX: usize = 8;
 /// How long a broker may take to answer a question.
 const ASK_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -48,8 +51,8 @@ pub struct KafkaLog(Arc<Shared>);
 struct Shared {
     config: ClientConfig,
     group: String,
-    topic: String,
-    dead: String,
+    topic: Arc<str>,
+    dead: Arc<str>,
     partitions: u32,
     producer: Arc<Producer>,
     /// Made by their first readers; gateways have none.
@@ -78,8 +81,8 @@ impl KafkaLog {
         Ok(Self(Arc::new(Shared {
             config: client,
             group,
-            topic,
-            dead: config.topic(Topic::Dead),
+            topic: topic.into(),
+            dead: config.topic(Topic::Dead).into(),
             partitions,
             producer,
             live: Mutex::default(),
@@ -97,16 +100,30 @@ impl KafkaLog {
     }
 
     pub(super) async fn append(&self, records: Vec<NewRecord>) -> Result<Vec<u64>, LogError> {
+        self.append_by(Behind::Nobody, records).await
+    }
+
+    pub(super) async fn append_in(
+        &self,
+        lane: &Lane,
+        alone: bool,
+        records: Vec<NewRecord>,
+    ) -> Result<Vec<u64>, LogError> {
+        let behind = if alone { Behind::Begins(&lane.0) } else { Behind::Follows(&lane.0) };
+        self.append_by(behind, records).await
+    }
+
+    async fn append_by(&self, behind: Behind<'_>, records: Vec<NewRecord>) -> Result<Vec<u64>, LogError> {
         if let Some(astray) = records.iter().find(|record| record.partition >= self.0.partitions) {
             return Err(storage("written", format!("there is no partition {}", astray.partition)));
         }
         let outgoing = records.into_iter().map(|record| Outgoing {
-            topic: &self.0.topic,
+            topic: Arc::clone(&self.0.topic),
             partition: record.partition,
             payload: record.payload,
-            headers: record.trace.as_ref().map(|trace| header(TraceParent::HEADER, trace.as_bytes())),
+            headers: record.trace.as_ref().map(|trace| header(TraceParent::HEADER, trace.to_string().as_bytes())),
         });
-        let appended = self.0.producer.append(outgoing.collect()).await;
+        let appended = self.0.producer.append(behind, outgoing.collect()).await;
         self.0.trouble.note(appended.map_err(|reason| storage("written", reason)))
     }
 
@@ -149,8 +166,9 @@ impl KafkaLog {
         let headers = header("partition", letter.partition.to_string().as_bytes())
             .insert(Header { key: "offset", value: Some(letter.offset.to_string().as_bytes()) })
             .insert(Header { key: "reason", value: Some(letter.reason.as_bytes()) });
-        let record = Outgoing { topic: &self.0.dead, partition: 0, payload: letter.payload, headers: Some(headers) };
-        let appended = self.0.producer.append(vec![record]).await;
+        let record =
+            Outgoing { topic: Arc::clone(&self.0.dead), partition: 0, payload: letter.payload, headers: Some(headers) };
+        let appended = self.0.producer.append(Behind::Nobody, vec![record]).await;
         appended.map(drop).map_err(|reason| storage("set aside", reason))
     }
 

@@ -13,6 +13,7 @@ use crate::{
     link::{Accounted, Candidates, Danmaku, LeftOut, RoomFrame},
     room::RoomId,
     store::{Books, Counts, Ranking},
+    trace::TraceParent,
 };
 
 /// Danmaku that reach the ranker later than this after their receipt are not shown any more.
@@ -81,6 +82,8 @@ pub(super) struct RankedRoom {
     /// The last save failed.
     unsaved: bool,
     last_candidate_ms: i64,
+    /// Traced records that came since the last frame, and when.
+    traced: Vec<(TraceParent, i64)>,
 }
 
 /// The books as of a frame.
@@ -117,6 +120,7 @@ impl RankedRoom {
             saving: false,
             unsaved: false,
             last_candidate_ms: now_ms,
+            traced: Vec::new(),
         }
     }
 
@@ -167,7 +171,7 @@ impl RankedRoom {
     }
 
     fn take(&mut self, candidates: Candidates, now_ms: i64) -> Offered {
-        let Candidates { shard, record, danmaku, .. } = candidates;
+        let Candidates { shard, record, danmaku, trace, .. } = candidates;
         let whole = Position { index: u32::MAX, ..record };
         let owed = self.owed.entry((shard, record.partition)).or_insert(whole);
         *owed = whole.max(*owed);
@@ -177,6 +181,7 @@ impl RankedRoom {
             return offered;
         }
         self.advance(shard, whole);
+        self.traced.extend(trace.map(|trace| (trace, now_ms)));
         for mut danmaku in danmaku {
             self.board.add(shard, danmaku.position, danmaku.user);
             if now_ms - danmaku.received_ms > EXPIRED_MS {
@@ -245,7 +250,13 @@ impl RankedRoom {
             merges: selection.merges,
             left_out,
             board,
+            traces: Vec::new(),
         })
+    }
+
+    /// Traced records that the last frame accounts for, and when they came.
+    pub(super) fn take_traced(&mut self) -> Vec<(TraceParent, i64)> {
+        std::mem::take(&mut self.traced)
     }
 
     fn count(&mut self, shown: usize, left_out: LeftOut) {

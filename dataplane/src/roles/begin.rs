@@ -39,6 +39,7 @@ use crate::{
         Store, StoreError,
         redis::{self, RedisConfig, RedisStore, RedisTls},
     },
+    trace::{self, Tracer},
 };
 
 /// Names of the checks that all roles have.
@@ -62,6 +63,7 @@ pub(super) struct Begun {
     pub(super) name: Peer,
     pub(super) health: Health,
     pub(super) heat: Heat,
+    pub(super) tracer: Tracer,
     pub(super) admin: SocketAddr,
     settings: Settings,
     kafka: KafkaConfig,
@@ -88,6 +90,7 @@ impl Begun {
         let heat_metrics = heat::metrics::Metrics::register(registry.sub_registry_with_prefix("heat"));
         let identity = heat::Identity { role, name: Peer::clone(&name), address };
         let heat = Heat::default();
+        let tracer = tracer(settings, role)?;
         let (beat, beating) =
             heat::beat::start(&kafka.client(), &kafka.pool, identity, heat.clone(), heat_metrics, stop.clone())?;
         let routes_metrics = crate::routes::metrics::Metrics::register(registry.sub_registry_with_prefix("routes"));
@@ -108,6 +111,7 @@ impl Begun {
             name,
             health,
             heat,
+            tracer,
             admin: address,
             settings: settings.clone(),
             kafka,
@@ -297,11 +301,24 @@ impl Begun {
     pub(super) async fn end(mut self) -> Result<()> {
         self.stop.cancel();
         self.admin_stop.cancel();
+        let tracer = self.tracer.clone();
+        tokio::task::spawn_blocking(move || tracer.close()).await?;
         // What is still dialling ends with the process.
         self.tasks.abort_all();
         while self.tasks.join_next().await.is_some() {}
         Ok(())
     }
+}
+
+fn tracer(settings: &Settings, role: Role) -> Result<Tracer> {
+    let role = match role {
+        Role::Gateway => "gateway",
+        Role::Consumer => "consumer",
+        Role::Ranker => "ranker",
+        Role::Unspecified => "process",
+    };
+    let identity = trace::Identity { role, name: settings.name.clone(), pool: settings.cluster.pool.clone() };
+    Ok(Tracer::open(settings.trace.as_ref(), &identity)?)
 }
 
 /// What the store is reached by.

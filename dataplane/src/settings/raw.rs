@@ -34,6 +34,9 @@ pub(crate) struct Raw {
     /// Between the roles: QUIC with mutual TLS
     #[config(nested, layer_attr(command(flatten)))]
     pub(super) link: Link,
+    /// Traces of single records, in OpenTelemetry's protocol
+    #[config(nested, layer_attr(command(flatten)))]
+    pub(super) trace: Trace,
     /// Only of the gateway
     #[config(nested, layer_attr(command(flatten)))]
     pub(super) gateway: Gateway,
@@ -178,6 +181,25 @@ pub(crate) struct Link {
         layer_attr(arg(id = "link-listen", long, value_name = "ADDRESS"))
     )]
     pub(super) listen: Value,
+}
+
+#[derive(Debug, Clone, Config, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[config(layer_attr(derive(Debug, Clone, clap::Args)), layer_attr(serde(rename_all = "kebab-case")))]
+pub(crate) struct Trace {
+    /// Collector that takes OTLP over HTTP, like `http://127.0.0.1:4318`. Without it, nothing is traced
+    #[config(
+        env = "BARRAGE_TRACE_OTLP_ENDPOINT",
+        layer_attr(arg(id = "trace-otlp-endpoint", long, value_name = "URL"))
+    )]
+    pub(super) otlp_endpoint: Option<Value>,
+    /// Share of the records that gateways trace, 0 to 1
+    #[config(
+        default = 0.001,
+        env = "BARRAGE_TRACE_SAMPLE_RATIO",
+        layer_attr(arg(id = "trace-sample-ratio", long, value_name = "RATIO"))
+    )]
+    pub(super) sample_ratio: Value,
 }
 
 #[derive(Debug, Clone, Config, Serialize)]

@@ -10,7 +10,7 @@ use super::{
     raw::{self, Raw},
     refusal::Refusal,
 };
-use crate::{gateway, token::Keys};
+use crate::{gateway, token::Keys, trace};
 
 /// Length of a DNS label, which names of pods and of hosts are.
 const NAME_LENGTH_MAX: usize = 63;
@@ -19,6 +19,7 @@ const NAME: &str = "letters, digits, - _ and ., the first a letter or digit, 1 t
 const MECHANISM: &str = "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
 const ORIGINS: &str = "origins like https://example.org or http://localhost:5173, lower case and without a path";
 const KEY_SET: &str = "a JWK set of HS256 (oct), ES256 (EC P-256) and EdDSA (OKP Ed25519) keys";
+const ENDPOINT: &str = "a URL like http://127.0.0.1:4318 (of a collector, without /v1/traces)";
 const USERNAME: &str = "a name of one or more characters, none of them control characters";
 
 /// What `role` runs with.
@@ -66,8 +67,9 @@ fn settings(raw: &Raw, check: &mut Check) -> Option<Settings> {
     let name = name.and_then(|name| name.or_else(|| check.refuse_absent("name", NAME)));
     let admin = check.address("admin.listen", &raw.admin.listen);
     let (kafka, redis, link) = (kafka(&raw.kafka, check), redis(&raw.redis, check), link(&raw.link, check));
+    let trace = trace(&raw.trace, check);
     let cluster = Cluster { pool: pool?, kafka: kafka?, redis: redis? };
-    Some(Settings { cluster, name: name?, admin: admin?, link: link? })
+    Some(Settings { cluster, name: name?, admin: admin?, link: link?, trace: trace? })
 }
 
 fn kafka(raw: &raw::Kafka, check: &mut Check) -> Option<Kafka> {
@@ -135,6 +137,15 @@ fn link(raw: &raw::Link, check: &mut Check) -> Option<Link> {
     }
     let identity = Identity { cert_file: cert_file??, key_file: key_file?? };
     Some(Link { ca_file: ca_file??, identity, listen: listen?, advertise: advertise? })
+}
+
+fn trace(raw: &raw::Trace, check: &mut Check) -> Option<Option<trace::Config>> {
+    let endpoint = check.parse_if_set("trace.otlp-endpoint", &raw.otlp_endpoint, ENDPOINT, endpoint);
+    let sample_ratio = check.parse("trace.sample-ratio", &raw.sample_ratio, "a number from 0 to 1", |text| {
+        text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio))
+    });
+    let (endpoint, sample_ratio) = (endpoint?, sample_ratio?);
+    Some(endpoint.map(|endpoint| trace::Config { endpoint, sample_ratio }))
 }
 
 /// The inner `None` for another role: then the section is only looked at.
@@ -210,6 +221,12 @@ fn origin(text: &str) -> Option<String> {
     let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._:[]".contains(&byte);
     (!authority.is_empty() && authority.bytes().all(allowed)).then(|| text.to_owned())
+}
+
+fn endpoint(text: &str) -> Option<String> {
+    let url: http::Uri = text.parse().ok()?;
+    let known = matches!(url.scheme_str(), Some("http" | "https"));
+    (known && url.authority().is_some() && url.query().is_none()).then(|| text.to_owned())
 }
 
 fn key_set(text: &[u8]) -> Option<Keys> {

@@ -1,12 +1,13 @@
 //! Danmaku of one slice as the history keeps them: a few records, compressed when that gains something.
 
-use std::io;
+use std::{cell::RefCell, io};
 
 use barrage_proto::{Position, log::Record};
 use prost::{
     Message,
     encoding::{decode_varint, encode_varint},
 };
+use zstd::bulk::Compressor;
 
 use super::{HistoryItem, SliceRecord};
 
@@ -17,6 +18,11 @@ const BLOCK_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// First byte of a block: what follows is zstd, or plain.
 const ZSTD: u8 = 1;
 const PLAIN: u8 = 0;
+
+thread_local! {
+    /// Making one clears more memory than most blocks have bytes.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = RefCell::new(Compressor::new(1).ok());
+}
 
 /// One record as a block.
 #[must_use]
@@ -88,7 +94,7 @@ pub fn items(
 /// Compresses what follows the first byte, where that gains something.
 fn pack(mut plain: Vec<u8>) -> Vec<u8> {
     if plain.len() >= COMPRESS_BYTES_MIN
-        && let Ok(compressed) = zstd::bulk::compress(&plain[1..], 1)
+        && let Some(compressed) = COMPRESSOR.with_borrow_mut(|one| one.as_mut()?.compress(&plain[1..]).ok())
         && compressed.len() + 1 < plain.len()
     {
         plain.truncate(0);

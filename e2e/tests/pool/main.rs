@@ -3,6 +3,7 @@
 mod chaos;
 mod moves;
 mod rooms;
+mod traces;
 mod zombie;
 
 use std::time::{Duration, Instant};

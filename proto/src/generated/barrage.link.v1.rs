@@ -62,6 +62,9 @@ pub struct Candidates {
     pub closed: bool,
     #[prost(message, repeated, tag = "6")]
     pub danmaku: ::prost::alloc::vec::Vec<Danmaku>,
+    /// W3C traceparent of the trace that the record is part of, if it is traced.
+    #[prost(string, tag = "7")]
+    pub trace: ::prost::alloc::string::String,
 }
 /// Where a record stands.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -209,6 +212,9 @@ pub struct Frame {
     pub expired: u32,
     #[prost(message, optional, tag = "9")]
     pub board: ::core::option::Option<BoardChange>,
+    /// W3C traceparents of the traced records that it accounts for.
+    #[prost(string, repeated, tag = "10")]
+    pub traces: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Merge {

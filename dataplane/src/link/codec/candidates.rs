@@ -4,7 +4,10 @@ use barrage_proto::{link as pb, v2::pb::Role};
 use bytes::{Bytes, BytesMut};
 
 use super::{Malformed, Wire, message, place, position, put, room, shard};
-use crate::link::{Accounted, Candidates, Danmaku};
+use crate::{
+    link::{Accounted, Candidates, Danmaku},
+    trace::TraceParent,
+};
 
 impl Wire for Candidates {
     fn encode(&self, buffer: &mut BytesMut) {
@@ -15,12 +18,13 @@ impl Wire for Candidates {
             owner_epoch: self.owner_epoch,
             closed: self.closed,
             danmaku: self.danmaku.iter().map(to_wire).collect(),
+            trace: self.trace.map(|trace| trace.to_string()).unwrap_or_default(),
         };
         put(&candidates, buffer);
     }
 
     fn decode(bytes: &[u8]) -> Result<Option<Self>, Malformed> {
-        let pb::Candidates { room: id, shard: of, record, owner_epoch, closed, danmaku } = message(bytes)?;
+        let pb::Candidates { room: id, shard: of, record, owner_epoch, closed, danmaku, trace } = message(bytes)?;
         Ok(Some(Self {
             room: room(&id)?,
             shard: shard(of)?,
@@ -28,6 +32,7 @@ impl Wire for Candidates {
             owner_epoch,
             closed,
             danmaku: danmaku.into_iter().map(from_wire).collect::<Result<_, _>>()?,
+            trace: TraceParent::parse(trace.as_bytes()),
         }))
     }
 }

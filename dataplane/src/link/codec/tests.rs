@@ -10,6 +10,7 @@ use super::*;
 use crate::{
     link::{Accounted, BoardChange, Candidates, Danmaku, Emitted, LeftOut, Request, RoomFrame, Snapshot, Update},
     store::Scored,
+    trace::TraceParent,
 };
 
 fn rooms() -> impl Strategy<Value = RoomId> {
@@ -45,15 +46,22 @@ fn danmaku() -> impl Strategy<Value = Danmaku> {
     )
 }
 
+fn traces() -> impl Strategy<Value = TraceParent> {
+    let header = "00-[0-9a-f]{31}1-[0-9a-f]{15}1-0[01]";
+    header.prop_map(|header| TraceParent::parse(header.as_bytes()).unwrap())
+}
+
 fn candidates() -> impl Strategy<Value = Candidates> {
-    (rooms(), 0..SHARDS_MAX, positions(), any::<(u64, bool)>(), vec(danmaku(), 0..5)).prop_map(
-        |(room, shard, record, (owner_epoch, closed), danmaku)| Candidates {
+    let owner = any::<(u64, bool)>();
+    (rooms(), 0..SHARDS_MAX, positions(), owner, vec(danmaku(), 0..5), option::of(traces())).prop_map(
+        |(room, shard, record, (owner_epoch, closed), danmaku, trace)| Candidates {
             room,
             shard,
             record: Position { index: 0, ..record },
             owner_epoch,
             closed,
             danmaku,
+            trace,
         },
     )
 }
@@ -75,8 +83,8 @@ fn frames() -> impl Strategy<Value = RoomFrame> {
     let board = board.prop_map(|(reset, scores, removed)| BoardChange { reset, scores, removed });
     let counts = any::<(u64, u64, u32, u32, u32)>();
     let merges = vec((positions(), any::<u32>()), 0..3);
-    (counts, cursors(), vec(danmaku(), 0..5), merges, option::of(board)).prop_map(
-        |((epoch, number, merged, sampled_out, expired), watermark, danmaku, merges, board)| RoomFrame {
+    (counts, cursors(), vec(danmaku(), 0..5), merges, option::of(board), vec(traces(), 0..3)).prop_map(
+        |((epoch, number, merged, sampled_out, expired), watermark, danmaku, merges, board, traces)| RoomFrame {
             epoch,
             number,
             watermark,
@@ -84,6 +92,7 @@ fn frames() -> impl Strategy<Value = RoomFrame> {
             merges,
             left_out: LeftOut { merged, sampled_out, expired },
             board,
+            traces,
         },
     )
 }

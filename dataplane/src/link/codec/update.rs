@@ -16,6 +16,7 @@ use super::{
 use crate::{
     link::{BoardChange, LeftOut, RoomFrame, Snapshot, Update},
     store::Scored,
+    trace::TraceParent,
 };
 
 /// An update behind its length. A frame's bytes are made by whoever comes first and serve every gateway; they hold the
@@ -79,11 +80,12 @@ fn frame_to_wire(frame: &RoomFrame) -> pb::Frame {
             scores: scores_to_wire(&board.scores),
             removed: board.removed.clone(),
         }),
+        traces: frame.traces.iter().map(ToString::to_string).collect(),
     }
 }
 
 fn frame_from_wire(frame: pb::Frame) -> Result<RoomFrame, Malformed> {
-    let pb::Frame { epoch, number, watermark, danmaku, merges, merged, sampled_out, expired, board } = frame;
+    let pb::Frame { epoch, number, watermark, danmaku, merges, merged, sampled_out, expired, board, traces } = frame;
     let merges = merges.into_iter().map(|merge| Ok((position(merge.record, merge.index)?, merge.total)));
     Ok(RoomFrame {
         epoch,
@@ -97,6 +99,7 @@ fn frame_from_wire(frame: pb::Frame) -> Result<RoomFrame, Malformed> {
             scores: scores_from_wire(scores),
             removed,
         }),
+        traces: traces.iter().filter_map(|trace| TraceParent::parse(trace.as_bytes())).collect(),
     })
 }
 

@@ -2,8 +2,9 @@
 //! partition; when something fails for good, the line ends as a whole.
 
 use std::{
+    collections::{HashMap, HashSet, VecDeque},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -19,7 +20,7 @@ use rdkafka::{
         BaseRecord, DeliveryResult, NoCustomPartitioner, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
     },
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -31,13 +32,16 @@ use crate::kafka::Context;
 /// Largest record.
 pub(super) const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// With what is around it. Topics take 8 MiB.
+const GIVEN_UP: &str = "given up together with an earlier record";
 const REQUEST_BYTES_MAX: usize = RECORD_BYTES_MAX + 1024 * 1024;
+/// Of a batch; what is above makes the next one.
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Records not acknowledged yet; more are refused at once.
 pub(super) const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A record on its way to a topic.
-pub(super) struct Outgoing<'a> {
-    pub(super) topic: &'a str,
+pub(super) struct Outgoing {
+    pub(super) topic: Arc<str>,
     pub(super) partition: u32,
     pub(super) payload: Bytes,
     pub(super) headers: Option<OwnedHeaders>,
@@ -45,23 +49,48 @@ pub(super) struct Outgoing<'a> {
 
 /// See the module. Dropping it blocks for up to half a second.
 pub(super) struct Line {
-    client: ThreadedProducer<LineContext>,
+    client: Arc<ThreadedProducer<LineContext>>,
     pub(super) state: Arc<LineState>,
 }
 
 /// What outlives a line's producer.
 #[derive(Default)]
 pub(super) struct LineState {
+    /// Tells lines apart.
+    pub(super) number: u64,
     bytes: AtomicUsize,
     broken: AtomicBool,
+    places: Mutex<HashMap<Place, Queue>>,
+    /// A place has acknowledged its batch, and more waits there.
+    ready: Notify,
     /// Cancelled when nothing of the line can get into the log any more.
     pub(super) ended: CancellationToken,
 }
 
+/// Topic and partition.
+type Place = (Arc<str>, u32);
+
+/// What goes to one place: a batch under way, and what makes the next one. librdkafka would let a second batch be under
+/// way only behind one of few records, and its threads spin while something waits for that.
+#[derive(Default)]
+struct Queue {
+    /// Records that are not acknowledged yet.
+    under_way: usize,
+    waiting: VecDeque<Parcel>,
+}
+
+/// A record with whoever waits for it.
+struct Parcel {
+    payload: Bytes,
+    headers: Option<OwnedHeaders>,
+    ticket: Box<Ticket>,
+}
+
 impl Line {
-    pub(super) fn open(config: &ClientConfig, metrics: Metrics) -> KafkaResult<Self> {
+    pub(super) fn open(config: &ClientConfig, number: u64, metrics: Metrics) -> KafkaResult<Self> {
         let mut config = config.clone();
         let kibibytes_max = (2 * QUEUE_BYTES_MAX / 1024).to_string();
+        let batch_bytes_max = BATCH_BYTES_MAX.to_string();
         let request_bytes_max = REQUEST_BYTES_MAX.to_string();
         for (key, value) in [
             ("enable.idempotence", "true"),
@@ -74,9 +103,10 @@ impl Line {
             // What brokers may take to hear from the other replicas before they are asked again.
             ("request.timeout.ms", "4000"),
             ("compression.type", "zstd"),
-            // Gateways pack what comes within some milliseconds into a record already.
-            ("linger.ms", "0"),
-            ("batch.size", "1048576"),
+            // Gateways pack what comes within some milliseconds into records already, but an append's records come one by
+            // one: without a moment the first goes alone, and the others wait behind it for a request of their own.
+            ("linger.ms", "0.5"),
+            ("batch.size", &batch_bytes_max),
             ("message.max.bytes", &request_bytes_max),
             // Bytes are counted here, before; the messages' count bounds nothing.
             ("queue.buffering.max.messages", "0"),
@@ -84,57 +114,58 @@ impl Line {
         ] {
             config.set(key, value);
         }
-        let state = Arc::new(LineState::default());
+        let state = Arc::new(LineState { number, ..LineState::default() });
         let context = Context::new(metrics.broker_errors.clone());
         let context = LineContext { context, state: Arc::clone(&state), metrics };
-        Ok(Self { client: ThreadedProducer::from_config_and_context(&config, context)?, state })
+        let client = Arc::new(ThreadedProducer::from_config_and_context(&config, context)?);
+        tokio::spawn(send_what_waits(Arc::downgrade(&client), Arc::clone(&state)));
+        Ok(Self { client, state })
     }
 
-    /// Produces all records in order, or none. Does not block.
-    pub(super) fn produce(&self, records: Vec<Outgoing<'_>>) -> Result<oneshot::Receiver<Outcome>, String> {
-        let bytes = self.reserve(&records)?;
+    /// Takes all records in order, or none. Does not block.
+    pub(super) fn produce(&self, records: Vec<Outgoing>) -> Result<oneshot::Receiver<Outcome>, String> {
+        self.reserve(&records)?;
         let (pending, outcome) = Pending::new(records.len());
         let pending = Arc::new(pending);
-        let mut unsent = bytes;
-        for (index, record) in records.into_iter().enumerate() {
-            let bytes = record.payload.len();
-            let ticket = Box::new(Ticket { pending: Arc::clone(&pending), index, bytes });
-            let mut new: BaseRecord<'_, (), [u8], _> = BaseRecord::with_opaque_to(record.topic, ticket);
-            new.partition = Some(i32::try_from(record.partition).unwrap_or(i32::MAX));
-            new.payload = Some(&record.payload);
-            new.headers = record.headers;
-            if let Err((error, _)) = self.client.send(new) {
-                self.state.bytes.fetch_sub(unsent, Ordering::Relaxed);
-                // Those behind it must not get in, by this append or another.
-                self.state.broken.store(true, Ordering::Release);
-                return Err(error.to_string());
+        let (mut places, mut idle) = (self.state.places(), HashSet::new());
+        for (index, Outgoing { topic, partition, payload, headers }) in records.into_iter().enumerate() {
+            let place = (topic, partition);
+            let (pending, bytes) = (Arc::clone(&pending), payload.len());
+            let ticket = Box::new(Ticket { pending, index, bytes, place: place.clone() });
+            let queue = places.entry(place.clone()).or_default();
+            queue.waiting.push_back(Parcel { payload, headers, ticket });
+            if queue.under_way == 0 {
+                idle.insert(place);
             }
-            unsent -= bytes;
+        }
+        for place in &idle {
+            self.state.send(&self.client, place, &mut places);
         }
         Ok(outcome)
     }
 
     /// Counts the records in, if there is room; the only caller holds the producer's lock.
-    fn reserve(&self, records: &[Outgoing<'_>]) -> Result<usize, String> {
+    fn reserve(&self, records: &[Outgoing]) -> Result<(), String> {
         if self.state.broken() {
             return Err("an earlier record was refused".into());
         }
         if let Some(large) = records.iter().find(|record| record.payload.len() > RECORD_BYTES_MAX) {
             return Err(format!("a record of {} bytes is over {RECORD_BYTES_MAX}", large.payload.len()));
         }
-        let bytes = records.iter().map(|record| record.payload.len()).sum();
+        let bytes: usize = records.iter().map(|record| record.payload.len()).sum();
         let queued = self.state.bytes.load(Ordering::Relaxed);
         if queued + bytes > QUEUE_BYTES_MAX {
             return Err(format!("{queued} bytes wait for brokers already; the limit is {QUEUE_BYTES_MAX}"));
         }
         self.state.bytes.fetch_add(bytes, Ordering::Relaxed);
-        Ok(bytes)
+        Ok(())
     }
 
     /// Ends the line: what brokers do not have yet they will not get. Blocks.
     pub(super) fn end(&self) {
         // Also when librdkafka panics, or appends would wait for ever.
         let _ended = self.state.ended.clone().drop_guard();
+        self.state.give_up_waiting();
         self.client.purge(PurgeConfig::default().queue().inflight());
     }
 
@@ -146,9 +177,85 @@ impl Line {
     }
 }
 
+impl Drop for Line {
+    fn drop(&mut self) {
+        // Whoever sends what waits goes, too.
+        self.state.ended.cancel();
+    }
+}
+
+/// Sends a place's next batch when the one before is acknowledged; ends with the line.
+async fn send_what_waits(client: Weak<ThreadedProducer<LineContext>>, state: Arc<LineState>) {
+    loop {
+        tokio::select! {
+            () = state.ready.notified() => {}
+            () = state.ended.cancelled() => return,
+        }
+        let Some(client) = client.upgrade() else { return };
+        let mut places = state.places();
+        let ready = places.iter().filter(|(_, queue)| queue.under_way == 0 && !queue.waiting.is_empty());
+        let ready: Vec<Place> = ready.map(|(place, _)| place.clone()).collect();
+        for place in &ready {
+            state.send(&client, place, &mut places);
+        }
+    }
+}
+
 impl LineState {
     pub(super) fn broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<Place, Queue>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a batch of what waits at a place that has none under way.
+    fn send(&self, client: &ThreadedProducer<LineContext>, place: &Place, places: &mut HashMap<Place, Queue>) {
+        let Some(queue) = places.get_mut(place) else { return };
+        let mut bytes = 0;
+        // Behind one that was refused nothing may get in: it is given up with the line.
+        while !self.broken()
+            && let Some(Parcel { payload, headers, ticket }) =
+                queue.waiting.pop_front_if(|next| bytes == 0 || bytes + next.payload.len() <= BATCH_BYTES_MAX)
+        {
+            bytes += payload.len();
+            let mut new: BaseRecord<'_, (), [u8], _> = BaseRecord::with_opaque_to(&place.0, ticket);
+            new.partition = Some(i32::try_from(place.1).unwrap_or(i32::MAX));
+            new.payload = Some(&payload);
+            new.headers = headers;
+            match client.send(new) {
+                Ok(()) => queue.under_way += 1,
+                Err((error, refused)) => {
+                    self.broken.store(true, Ordering::Release);
+                    self.bytes.fetch_sub(refused.delivery_opaque.bytes, Ordering::Relaxed);
+                    refused.delivery_opaque.pending.failed(|| error.to_string());
+                }
+            }
+        }
+        if queue.under_way > 0 {
+            client.context().metrics.sent_batch();
+        }
+    }
+
+    /// From now on nothing more is sent; what waits has failed.
+    fn give_up_waiting(&self) {
+        self.broken.store(true, Ordering::Release);
+        let mut places = self.places();
+        for Parcel { ticket, .. } in places.values_mut().flat_map(|queue| queue.waiting.drain(..)) {
+            self.bytes.fetch_sub(ticket.bytes, Ordering::Relaxed);
+            ticket.pending.failed(|| GIVEN_UP.into());
+        }
+    }
+
+    /// A record has its answer.
+    fn answered(&self, place: &Place) {
+        let mut places = self.places();
+        let Some(queue) = places.get_mut(place) else { return };
+        queue.under_way -= 1;
+        if queue.under_way == 0 && !queue.waiting.is_empty() {
+            self.ready.notify_one();
+        }
     }
 }
 
@@ -157,6 +264,7 @@ struct Ticket {
     pending: Arc<Pending>,
     index: usize,
     bytes: usize,
+    place: Place,
 }
 
 struct LineContext {
@@ -181,6 +289,7 @@ impl ProducerContext<NoCustomPartitioner> for LineContext {
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
         let before = self.state.bytes.fetch_sub(ticket.bytes, Ordering::Relaxed);
         self.metrics.queued(before.saturating_sub(ticket.bytes));
+        self.state.answered(&ticket.place);
         match result {
             Ok(message) => match u64::try_from(message.offset()) {
                 Ok(offset) => ticket.pending.acknowledged(ticket.index, offset),
@@ -197,9 +306,7 @@ impl ProducerContext<NoCustomPartitioner> for LineContext {
 
 fn reason(error: &KafkaError) -> String {
     match error.rdkafka_error_code() {
-        Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) => {
-            "given up together with an earlier record".into()
-        }
+        Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) => GIVEN_UP.into(),
         _ => error.to_string(),
     }
 }

@@ -15,6 +15,7 @@ use prometheus_client::{
 #[derive(Clone)]
 pub(super) struct Metrics {
     records: Counter,
+    batches: Counter,
     record_bytes: Counter,
     append_seconds: Histogram,
     append_failures: Counter,
@@ -31,6 +32,7 @@ impl Metrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             records: Counter::default(),
+            batches: Counter::default(),
             record_bytes: Counter::default(),
             // 0.5 ms to 32 s: an append gives up after 20 s.
             append_seconds: Histogram::new(exponential_buckets(0.000_5, 2.0, 17)),
@@ -48,6 +50,7 @@ impl Metrics {
 
     fn register_in(&self, registry: &mut Registry) {
         registry.register("records", "Records appended", self.records.clone());
+        registry.register("batches", "Batches of records sent, each to one partition", self.batches.clone());
         registry.register_with_unit(
             "record",
             "Size of records appended, before compression",
@@ -77,6 +80,10 @@ impl Metrics {
         self.records.inc_by(records as u64);
         self.record_bytes.inc_by(bytes as u64);
         self.append_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn sent_batch(&self) {
+        self.batches.inc();
     }
 
     pub(super) fn append_failed(&self) {

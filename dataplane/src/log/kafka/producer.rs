@@ -5,14 +5,16 @@
 //! with the next record. When a record is refused for good, or an append is not acknowledged for 20 s, the line takes no
 //! more records, what it still holds is thrown away, and only then all its appends fail and a fresh line is opened. So
 //! of what a line was given, brokers have a prefix, and whatever is produced after a failure became known goes into
-//! another line. Two gaps remain. Brokers take any first batch of a producer that is new to a partition: of two in flight
-//! then, the second can get in where the first is refused; so whoever needs an order waits for its appends, as gateways
-//! do. And a request that a stalled broker still has in its socket can come later; who sent it was told to
-//! retry, and the retry and the original cancel each other out.
+//! another line. Brokers take any first batch of a producer that is new to a partition, whatever came before; but a line
+//! has one batch under way in a partition at a time. One gap remains: a request that a stalled broker still has in its
+//! socket can come later; who sent it was told to retry, and the retry and the original cancel each other out.
 
 use std::{
     mem,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -35,6 +37,17 @@ const GIVE_UP: Duration = Duration::from_secs(20);
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
+/// What an append has to stand behind.
+#[derive(Clone, Copy)]
+pub(super) enum Behind<'a> {
+    /// It is on its own.
+    Nobody,
+    /// It begins a lane, and says by which line.
+    Begins(&'a AtomicU64),
+    /// It goes by the lane's line or not at all.
+    Follows(&'a AtomicU64),
+}
+
 /// The only producer of a process.
 pub(super) struct Producer {
     config: ClientConfig,
@@ -42,6 +55,7 @@ pub(super) struct Producer {
     give_up: Duration,
     /// `None` while the last one is being ended.
     line: Mutex<Option<Line>>,
+    lines: AtomicU64,
 }
 
 impl Producer {
@@ -50,18 +64,18 @@ impl Producer {
     }
 
     pub(super) fn open_with(config: ClientConfig, metrics: Metrics, give_up: Duration) -> KafkaResult<Arc<Self>> {
-        let line = Line::open(&config, metrics.clone())?;
-        Ok(Arc::new(Self { config, metrics, give_up, line: Mutex::new(Some(line)) }))
+        let line = Line::open(&config, 1, metrics.clone())?;
+        Ok(Arc::new(Self { config, metrics, give_up, line: Mutex::new(Some(line)), lines: AtomicU64::new(1) }))
     }
 
     /// Appends all records; their offsets, once all are acknowledged.
-    pub(super) async fn append(self: &Arc<Self>, records: Vec<Outgoing<'_>>) -> Outcome {
+    pub(super) async fn append(self: &Arc<Self>, behind: Behind<'_>, records: Vec<Outgoing>) -> Outcome {
         if records.is_empty() {
             return Ok(Vec::new());
         }
         let began = Instant::now();
         let (count, bytes) = (records.len(), records.iter().map(|record| record.payload.len()).sum());
-        let outcome = match self.produce(records) {
+        let outcome = match self.produce(behind, records) {
             Ok((line, outcome)) => self.finish(&line, outcome, began).await,
             Err(reason) => Err(reason),
         };
@@ -74,13 +88,21 @@ impl Producer {
 
     fn produce(
         self: &Arc<Self>,
-        records: Vec<Outgoing<'_>>,
+        behind: Behind<'_>,
+        records: Vec<Outgoing>,
     ) -> Result<(Arc<LineState>, oneshot::Receiver<Outcome>), String> {
         let (state, produced) = {
             let slot = self.line.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(line) = slot.as_ref() else {
                 return Err("an earlier append failed a moment ago".into());
             };
+            let number = line.state.number;
+            match behind {
+                Behind::Nobody => {}
+                Behind::Begins(lane) => lane.store(number, Ordering::Relaxed),
+                Behind::Follows(lane) if lane.load(Ordering::Relaxed) == number => {}
+                Behind::Follows(_) => return Err("what stands before it has failed".into()),
+            }
             (Arc::clone(&line.state), line.produce(records))
         };
         if state.broken() {
@@ -130,7 +152,8 @@ impl Producer {
 
 fn reopen(producer: &Weak<Producer>) {
     while let Some(producer) = producer.upgrade() {
-        match Line::open(&producer.config, producer.metrics.clone()) {
+        let number = producer.lines.fetch_add(1, Ordering::Relaxed) + 1;
+        match Line::open(&producer.config, number, producer.metrics.clone()) {
             Ok(line) => {
                 producer.metrics.queued(0);
                 *producer.line.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);

@@ -13,7 +13,8 @@ use tokio::{sync::Notify, time::sleep};
 use super::{ASK_TIMEOUT, fetcher::Fetcher, metrics::Metrics, storage};
 use crate::{
     kafka::Context,
-    log::{LogError, LogRecord, TraceParent},
+    log::{LogError, LogRecord},
+    trace::TraceParent,
 };
 
 /// Before a place that is not there is looked for again.

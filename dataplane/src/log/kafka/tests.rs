@@ -230,6 +230,26 @@ async fn nothing_passes_a_record_that_was_refused_for_good() {
 }
 
 #[tokio::test]
+async fn nothing_gets_in_behind_what_failed_in_its_lane_until_the_caller_knows() {
+    let mock = mock(1);
+    let log = open(&mock, 1);
+    let lane = Lane::default();
+    log.append_in(&lane, true, vec![record(0, "first")]).await.unwrap();
+    log.append_in(&lane, false, vec![record(0, "second")]).await.unwrap();
+    mock.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD]);
+    log.append_in(&lane, false, vec![record(0, "refused")]).await.unwrap_err();
+    mock.clear_request_errors(RDKafkaApiKey::Produce);
+    // Another caller's append goes by the line that replaced it.
+    until_appended(&log, 0, "elsewhere").await;
+    let behind = log.append_in(&lane, false, vec![record(0, "behind")]).await.unwrap_err().to_string();
+    assert!(behind.contains("what stands before it has failed"), "{behind}");
+    let last = log.append_in(&lane, true, vec![record(0, "anew")]).await.unwrap()[0];
+    let mut reader = log.reader(0, 0, Reading::Live).unwrap();
+    let seen: Vec<_> = read(&mut reader, usize::try_from(last).unwrap() + 1).await.iter().map(text).collect();
+    assert_eq!(seen, ["first", "second", "elsewhere", "anew"]);
+}
+
+#[tokio::test]
 async fn appends_fail_together_while_brokers_are_away_and_go_on_afterwards() {
     let mock = mock(1);
     let log = open_impatient(&mock, Duration::from_secs(2));

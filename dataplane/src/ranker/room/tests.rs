@@ -19,7 +19,8 @@ fn candidates(shard: u32, offset: u64, received_ms: i64, texts: &[&str]) -> Cand
         received_ms,
         content: Bytes::copy_from_slice(text.as_bytes()),
     });
-    Candidates { room: RoomId::from("demo"), shard, record, owner_epoch: 1, closed: false, danmaku: danmaku.collect() }
+    let (room, danmaku) = (RoomId::from("demo"), danmaku.collect());
+    Candidates { room, shard, record, owner_epoch: 1, closed: false, danmaku, trace: None }
 }
 
 /// Books of a room that has none, as a takeover gives them.

@@ -129,7 +129,7 @@ fn producer(client: &ClientConfig) -> Result<ThreadedProducer<DefaultProducerCon
         ("enable.idempotence", "true"),
         ("acks", "all"),
         ("compression.type", "zstd"),
-        ("linger.ms", "0"),
+        ("linger.ms", "0.5"),
         ("batch.size", "1048576"),
     ] {
         config.set(key, value);

@@ -26,7 +26,7 @@ fn candidates(offset: u64, content: &Bytes) -> Candidates {
         received_ms: 4,
         content: content.clone(),
     };
-    Candidates { room: demo(), shard: 1, record, owner_epoch: 1, closed: false, danmaku: vec![danmaku] }
+    Candidates { room: demo(), shard: 1, record, owner_epoch: 1, closed: false, danmaku: vec![danmaku], trace: None }
 }
 
 fn demo() -> RoomId {
