@@ -50,7 +50,7 @@ web: $(WEB)/dist/index.html ## Build the page, if it changed
 	@:
 
 .PHONY: bench
-bench: ## Benchmarks beside their baselines (SHORT=1: about seven minutes; ARGS: which)
+bench: ## Benchmarks beside their baselines (SHORT=1: about nine minutes; ARGS: which)
 	@$(SETUP) bench
 	@$(MAKE) --no-print-directory web
 	@echo "==> building for speed: the first time takes 5 to 10 minutes"
@@ -72,7 +72,7 @@ chaos: ## Break a cluster at random under load FAULTS times (30) and check what 
 
 .PHONY: soak
 soak: export FUZZ_SECONDS ?= 600
-soak: ## The long forms: 200 kills (BARRAGE_KILLS), 300 faults in a cluster (BARRAGE_FAULTS), tests that are left out of `make test`, ten minutes of fuzzing a parser
+soak: ## The long forms: 200 kills (BARRAGE_KILLS), 300 faults in a cluster (BARRAGE_FAULTS), ten minutes of fuzzing a parser
 	@$(SETUP) test fuzz
 	@$(MAKE) --no-print-directory web
 	@$(SUITES) soak

@@ -18,6 +18,7 @@ mod poll;
 mod progress;
 mod refused;
 mod relay;
+mod spans;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

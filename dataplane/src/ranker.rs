@@ -12,6 +12,7 @@ mod recent;
 mod room;
 mod saver;
 mod select;
+mod sessions;
 mod takeover;
 
 use std::{
@@ -22,7 +23,6 @@ use std::{
 
 use tokio::{
     sync::mpsc,
-    task::JoinSet,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -31,7 +31,7 @@ use crate::{
     clock::unix_ms,
     health::Health,
     heat::Heat,
-    link::{Accounted, Caller, Candidates, FromConsumer, Peer},
+    link::{Caller, Candidates, FromConsumer, Peer},
     room::RoomId,
     routes::{Routes, Table},
     store::{Books, Ranking, Store},
@@ -40,6 +40,7 @@ use crate::{
 use outlet::Outlets;
 use room::RankedRoom;
 use saver::Saver;
+use sessions::Sessions;
 use takeover::Arriving;
 
 pub use metrics::Metrics;
@@ -116,18 +117,6 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) {
         sessions: Sessions::default(),
     };
     ranker.run(routes, callers, offered, answered, shutdown).await;
-}
-
-/// Consumers that are linked.
-#[derive(Default)]
-struct Sessions {
-    tasks: JoinSet<u64>,
-    open: HashMap<u64, CancellationToken>,
-    accounted: HashMap<u64, mpsc::Sender<Accounted>>,
-    /// Highest epoch that each partition's candidates came under, and the session that they came by.
-    owners: HashMap<u32, (u64, u64)>,
-    gateways: JoinSet<()>,
-    begun: u64,
 }
 
 struct Ranker {
@@ -365,30 +354,6 @@ impl Ranker {
             // Should the table still say that it is here, it is taken back, from what the other has saved.
             self.sessions.send_again();
         }
-    }
-}
-
-impl Sessions {
-    /// Whether a session may offer this: candidates of a partition come from one owner, the newest.
-    fn takes(&mut self, session: u64, candidates: &Candidates) -> bool {
-        let (epoch, owner) = self.owners.entry(candidates.record.partition).or_default();
-        if candidates.owner_epoch < *epoch {
-            return false;
-        }
-        (*epoch, *owner) = (candidates.owner_epoch, session);
-        true
-    }
-
-    /// Where accounts of a partition go.
-    fn accounted(&self, partition: u32) -> Option<&mpsc::Sender<Accounted>> {
-        let (_, session) = self.owners.get(&partition)?;
-        self.accounted.get(session)
-    }
-
-    /// Ends all sessions: consumers dial again and send what is not accounted for.
-    fn send_again(&mut self) {
-        self.open.values().for_each(CancellationToken::cancel);
-        self.accounted.clear();
     }
 }
 

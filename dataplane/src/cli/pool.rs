@@ -1,6 +1,9 @@
 //! What the commands that look after a pool share, and `barrage pool`, which makes one.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::bail;
 use barrage::{
@@ -22,7 +25,9 @@ use super::{process::until_signal, routes::write};
 /// What stands as the writer of a change.
 const WRITER: &str = "barrage pool";
 
-/// Before the first table is looked for again.
+/// How long brokers may take to hear of topics that were made.
+const KNOWN_WITHIN: Duration = Duration::from_secs(10);
+/// Before topics or the first table are looked for again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Where a pool is.
@@ -84,8 +89,13 @@ impl Create {
         let (kafka, pool) = (KafkaConfig::new(&cluster), cluster.pool.clone());
         println!("topics of {pool} with {} partitions …", self.partitions);
         kafka::create_topics(&kafka, self.partitions, kafka.durability()).await?;
-        let checked = kafka::check_topics(&kafka, Some(self.partitions), kafka.durability()).await;
-        if let Err(errors) = checked {
+        // Every broker hears of what was made, but some a moment later.
+        let made = Instant::now();
+        while let Err(errors) = kafka::check_topics(&kafka, Some(self.partitions), kafka.durability()).await {
+            if made.elapsed() < KNOWN_WITHIN {
+                tokio::time::sleep(LOOK_AGAIN).await;
+                continue;
+            }
             bail!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
         }
         if let Some(table) = topic::read(kafka.client(), &pool).await? {

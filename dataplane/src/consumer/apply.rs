@@ -18,20 +18,19 @@ use super::{
     poll::{Poll, Slice, closes},
     progress::Progress,
     refused::Refusals,
+    spans,
 };
 use crate::{
     log::LogError,
     routes::Table,
     store::{Applied, SliceBatch, SliceRecord, StoreError},
-    trace::{Span, Stage, TraceParent},
 };
 
 /// What the history of a room keeps which nobody serves now: the default of a room's manifest.
 const UNSERVED_HISTORY_LENGTH: u64 = 10_000;
 /// Records in one call to the store at the most, so that no call grows with the lag.
 const RECORDS_MAX: usize = 4_000;
-/// Calls to the store are this far apart: nobody's screen waits for them, and what comes meanwhile makes fewer and larger
-/// ones.
+/// Calls to the store are this far apart: no screen waits for them, and what comes meanwhile makes them fewer and larger.
 const APPLY_EVERY: Duration = Duration::from_millis(20);
 /// How long to wait for a slice's last move to be applied to its end.
 const NOT_YET_RETRY: Duration = Duration::from_millis(20);
@@ -170,26 +169,15 @@ impl Applier {
         }
         self.end = polls.last().map_or(self.end, |poll| poll.end);
         let batches = self.batches(&polls, &table);
-        let spans = self.spans(&polls);
+        let spans = spans::begin(&self.context, self.progress.partition, &polls);
         let step = self.write(batches).await;
-        end(spans, &step);
+        spans::end(spans, matches!(step, Step::Done));
         if let Step::Done = step
             && self.rebuilding.is_some_and(|until| self.end >= until)
         {
             self.end_rebuilding().await;
         }
         step
-    }
-
-    /// Of the records that are traced.
-    fn spans(&self, polls: &[Arc<Poll>]) -> Vec<Span> {
-        let traced = polls.iter().flat_map(|poll| &poll.traces);
-        let span = |(offset, parent): &(u64, TraceParent)| {
-            let mut span = self.context.tracer.follow(Stage::Apply, parent)?;
-            span.of_record(self.progress.partition, *offset);
-            Some(span)
-        };
-        traced.filter_map(span).collect()
     }
 
     /// Writes batches, each slice's in order, until all are in the store but those of slices that have to wait.
@@ -383,15 +371,6 @@ impl Applier {
             })
         };
         runs.filter_map(batch).collect()
-    }
-}
-
-/// Ends what is in the store, or comes again.
-fn end(spans: Vec<Span>, step: &Step) {
-    for mut span in spans {
-        if !matches!(step, Step::Done) {
-            span.failed("not applied this time");
-        }
     }
 }
 

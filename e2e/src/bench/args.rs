@@ -11,7 +11,7 @@ pub struct Cli {
     /// Which [default: all]
     #[arg(value_enum)]
     benches: Vec<Bench>,
-    /// All in about seven minutes: fewer viewers, fewer seconds
+    /// All in about nine minutes: fewer viewers, fewer seconds
     #[arg(long)]
     pub short: bool,
     /// A baseline's server, started by the benchmarks themselves.

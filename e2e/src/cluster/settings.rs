@@ -43,7 +43,10 @@ pub(super) fn of_links(files: &Certificates) -> Settings {
 /// TLS, user and password of a server.
 fn login(server: &str, files: &Certificates, run: &Run) -> Result<Settings, ClusterError> {
     let password = run.folder().join("password");
-    fs::write(&password, PASSWORD).map_err(ClusterError::system(format!("writing {}", password.display())))?;
+    // Processes that were started before read it now and then.
+    if !password.exists() {
+        fs::write(&password, PASSWORD).map_err(ClusterError::system(format!("writing {}", password.display())))?;
+    }
     let own = |name: &str, value: String| setting(&format!("{server}_{name}"), value);
     Ok(vec![
         own("TLS", "true".to_owned()),

@@ -1,6 +1,6 @@
 //! Each row of the table, on a cluster: what it says happens, and afterwards everything is exact.
 
-use std::time::Duration;
+use std::{thread::sleep, time::Duration};
 
 use barrage_e2e::{
     client::{ClientV2, Event, Join},
@@ -19,6 +19,12 @@ use crate::{
 
 /// How long nothing is shown where a room stands still.
 const STILL: Duration = Duration::from_secs(4);
+/// How long what was read for one who joined serves others, and a little more.
+const SHARED_PAGE: Duration = Duration::from_millis(300);
+/// How long a danmaku is waited for.
+const SHOWN_WITHIN: Duration = Duration::from_secs(20);
+/// Further danmaku that are looked for.
+const TRIES: usize = 3;
 const SLOW: Slowness = Slowness { delay: Duration::from_millis(200), bytes_per_s: 10_000_000 };
 
 /// What is broken for a row; nothing for the one that a test of dev mode is about.
@@ -38,7 +44,6 @@ fn faults(down: &str) -> Option<Vec<Fault>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "its timing depends on how busy the machine is; part of `make soak`"]
 async fn every_row_of_the_table_is_what_happens() {
     let rows = rows();
     assert_eq!(rows.len(), 8, "rows in docs/degraded-modes.md");
@@ -81,7 +86,16 @@ fn differences(scene: &mut Scene, row: &Row, faults: &[Fault]) -> Vec<String> {
     compare("sender", told, row.sender);
     // Where nothing can be sent, what others have appended tells whether viewers see it.
     let shown = if told == "acknowledged" { text.clone() } else { scene.append_danmaku() };
-    compare("viewer", sees(&mut watcher, &shown, row.viewer), row.viewer);
+    let mut happens = sees(&mut watcher, &shown, row.viewer);
+    // What is on its way for over 5 s, while a partition changes its leader for example, is kept and shown to nobody.
+    for _ in 0..TRIES {
+        if happens != row.viewer && told == "acknowledged" {
+            let next = scene.keep(&mut sender);
+            happens = sees(&mut watcher, &next, row.viewer);
+        }
+    }
+    compare("viewer", happens, row.viewer);
+    sleep(SHARED_PAGE);
     compare("who joins", joins(&mut scene.join(1, 4)), row.joins);
     for path in ["history", "ranking"] {
         let answer = scene.api(0).get(&format!("/v1/rooms/demo/{path}")).unwrap();
@@ -103,9 +117,12 @@ fn differences(scene: &mut Scene, row: &Row, faults: &[Fault]) -> Vec<String> {
 
     faults.iter().for_each(|fault| wait(fault.heal(&mut scene.cluster)).unwrap());
     scene.settle(&mut sender, seq, &text);
-    let mut after = scene.join(0, 2);
-    let text = scene.keep(&mut after);
-    assert_eq!(sees(&mut scene.join(1, 3), &text, "goes on"), "goes on", "{}: afterwards", row.down);
+    let (mut after, mut watcher) = (scene.join(0, 2), scene.join(1, 3));
+    let goes_on = (0..=TRIES).any(|_| {
+        let text = scene.keep(&mut after);
+        sees(&mut watcher, &text, "goes on") == "goes on"
+    });
+    assert!(goes_on, "{}: afterwards", row.down);
     scene.until_well();
     scene.until_exact();
     wrong
@@ -181,7 +198,7 @@ fn answer(sender: &mut ClientV2, seq: u64) -> &'static str {
 }
 
 fn sees(watcher: &mut ClientV2, text: &str, expected: &str) -> &'static str {
-    let patience = if expected == "stands still" { STILL } else { PATIENCE };
+    let patience = if expected == "stands still" { STILL } else { SHOWN_WITHIN };
     let seen = |event: &Event| match event {
         Event::History(danmaku, _) => danmaku.iter().any(|one| one.content == text).then_some(()),
         event => shows(event, text),

@@ -23,6 +23,7 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
 };
 use serde::Deserialize;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{PATIENCE, until, wait};
 
@@ -45,8 +46,12 @@ pub(crate) struct Check {
     pub(crate) detail: String,
 }
 
+/// A cluster of which parts are broken needs the machine for itself.
+static TURN: Mutex<()> = Mutex::const_new(());
+
 pub(crate) struct Scene {
     pub(crate) cluster: Cluster,
+    _turn: MutexGuard<'static, ()>,
     /// Partition of the room.
     pub(crate) partition: u32,
     /// Texts that were acknowledged, and those of which nobody knows.
@@ -57,9 +62,10 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn start(options: ClusterOptions) -> Self {
+        let turn = TURN.lock().await;
         let cluster = Cluster::start(options).await.unwrap_or_else(|error| panic!("{error}"));
         let (acknowledged, unknown) = (BTreeSet::new(), BTreeSet::new());
-        let mut scene = Self { cluster, partition: 0, acknowledged, unknown, said: 0 };
+        let mut scene = Self { cluster, _turn: turn, partition: 0, acknowledged, unknown, said: 0 };
         let mut first = scene.join(0, 2);
         let (seq, text) = scene.say(&mut first);
         match first.wait_fate(seq, PATIENCE).unwrap() {

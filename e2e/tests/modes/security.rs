@@ -26,7 +26,6 @@ fn acl() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not yet seen to pass from end to end; part of `make soak`"]
 async fn a_secured_pool_runs_and_names_what_is_wrong_with_whom_it_refuses() {
     let files = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {

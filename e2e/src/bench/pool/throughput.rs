@@ -41,8 +41,8 @@ const ON_THE_WAY_MIN: u64 = 20_000;
 /// How long what is left of a rate that did not hold may take.
 const CATCH_UP_MAX: Duration = Duration::from_secs(60);
 const BEAT: Duration = Duration::from_millis(100);
-/// Rates that are tried, from just below what was reached with consumer and ranker at their limit.
-const TRIES: [f64; 5] = [0.95, 0.85, 0.75, 0.65, 0.5];
+/// Rates that are tried, from just above what was reached with consumer and ranker at their limit.
+const TRIES: [f64; 7] = [1.1, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5];
 const TARGET: f64 = 0.5;
 const AIM: u32 = 1_000_000;
 /// Replicas of a partition.
