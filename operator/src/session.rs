@@ -109,7 +109,6 @@ impl Session {
     }
 
     /// What was heard on the heat topic.
-    #[must_use]
     pub fn heard(&self) -> MutexGuard<'_, Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -59,11 +59,10 @@ async fn read_on(
             }
         };
         match report {
-            Some(Ok(report)) => {
-                if sender.send(Ok(report)).await.is_err() {
-                    return Ok(());
-                }
-            }
+            Some(Ok(report)) => match sender.send(Ok(report)).await {
+                Ok(()) => {}
+                Err(_) => return Ok(()),
+            },
             Some(Err(error)) => tracing::debug!(topic, %error, "no heat report"),
             None => {}
         }

@@ -98,7 +98,7 @@ async fn workload(ctx: &Context, namespace: &str, pool: &str, role: Role) -> Res
 fn of_deployment(live: &Deployment) -> Workload {
     let status = live.status.clone().unwrap_or_default();
     Workload {
-        wanted: live.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1),
+        wanted: live.spec.replicas.unwrap_or(1),
         existing: status.replicas.unwrap_or_default(),
         ready: status.ready_replicas.unwrap_or_default(),
         updated: status.updated_replicas.unwrap_or_default(),
@@ -109,7 +109,7 @@ fn of_deployment(live: &Deployment) -> Workload {
 fn of_stateful_set(live: &StatefulSet) -> Workload {
     let status = live.status.clone().unwrap_or_default();
     Workload {
-        wanted: live.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1),
+        wanted: live.spec.replicas.unwrap_or(1),
         existing: status.replicas,
         ready: status.ready_replicas.unwrap_or_default(),
         // Of the newest template; while no other is being rolled out there is no such count.

@@ -42,6 +42,8 @@ struct Call {
     /// Without the subresource.
     path: String,
     status: bool,
+    /// Whether a patch is applied, and not only merged: events are.
+    applied: bool,
     query: String,
     body: Value,
 }
@@ -120,10 +122,12 @@ impl Call {
         let bytes = body.collect().await.unwrap().to_bytes();
         let path = parts.uri.path().to_owned();
         let (path, status) = path.strip_suffix("/status").map_or((path.clone(), false), |path| (path.to_owned(), true));
+        let kind = parts.headers.get(http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         Self {
             method: parts.method,
             path,
             status,
+            applied: kind.is_some_and(|kind| kind.starts_with("application/apply-patch")),
             query: parts.uri.query().unwrap_or_default().to_owned(),
             body: serde_json::from_slice(&bytes).unwrap_or_default(),
         }
@@ -142,7 +146,8 @@ impl Store {
             Method::GET => self.read(&call),
             Method::POST => self.create(call),
             Method::PUT => self.replace(call),
-            Method::PATCH => self.apply(call),
+            Method::PATCH if call.applied => self.apply(call),
+            Method::PATCH => self.merge(call),
             _ => panic!("{} {}", call.method, call.path),
         }
     }
@@ -180,6 +185,15 @@ impl Store {
             return answer(StatusCode::CONFLICT, &failure(409, "changed meanwhile"));
         }
         answer(StatusCode::OK, &self.put(&call.path, call.body))
+    }
+
+    fn merge(&mut self, call: Call) -> Response<Body> {
+        let Some(stored) = self.objects.get(&call.path) else {
+            return answer(StatusCode::NOT_FOUND, &failure(404, "not found"));
+        };
+        let mut object = stored.object.clone();
+        merge::apply(&mut object, None, &call.body);
+        answer(StatusCode::OK, &self.put(&call.path, object))
     }
 
     fn apply(&mut self, call: Call) -> Response<Body> {
@@ -223,6 +237,9 @@ impl Store {
             Some(old) => {
                 let generation = old["metadata"]["generation"].as_i64().unwrap_or(1);
                 object["metadata"]["generation"] = json!(generation + i64::from(old["spec"] != object["spec"]));
+                for kept in ["uid", "creationTimestamp"] {
+                    object["metadata"][kept] = old["metadata"][kept].clone();
+                }
             }
             None => {
                 self.made += 1;
@@ -273,7 +290,13 @@ fn add_defaults(object: &mut Value) {
 }
 
 fn failure(code: u16, message: &str) -> Value {
-    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": "", "code": code})
+    let reason = match code {
+        403 => "Forbidden",
+        404 => "NotFound",
+        409 => "Conflict",
+        _ => "ServiceUnavailable",
+    };
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": code})
 }
 
 fn answer(status: StatusCode, body: &Value) -> Response<Body> {

@@ -1,7 +1,7 @@
 //! Route tables in memory, written as the real ones are: by changes, of which each is whole or not there.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -38,6 +38,8 @@ pub(crate) struct Broker(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     tables: BTreeMap<String, (Table, HashMap<RoomId, pb::Room>)>,
+    /// Pods that have ever been there, by pool: those that shall go learn that their work is gone, too.
+    pods: BTreeMap<String, BTreeSet<(i32, String)>>,
     /// Why nobody reaches it.
     down: Option<Problem>,
 }
@@ -117,9 +119,12 @@ impl Broker {
         if !table.manual && !expected.paused && !change.is_empty(&table) {
             self.write(pool, &change, fuse);
         }
-        let state = self.0.lock().unwrap();
+        let mut state = self.0.lock().unwrap();
+        let pods = state.pods.entry(pool.clone()).or_default();
+        pods.extend(names(&expected));
+        let pods = pods.clone();
         let (table, stored) = &state.tables[pool];
-        hear(ends, &expected, table.epoch);
+        hear(ends, pods, table.epoch);
         let manifests = stored.iter().map(|(id, room)| (id.to_string(), room.live_room.clone())).collect();
         let (table, manifests) = (Arc::new(table.clone()), Arc::new(manifests));
         tell(ends, News { stage: Stage::Open, table, manifests });
@@ -164,16 +169,19 @@ fn tell(ends: &Ends, news: News) {
     });
 }
 
-/// Everybody who should be there is heard.
-fn hear(ends: &Ends, expected: &Expected, routes_epoch: u64) {
-    let alive = alive(expected);
-    let consumers = alive.consumers.iter().map(|name| (Role::Consumer, name));
-    let all = consumers.chain(alive.rankers.keys().map(|name| (Role::Ranker, name)));
+/// Everybody is heard, and goes by this table.
+fn hear(ends: &Ends, pods: BTreeSet<(i32, String)>, routes_epoch: u64) {
     let mut heard = ends.heard.lock().unwrap();
-    for (role, name) in all {
-        let report = Report { role: role.into(), name: name.to_string(), routes_epoch, ..Report::default() };
-        heard.report(report, Instant::now());
+    for (role, name) in pods {
+        heard.report(Report { role, name, routes_epoch, ..Report::default() }, Instant::now());
     }
+}
+
+/// Who should be there.
+fn names(expected: &Expected) -> impl Iterator<Item = (i32, String)> {
+    let Alive { consumers, rankers } = alive(expected);
+    let consumers = consumers.into_iter().map(|name| (Role::Consumer.into(), name.to_string()));
+    consumers.chain(rankers.into_keys().map(|name| (Role::Ranker.into(), name.to_string())))
 }
 
 fn alive(expected: &Expected) -> Alive {
