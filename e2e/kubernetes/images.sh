@@ -10,8 +10,8 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/place.sh"
 LAY_OUT=$here/../../charts/image/lay-out.sh
-# What a broker and its tools use of Java.
-MODULES=java.base,java.logging,java.management,java.naming,java.net.http,java.scripting,java.security.jgss,java.security.sasl,java.sql,java.xml,jdk.crypto.ec,jdk.management,jdk.unsupported,jdk.zipfs
+# What a broker, its tools and log4j use of Java.
+MODULES=java.base,java.desktop,java.logging,java.management,java.naming,java.net.http,java.scripting,java.security.jgss,java.security.sasl,java.sql,java.xml,jdk.crypto.ec,jdk.management,jdk.unsupported,jdk.zipfs
 # So that images can be looked into; the public ones have a shell, too.
 SHELL_LINKS=(--link /bin/sh=busybox --link /bin/cat=busybox --link /bin/ls=busybox --link /bin/sleep=busybox)
 

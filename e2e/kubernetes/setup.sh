@@ -36,6 +36,10 @@ build_programs() {
     ln -sf kubernetes "$BIN/$name"
   done
   flags="-s -w -X helm.sh/helm/v3/internal/version.version=$helm"
+  # What charts are rendered and linted for where there is no cluster to ask.
+  for package in chartutil lint/rules; do
+    flags+=" -X helm.sh/helm/v3/pkg/$package.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/$package.k8sVersionMinor=$minor"
+  done
   go build -trimpath -buildvcs=false -ldflags "$flags" -o "$BIN/helm" helm.sh/helm/v3/cmd/helm
   cd "$here"
 }
@@ -88,7 +92,7 @@ mkdir -p "$BIN"
 exec 9>"$CACHE/setup.lock"
 flock 9
 programs=("$here"/programs/go.* "$here"/programs/*.go "$here"/programs/coredns/*.go)
-once programs build_programs "${programs[@]}"
+once programs build_programs "${programs[@]}" <(declare -f build_programs)
 once checkers install_checkers "$here/setup.sh"
 once packages unpack_packages <(echo "${PACKAGES[*]}")
 once images pack_images "$here/pack_image.py" <(declare -f pack_images) "$CACHE/packages.stamp"

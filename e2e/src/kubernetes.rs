@@ -6,6 +6,7 @@ mod audit;
 mod error;
 mod images;
 mod kubectl;
+mod schemas;
 mod tools;
 
 pub use self::{

@@ -56,3 +56,8 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
+
+{{/* Where pools may be: the release's namespace, and those that are watched. */}}
+{{- define "barrage.namespaces" -}}
+{{ concat (list .Release.Namespace) .Values.watchNamespaces | uniq | toJson }}
+{{- end -}}

@@ -72,6 +72,36 @@ impl Kubernetes {
         })
     }
 
+    /// What a path of the API server answers, as JSON.
+    ///
+    /// # Errors
+    /// [`KubernetesError::Refused`].
+    pub fn raw(&self, path: &str) -> Result<Value, KubernetesError> {
+        let text = self.kubectl(&["get", "--raw", path])?;
+        serde_json::from_str(&text)
+            .map_err(|error| KubernetesError::Refused { doing: format!("reading {path}"), problem: error.to_string() })
+    }
+
+    /// Sends JSON to a path of the API server, like an eviction to its pod's.
+    ///
+    /// # Errors
+    /// [`KubernetesError::Refused`].
+    pub fn create_raw(&self, path: &str, json: &str) -> Result<String, KubernetesError> {
+        let mut command = self.program("kubectl");
+        command.args(["create", "--raw", path, "-f", "-"]);
+        finish_with(command, Some(json))
+    }
+
+    /// Has the API server judge manifests without keeping them.
+    ///
+    /// # Errors
+    /// [`KubernetesError::Refused`].
+    pub fn dry_run(&self, manifests: &str) -> Result<String, KubernetesError> {
+        let mut command = self.program("kubectl");
+        command.args(["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"]);
+        finish_with(command, Some(manifests))
+    }
+
     /// The status of a condition of an object and its reason and message; none where it is not set.
     ///
     /// # Errors
