@@ -26,7 +26,14 @@ export PKI NETWORK PODS CGROUP
 
 fail() { echo "cluster.sh: $*" >&2; exit 1; }
 # Closes the lock for what outlives this script: it is for whoever holds the cluster.
-start() { local name=$1; shift; setsid "$@" >>"$STATE/log/$name.log" 2>&1 </dev/null 9>&- & echo $! >"$STATE/pids/$name"; }
+start() {
+  local name=$1
+  shift
+  setsid "$@" >>"$STATE/log/$name.log" 2>&1 </dev/null 9>&- &
+  echo $! >"$STATE/pids/$name"
+  # So that nobody is told of its end.
+  disown
+}
 api() { curl -fsS -m 5 --cacert "$PKI/ca.crt" --cert "$PKI/admin.crt" --key "$PKI/admin.key" "https://$API$1" 2>/dev/null; }
 
 # await PROGRAM WHAT COMMAND...: until COMMAND succeeds; not longer than PROGRAM lives.

@@ -59,10 +59,23 @@ impl Objects {
         documents.into_iter().filter(|one| one.as_mapping().is_some()).collect()
     }
 
+    /// The pools that the operator is told to apply, as JSON.
+    pub(crate) fn pools(&self) -> String {
+        let maps = self.of_kind("ConfigMap");
+        let found = maps.iter().find_map(|map| field(map, &["data", "pools.json"]));
+        found.map(|pools| text(pools).to_owned()).unwrap_or_default()
+    }
+
     /// Objects of a kind.
     pub(crate) fn of_kind(&self, kind: &str) -> Vec<Yaml<'_>> {
         self.all().into_iter().filter(|one| text(&one["kind"]) == kind).collect()
     }
+}
+
+/// The pools of [`Objects::pools`]: JSON is YAML, too.
+pub(crate) fn pools(text: &str) -> Vec<Yaml<'_>> {
+    let mut documents = Yaml::load_from_str(text).unwrap();
+    documents.remove(0).into_vec().unwrap()
 }
 
 /// A string in a document.

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use barrage_e2e::kubernetes::Tools;
 
-use crate::{Objects, chart, field, render, text, value_sets, values};
+use crate::{Objects, chart, field, pools, render, text, value_sets, values};
 
 #[test]
 fn helm_finds_no_fault() {
@@ -32,9 +32,11 @@ fn kube_score_finds_nothing() {
 #[test]
 fn a_pool_to_try_things_out_says_so() {
     let objects = Objects::of("dev", &[]);
-    let pools = objects.of_kind("RoomPool");
-    let pool = &pools[0];
-    assert_eq!(field(pool, &["spec", "kafka", "trial"]).and_then(saphyr::Yaml::as_bool), Some(true));
+    let text_of_pools = objects.pools();
+    let pools = pools(&text_of_pools);
+    for server in ["kafka", "redis"] {
+        assert_eq!(field(&pools[0], &["spec", server, "trial"]).and_then(saphyr::Yaml::as_bool), Some(true), "{server}");
+    }
     for one in pools.iter().chain(&objects.of_kind("StatefulSet")) {
         let warning = field(one, &["metadata", "annotations", "barrage.live/not-for-production"]);
         assert!(warning.is_some(), "{}", text(&one["metadata"]["name"]));
@@ -45,8 +47,8 @@ fn a_pool_to_try_things_out_says_so() {
 fn a_pool_of_ones_own_is_what_was_said() {
     let objects = Objects::of("production", &[]);
     assert_eq!(objects.of_kind("StatefulSet").len(), 0);
-    let pools = objects.of_kind("RoomPool");
-    let spec = &pools[0]["spec"];
+    let text_of_pools = objects.pools();
+    let spec = &pools(&text_of_pools)[0]["spec"];
     assert_eq!(text(&spec["kafka"]["sasl"]["username"]), "barrage");
     assert_eq!(spec["gateway"]["replicas"].as_integer(), Some(4));
     assert!(field(spec, &["kafka", "trial"]).is_none());
@@ -57,7 +59,8 @@ fn a_pool_of_ones_own_is_what_was_said() {
 #[test]
 fn with_keda_the_operator_leaves_the_number_of_gateways_alone() {
     let objects = Objects::of("monitored", &[]);
-    assert_eq!(text(&objects.of_kind("RoomPool")[0]["spec"]["gateway"]["autoscaling"]["engine"]), "External");
+    let text_of_pools = objects.pools();
+    assert_eq!(text(&pools(&text_of_pools)[0]["spec"]["gateway"]["autoscaling"]["engine"]), "External");
     assert_eq!(text(&objects.of_kind("ScaledObject")[0]["spec"]["scaleTargetRef"]["name"]), "default-gateway");
 }
 

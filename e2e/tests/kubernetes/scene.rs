@@ -29,7 +29,7 @@ pub(crate) const NAMES: Names<'static> = Names {
     redis: "docker.io/library/redis:7.0.15",
 };
 /// On every object of a pool: its name.
-pub(crate) const POOL_LABEL: &str = "barrage.live/pool";
+pub(crate) const POOL_LABEL: &str = "app.kubernetes.io/instance";
 /// On every object of a role: `gateway`, `consumer` or `ranker`.
 pub(crate) const ROLE_LABEL: &str = "app.kubernetes.io/component";
 /// The operator's Deployment.
