@@ -57,7 +57,7 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* Where pools may be: the release's namespace, and those that are watched. */}}
+{{/* Where pools may be: the release's namespace, and those that are named for it. */}}
 {{- define "barrage.namespaces" -}}
-{{ concat (list .Release.Namespace) .Values.watchNamespaces | uniq | toJson }}
+{{ concat (list .Release.Namespace) .Values.watchNamespaces .Values.poolNamespaces | uniq | toJson }}
 {{- end -}}
