@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# One image for all pods: `barrage` (gateway, consumer, ranker) and `barrage-operator`; the pods' manifests say which.
+# One image for all pods: `barrage` (gateway, consumer, ranker) and `barrage-operator`, which its pod names as command.
 # It holds these two, the shared libraries that they need and certificates of public authorities, and runs as 65532.
 #
 #   docker build -t ghcr.io/barrage-live/barrage:0.1.0 .
@@ -31,4 +31,5 @@ FROM scratch
 COPY --from=build /image /
 ENV PATH=/usr/local/bin
 USER 65532:65532
-CMD ["barrage", "--help"]
+ENTRYPOINT ["/usr/local/bin/barrage"]
+CMD ["--help"]

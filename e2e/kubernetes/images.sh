@@ -25,7 +25,8 @@ barrage() {
     if [[ -e $programs/$program ]]; then layout+=("$programs/$program=/usr/local/bin/$program"); fi
   done
   "$LAY_OUT" "$root" "${layout[@]}"
-  "$here/pack_image.py" "$out" "$name" --user 65532:65532 --path /usr/local/bin "$root=/"
+  "$here/pack_image.py" "$out" "$name" --entrypoint /usr/local/bin/barrage --user 65532:65532 \
+    --path /usr/local/bin "$root=/"
 }
 
 kafka() {

@@ -145,7 +145,9 @@ impl Kubernetes {
         command.args(["upgrade", "--install", release.name]).arg(release.chart);
         command.args(["--namespace", release.namespace, "--create-namespace", "--wait"]);
         command.arg(format!("--timeout={}s", within.as_secs()));
-        release.values.iter().for_each(|value| drop(command.args(["--set", value])));
+        for value in release.values {
+            command.args(["--set", value]);
+        }
         finish(command)
     }
 

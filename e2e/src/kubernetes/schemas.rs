@@ -90,7 +90,8 @@ fn strict(schema: &Value) -> Value {
             if fields.get("format") == Some(&json!("int-or-string")) {
                 fields.insert("type".to_owned(), json!(["string", "integer"]));
             }
-            let open = ["additionalProperties", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource"];
+            let open =
+                ["additionalProperties", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource"];
             let is_object = fields.get("type") == Some(&json!("object")) && fields.contains_key("properties");
             if is_object && !open.iter().any(|word| fields.contains_key(*word)) {
                 fields.insert("additionalProperties".to_owned(), json!(false));

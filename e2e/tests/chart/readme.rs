@@ -19,7 +19,10 @@ fn the_readme_lists_the_values_as_they_are() {
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&path, &wanted).unwrap();
     }
-    assert!(wanted == fs::read_to_string(&path).unwrap(), "README.md is stale: UPDATE=1 cargo test -p barrage-e2e --test chart");
+    assert!(
+        wanted == fs::read_to_string(&path).unwrap(),
+        "README.md is stale: UPDATE=1 cargo test -p barrage-e2e --test chart"
+    );
 }
 
 /// A value, or a group of them.
@@ -84,5 +87,13 @@ fn comments_become_rows() {
     let values = "# About.\n\n# A group.\na:\n  # One.\n  b: 1\n  c:\n    # Two\n    # lines.\n    d:\n      e: {f: 1}\n      g: 2\nh: \"\"\n";
     let rows: Vec<_> = rows(values).into_iter().map(|row| (row.path, row.default.join(", "), row.about)).collect();
     let row = |path: &str, default: &str, about: &str| (path.to_owned(), default.to_owned(), about.to_owned());
-    assert_eq!(rows, [row("a", "", "A group."), row("a.b", "1", "One."), row("a.c.d", "e: {f: 1}, g: 2", "Two lines."), row("h", "\"\"", "")]);
+    assert_eq!(
+        rows,
+        [
+            row("a", "", "A group."),
+            row("a.b", "1", "One."),
+            row("a.c.d", "e: {f: 1}, g: 2", "Two lines."),
+            row("h", "\"\"", "")
+        ]
+    );
 }

@@ -19,11 +19,9 @@ fn a_pool_without_brokers_says_how_to_go_on() {
 
 #[test]
 fn a_misspelt_value_is_not_passed_over() {
-    for (set, named) in [
-        ("dev.enable=true", "enable"),
-        ("operator.replica=2", "replica"),
-        ("watchNamespace={shows}", "watchNamespace"),
-    ] {
+    for (set, named) in
+        [("dev.enable=true", "enable"), ("operator.replica=2", "replica"), ("watchNamespace={shows}", "watchNamespace")]
+    {
         let said = refusal("dev", &[set]);
         assert!(said.contains(named) && said.contains("dditional"), "{said}");
     }

@@ -3,11 +3,15 @@
 use crate::scene::{NAMESPACE, Scene, scene};
 
 fn room(name: &str, spec: &str) -> String {
-    format!("apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {{name: {name}, namespace: default}}\nspec: {spec}\n")
+    format!(
+        "apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {{name: {name}, namespace: default}}\nspec: {spec}\n"
+    )
 }
 
 fn pool(name: &str, spec: &str) -> String {
-    format!("apiVersion: barrage.live/v1alpha1\nkind: RoomPool\nmetadata: {{name: {name}, namespace: default}}\nspec: {spec}\n")
+    format!(
+        "apiVersion: barrage.live/v1alpha1\nkind: RoomPool\nmetadata: {{name: {name}, namespace: default}}\nspec: {spec}\n"
+    )
 }
 
 /// Applies something that has to be refused; what was said.
@@ -35,7 +39,10 @@ fn every_rule_says_what_to_do() {
         (room("misspelt", "{placement: Somewhere}"), "spec.placement"),
         (pool("ruled", &format!("{{{servers}, poolId: other}}")), "spec.poolId is immutable"),
         (
-            pool("ruled", "{poolId: ruled-id, kafka: {brokers: ['kafka:9092'], partitions: 13}, redis: {nodes: ['redis:6379']}}"),
+            pool(
+                "ruled",
+                "{poolId: ruled-id, kafka: {brokers: ['kafka:9092'], partitions: 13}, redis: {nodes: ['redis:6379']}}",
+            ),
             "spec.kafka.partitions is immutable",
         ),
         (pool("9-begins-with-a-digit", &format!("{{{servers}}}")), "a letter first"),
@@ -79,7 +86,8 @@ fn a_pool_whose_kafka_is_not_there_says_so_and_recovers() {
              gateway: {{replicas: 1}}, consumer: {{replicas: 1}}, ranker: {{replicas: 1}}}}"
         )
     };
-    let lost = |broker: &str| pool("lost", &servers(broker)).replace("namespace: default", &format!("namespace: {NAMESPACE}"));
+    let lost =
+        |broker: &str| pool("lost", &servers(broker)).replace("namespace: default", &format!("namespace: {NAMESPACE}"));
     scene.apply(&lost("nobody.invalid:9092"));
     let object = ["-n", NAMESPACE, "roompool", "lost"];
     let message = scene.condition(&object, "Ready", "False", "KafkaUnreachable");

@@ -27,7 +27,10 @@ fn what_is_rendered_is_what_the_api_server_knows() {
         if values.ends_with("monitored.yaml") {
             continue;
         }
-        let rendered = Tools::find().unwrap().helm(&["template", "barrage", &chart, "--namespace", NAMESPACE, "--values", &values]).unwrap();
+        let rendered = Tools::find()
+            .unwrap()
+            .helm(&["template", "barrage", &chart, "--namespace", NAMESPACE, "--values", &values])
+            .unwrap();
         scene.cluster.validate(&rendered).unwrap_or_else(|error| panic!("{values}: {error}"));
     }
 }
@@ -36,7 +39,10 @@ fn what_is_rendered_is_what_the_api_server_knows() {
 fn a_rendered_chart_can_be_applied_without_helm() {
     let scene = scene();
     let chart = Tools::file("charts/barrage").display().to_string();
-    let rendered = Tools::find().unwrap().helm(&["template", "other", &chart, "--namespace", "default", "--set", "dev.enabled=true", "--no-hooks"]).unwrap();
+    let rendered = Tools::find()
+        .unwrap()
+        .helm(&["template", "other", &chart, "--namespace", "default", "--set", "dev.enabled=true", "--no-hooks"])
+        .unwrap();
     scene.cluster.dry_run(&rendered).unwrap_or_else(|error| panic!("{error}"));
 }
 
@@ -76,7 +82,8 @@ fn alerts_and_dashboard_name_metrics_that_exist() {
     scene.until("all metrics are served", |cluster| {
         let selector = format!("{POOL_LABEL}=default,{ROLE_LABEL}");
         let pods = cluster.get(&["-n", NAMESPACE, "pods", "-l", &selector]).map_err(debug)?;
-        let addresses = pods["items"].as_array().into_iter().flatten().filter_map(|pod| pod["status"]["podIP"].as_str());
+        let addresses =
+            pods["items"].as_array().into_iter().flatten().filter_map(|pod| pod["status"]["podIP"].as_str());
         let served: String = addresses
             .map(|address| {
                 let api = barrage_e2e::http::Api::new(&format!("http://{address}:9090"));

@@ -64,7 +64,8 @@ fn without_operator_and_api_server_viewers_notice_nothing() {
     let load = Running::start(&scene, "demo");
     scene.kubectl(&["scale", OPERATOR, "--replicas=0"]);
     scene.until("the operator is gone", |cluster| {
-        let pods = cluster.get(&["-n", NAMESPACE, "pods", "-l", "app.kubernetes.io/component=operator"]).map_err(debug)?;
+        let pods =
+            cluster.get(&["-n", NAMESPACE, "pods", "-l", "app.kubernetes.io/component=operator"]).map_err(debug)?;
         if pods["items"].as_array().is_some_and(Vec::is_empty) { Ok(()) } else { Err("it is there".to_owned()) }
     });
     scene.cluster.stop_api_server().unwrap();
@@ -103,7 +104,11 @@ fn operators_that_are_killed_bring_it_to_the_same_end() {
     let scene = scene();
     scene.settle();
     let rooms = |from: usize| -> String {
-        let room = |n| format!("apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {{name: killed-{n}, namespace: default}}\n---\n");
+        let room = |n| {
+            format!(
+                "apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {{name: killed-{n}, namespace: default}}\n---\n"
+            )
+        };
         (from..from + 10).map(room).collect()
     };
     for round in 0..3 {

@@ -10,7 +10,14 @@ fn an_image_that_is_not_there_is_named_and_serves_on_meanwhile() {
     let scene = scene();
     scene.settle();
     let object = ["-n", NAMESPACE, "roompool", "default"];
-    scene.kubectl(&["patch", "roompool", "default", "--type=merge", "-p", r#"{"spec":{"image":"ghcr.io/barrage-live/barrage:absent"}}"#]);
+    scene.kubectl(&[
+        "patch",
+        "roompool",
+        "default",
+        "--type=merge",
+        "-p",
+        r#"{"spec":{"image":"ghcr.io/barrage-live/barrage:absent"}}"#,
+    ]);
     let message = scene.condition(&object, "Degraded", "True", "ImagePull");
     assert!(message.contains("barrage:absent"), "{message}");
     // Those that run go on.

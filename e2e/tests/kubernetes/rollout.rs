@@ -28,7 +28,14 @@ fn another_image_of_the_gateways_cuts_nobody_without_a_word() {
     let before = scene.pods(&role("gateway"));
     let newer = barrage_e2e::kubernetes::Images::again("ghcr.io/barrage-live/barrage:0.1.2").unwrap();
     scene.cluster.load(&[newer]).unwrap();
-    scene.kubectl(&["patch", "roompool", "default", "--type=merge", "-p", r#"{"spec":{"image":"ghcr.io/barrage-live/barrage:0.1.2"}}"#]);
+    scene.kubectl(&[
+        "patch",
+        "roompool",
+        "default",
+        "--type=merge",
+        "-p",
+        r#"{"spec":{"image":"ghcr.io/barrage-live/barrage:0.1.2"}}"#,
+    ]);
     for name in ["gateway", "consumer", "ranker"] {
         let before = if name == "gateway" { before.clone() } else { Vec::new() };
         if !before.is_empty() {

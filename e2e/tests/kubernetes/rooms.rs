@@ -149,7 +149,10 @@ fn a_thousand_rooms_share_the_pool() {
     let mut viewer = scene.join("many-999", 1);
     let seq = viewer.say("hello").unwrap();
     assert!(matches!(viewer.wait_fate(seq, PATIENCE).unwrap(), Fate::Acknowledged(_)));
-    scene.cluster.kubectl(&["delete", "liverooms", "-l", "!keep", "--field-selector", "metadata.name!=demo", "--wait=false"]).unwrap();
+    scene
+        .cluster
+        .kubectl(&["delete", "liverooms", "-l", "!keep", "--field-selector", "metadata.name!=demo", "--wait=false"])
+        .unwrap();
     scene.until("the rooms are gone", |cluster| {
         let rooms = cluster.get(&["liverooms"]).map_err(debug)?;
         let left = rooms["items"].as_array().map_or(0, Vec::len);

@@ -39,7 +39,8 @@ const INSTALL_WITHIN: Duration = Duration::from_secs(120);
 /// What the issue of a first room may take.
 const FIRST_ROOM_WITHIN: &str = "--timeout=30s";
 
-static SCENE: LazyLock<Mutex<Scene>> = LazyLock::new(|| Mutex::new(Scene::new().unwrap_or_else(|error| panic!("{error}"))));
+static SCENE: LazyLock<Mutex<Scene>> =
+    LazyLock::new(|| Mutex::new(Scene::new().unwrap_or_else(|error| panic!("{error}"))));
 
 /// A cluster with a release named `barrage`, its pool `default` and the room `demo`.
 pub(crate) struct Scene {
@@ -57,10 +58,8 @@ pub(crate) fn scene() -> Turn {
 impl Scene {
     fn new() -> Result<Self, KubernetesError> {
         let began = Instant::now();
-        let runtime = tokio::runtime::Runtime::new().map_err(|source| KubernetesError::System {
-            doing: "starting a runtime".to_owned(),
-            source,
-        })?;
+        let runtime = tokio::runtime::Runtime::new()
+            .map_err(|source| KubernetesError::System { doing: "starting a runtime".to_owned(), source })?;
         let images = runtime.block_on(Images::pack(NAMES))?;
         let say = |what: &str| eprintln!("{:6.1} s: {what}", began.elapsed().as_secs_f64());
         say("images are packed");
@@ -167,7 +166,8 @@ impl Scene {
     pub(crate) fn gateway_apis(&self, room: &str) -> Vec<Api> {
         let token = self.token_key().mint(&Claims::viewer(room, 1)).unwrap();
         let pods = self.get(&["pods", "-l", &format!("{POOL_LABEL}=default,{ROLE_LABEL}=gateway")]);
-        let addresses = pods["items"].as_array().into_iter().flatten().filter_map(|pod| pod["status"]["podIP"].as_str());
+        let addresses =
+            pods["items"].as_array().into_iter().flatten().filter_map(|pod| pod["status"]["podIP"].as_str());
         addresses.map(|address| Api::new(&format!("http://{address}:8080")).with_token(token.clone())).collect()
     }
 
