@@ -28,6 +28,8 @@ pub struct Release<'a> {
     pub chart: &'a Path,
     /// Values that differ from the chart's: `key=value`.
     pub values: &'a [&'a str],
+    /// How long to wait until its workloads are ready; not at all without.
+    pub wait: Option<Duration>,
 }
 
 impl Kubernetes {
@@ -136,15 +138,17 @@ impl Kubernetes {
         }
     }
 
-    /// Installs a chart, or upgrades it, and waits until its workloads are ready.
+    /// Installs a chart, or upgrades it.
     ///
     /// # Errors
     /// [`KubernetesError::Refused`].
-    pub fn install(&self, release: &Release<'_>, within: Duration) -> Result<String, KubernetesError> {
+    pub fn install(&self, release: &Release<'_>) -> Result<String, KubernetesError> {
         let mut command = self.program("helm");
         command.args(["upgrade", "--install", release.name]).arg(release.chart);
-        command.args(["--namespace", release.namespace, "--create-namespace", "--wait"]);
-        command.arg(format!("--timeout={}s", within.as_secs()));
+        command.args(["--namespace", release.namespace, "--create-namespace"]);
+        if let Some(within) = release.wait {
+            command.arg("--wait").arg(format!("--timeout={}s", within.as_secs()));
+        }
         for value in release.values {
             command.args(["--set", value]);
         }
