@@ -30,7 +30,7 @@ use crate::{
     room::Rooms,
     routes::Table,
     store::{Store, embedded::EmbeddedStore},
-    token::Keys,
+    token::{Keys, LiveKeys},
 };
 
 /// Partitions of the embedded log: a few, so that rooms share some and not others, as in a cluster.
@@ -130,7 +130,7 @@ impl Stages {
             store,
             routes,
             standing,
-            keys,
+            keys: LiveKeys::fixed(keys),
             rankers,
             limiter: None,
             health,

@@ -4,12 +4,14 @@
 //! verifies needs public keys; dev mode keeps one secret key and mints with it.
 
 mod keys;
+mod live;
 
 use jsonwebtoken::{Algorithm, Header};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use keys::{KeyError, Keys};
+pub use live::LiveKeys;
 
 /// Every token is made for this audience.
 pub const AUDIENCE: &str = "barrage";

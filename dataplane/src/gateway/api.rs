@@ -175,7 +175,7 @@ async fn guest(State(served): Api, Json(request): Json<GuestRequest>) -> Result<
         exp,
         aud: AUDIENCE.to_owned(),
     };
-    let token = token::mint(&served.keys, &claims)
+    let token = token::mint(&served.keys.current(), &claims)
         .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))?;
     Ok(Json(json!({ "token": token, "userId": user, "expiresMs": exp * 1_000 })))
 }

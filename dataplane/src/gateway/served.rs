@@ -31,7 +31,7 @@ use crate::{
     room::{Room, RoomId},
     routes::Routes,
     store::{Scored, Store},
-    token::Keys,
+    token::LiveKeys,
 };
 
 /// What a gateway serves from.
@@ -41,7 +41,7 @@ pub(super) struct Backing {
     pub(super) routes: Routes,
     pub(super) gates: Gates,
     pub(super) standing: Standing,
-    pub(super) keys: Arc<Keys>,
+    pub(super) keys: LiveKeys,
     pub(super) heat: Heat,
     pub(super) limiter: Option<Limiter>,
 }
@@ -51,7 +51,7 @@ pub(super) struct Served {
     pub(super) config: Config,
     pub(super) log: Log,
     pub(super) store: Store,
-    pub(super) keys: Arc<Keys>,
+    pub(super) keys: LiveKeys,
     pub(super) metrics: Metrics,
     pub(super) admission: Admission,
     pub(super) routes: Routes,

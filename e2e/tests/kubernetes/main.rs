@@ -1,8 +1,13 @@
-//! The chart on a real cluster of two nodes: what its API server takes and refuses, and what its pods do. All tests share
-//! one cluster and one installation, and run one after the other.
+//! The chart, the operator and its pods on a real cluster of two nodes: what an engineer does with kubectl and helm, and
+//! what viewers see of it. All tests share one cluster and one installation, and run one after the other.
 
 mod bad_objects;
 mod chart;
+mod control_plane;
+mod failures;
+mod load;
+mod rollout;
+mod rooms;
 mod scene;
 mod servers;
 
