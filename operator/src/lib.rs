@@ -7,6 +7,7 @@
 pub mod apply;
 pub mod conditions;
 pub mod context;
+pub mod declared;
 pub mod election;
 pub mod events;
 pub mod figures;

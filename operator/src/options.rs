@@ -1,6 +1,6 @@
 //! What the operator can be told: flags, each of which is also a variable of the environment.
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -16,6 +16,9 @@ pub struct Options {
     /// Pool of rooms that name none [default: the pool `default` of the room's namespace]
     #[arg(long, env = "BARRAGE_DEFAULT_POOL", value_name = "NAMESPACE/NAME", value_parser = pool)]
     pub default_pool: Option<PoolKey>,
+    /// JSON file with a list of `RoomPool`s that are applied by whoever leads, like the chart's default pool
+    #[arg(long, env = "BARRAGE_POOLS_FILE", value_name = "FILE")]
+    pub pools_file: Option<PathBuf>,
     /// Namespace of the Lease by which one of several operators leads: the operator's own
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAME", default_value = "default")]
     pub lease_namespace: String,

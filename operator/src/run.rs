@@ -104,7 +104,18 @@ async fn lead(
     let (fatal, mut trouble) = mpsc::channel(1);
     let shared = Shared { changed, fatal, metrics: metrics.clone() };
     let stop = CancellationToken::new();
+    let declared = options.pools_file.as_deref().map(declared::read).transpose()?;
+    let applying = declared::apply(client.clone(), declared.unwrap_or_default());
     let mut controllers = controllers(client, options, metrics, shared, &news, &stop);
+    controllers.spawn(
+        stop.clone()
+            .run_until_cancelled_owned(async move {
+                applying.await;
+                // A task that ends is taken for a controller that did.
+                std::future::pending::<()>().await;
+            })
+            .map(drop),
+    );
     let outcome = tokio::select! {
         () = shutdown.cancelled() => Ok(()),
         () = election.keep() => Err(anyhow!("the Lease is lost, so another operator may lead: ending at once")),

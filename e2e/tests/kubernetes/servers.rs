@@ -1,0 +1,101 @@
+//! Kafka and Redis of `dev.enabled`, and the image: a pool can be made on them, and pods of the image find them.
+
+use crate::scene::{NAMES, NAMESPACE, Scene, debug, scene};
+
+const KAFKA: &str = "barrage-dev-kafka.barrage.svc:9092";
+const REDIS: &str = "barrage-dev-redis.barrage.svc:6379";
+
+/// A pod that runs one command of the image as the chart's pods run, with the settings of a pool on those servers.
+fn pod(name: &str, arguments: &str) -> String {
+    format!(
+        r#"
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: {NAMESPACE}}}
+spec:
+  restartPolicy: Never
+  securityContext: {{runAsNonRoot: true, seccompProfile: {{type: RuntimeDefault}}}}
+  containers:
+  - name: command
+    image: {image}
+    args: [{arguments}]
+    env:
+    - {{name: BARRAGE_POOL, value: trial}}
+    - {{name: BARRAGE_KAFKA_BROKERS, value: "{KAFKA}"}}
+    - {{name: BARRAGE_KAFKA_TRIAL, value: "true"}}
+    - {{name: BARRAGE_REDIS_NODES, value: "{REDIS}"}}
+    securityContext:
+      readOnlyRootFilesystem: true
+      allowPrivilegeEscalation: false
+      capabilities: {{drop: [ALL]}}
+"#,
+        image = NAMES.barrage
+    )
+}
+
+/// Runs it; whether it succeeded, and what it said.
+fn run(scene: &Scene, name: &str, arguments: &str) -> (bool, String) {
+    scene.apply(&pod(name, arguments));
+    let phase = scene.until(&format!("{name} has ended"), |cluster| {
+        let pod = cluster.get(&["-n", NAMESPACE, "pod", name]).map_err(debug)?;
+        match pod["status"]["phase"].as_str() {
+            Some(phase @ ("Succeeded" | "Failed")) => Ok(phase.to_owned()),
+            other => Err(debug(other)),
+        }
+    });
+    let said = scene.kubectl(&["logs", name]);
+    scene.kubectl(&["delete", "pod", name]);
+    (phase == "Succeeded", said)
+}
+
+fn are_ready(scene: &Scene) {
+    for server in ["statefulset/barrage-dev-kafka", "statefulset/barrage-dev-redis"] {
+        scene.kubectl(&["rollout", "status", server, "--timeout=120s"]);
+    }
+}
+
+#[test]
+fn a_pool_can_be_made_on_the_servers_to_try_things_out() {
+    let scene = scene();
+    are_ready(&scene);
+    let create = "pool, create, --partitions, '3'";
+    let mut tries = 0;
+    // A broker takes requests a moment before it may hold partitions.
+    scene.until("a pool is made", |_| {
+        tries += 1;
+        let (made, said) = run(&scene, &format!("make-{tries}"), create);
+        if made && said.contains("is made") { Ok(()) } else { Err(said) }
+    });
+    let (again, said) = run(&scene, "make-again", create);
+    assert!(!again && said.contains("is there already"), "{said}");
+}
+
+#[test]
+fn a_restarted_container_of_theirs_has_what_it_had() {
+    let scene = scene();
+    are_ready(&scene);
+    let redis = |arguments: &[&str]| scene.kubectl(&[&["exec", "barrage-dev-redis-0", "--"], arguments].concat());
+    redis(&["redis-cli", "set", "kept", "yes"]);
+    redis(&["redis-cli", "waitaof", "0", "0", "0"]);
+    let restarts = |scene: &Scene| {
+        let pod = scene.get(&["pod", "barrage-dev-redis-0"]);
+        pod["status"]["containerStatuses"][0]["restartCount"].as_u64().unwrap()
+    };
+    let before = restarts(&scene);
+    // It writes its log of changes on the way out.
+    let _cut_off =
+        scene.cluster.kubectl(&["-n", NAMESPACE, "exec", "barrage-dev-redis-0", "--", "redis-cli", "shutdown"]);
+    scene.until(
+        "the container is started again",
+        |_| if restarts(&scene) > before { Ok(()) } else { Err(String::new()) },
+    );
+    are_ready(&scene);
+    assert_eq!(redis(&["redis-cli", "get", "kept"]).trim(), "yes");
+}
+
+#[test]
+fn a_probe_says_what_is_not_ready() {
+    let scene = scene();
+    let (found, said) = run(&scene, "probe", "probe, 'http://nobody.barrage.svc/readyz'");
+    assert!(!found && said.contains("nobody.barrage.svc"), "{said}");
+}
