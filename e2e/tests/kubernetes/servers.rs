@@ -1,11 +1,8 @@
-//! Kafka and Redis of `dev.enabled`, and the image: a pool can be made on them, and pods of the image find them.
+//! Kafka and Redis of `dev.enabled`, and the image, as pods.
 
 use crate::scene::{NAMES, NAMESPACE, Scene, debug, scene};
 
-const KAFKA: &str = "barrage-dev-kafka.barrage.svc:9092";
-const REDIS: &str = "barrage-dev-redis.barrage.svc:6379";
-
-/// A pod that runs one command of the image as the chart's pods run, with the settings of a pool on those servers.
+/// A pod that runs one command of the image, with the rights that the chart's pods have.
 fn pod(name: &str, arguments: &str) -> String {
     format!(
         r#"
@@ -19,10 +16,6 @@ spec:
   - name: command
     image: {image}
     args: [{arguments}]
-    env:
-    - {{name: BARRAGE_KAFKA_BROKERS, value: "{KAFKA}"}}
-    - {{name: BARRAGE_KAFKA_TRIAL, value: "true"}}
-    - {{name: BARRAGE_REDIS_NODES, value: "{REDIS}"}}
     securityContext:
       readOnlyRootFilesystem: true
       allowPrivilegeEscalation: false
@@ -51,18 +44,6 @@ fn are_ready(scene: &Scene) {
     for server in ["statefulset/barrage-dev-kafka", "statefulset/barrage-dev-redis"] {
         scene.kubectl(&["rollout", "status", server, "--timeout=120s"]);
     }
-}
-
-#[test]
-fn a_pool_can_be_made_on_the_servers_to_try_things_out() {
-    let scene = scene();
-    are_ready(&scene);
-    let (made, said) = run(&scene, "make", "pool, create, --partitions, '3'");
-    assert!(made && said.contains("is made"), "{said}");
-    let (again, said) = run(&scene, "make-again", "pool, create, --partitions, '3'");
-    assert!(!again && said.contains("is there already"), "{said}");
-    let (read, said) = run(&scene, "look", "routes, show");
-    assert!(read && said.contains("epoch"), "{said}");
 }
 
 #[test]
