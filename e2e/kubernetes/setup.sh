@@ -68,6 +68,7 @@ pack_images() {
   local built kubernetes
   mkdir -p "$IMAGES"
   built=$(mktemp -d)
+  (cd "$here/programs" && GOTOOLCHAIN=local go mod download k8s.io/kubernetes)
   kubernetes=$(cd "$here/programs" && GOTOOLCHAIN=local go list -m -f '{{.Dir}}' k8s.io/kubernetes)
   gcc -Os -static -DVERSION=3.10 -o "$built/pause" "$kubernetes/build/pause/linux/pause.c"
   strip "$built/pause"

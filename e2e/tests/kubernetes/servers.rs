@@ -52,7 +52,6 @@ fn a_restarted_container_of_theirs_has_what_it_had() {
     are_ready(&scene);
     let redis = |arguments: &[&str]| scene.kubectl(&[&["exec", "barrage-dev-redis-0", "--"], arguments].concat());
     redis(&["redis-cli", "set", "kept", "yes"]);
-    redis(&["redis-cli", "waitaof", "0", "0", "0"]);
     let restarts = |scene: &Scene| {
         let pod = scene.get(&["pod", "barrage-dev-redis-0"]);
         pod["status"]["containerStatuses"][0]["restartCount"].as_u64().unwrap()
