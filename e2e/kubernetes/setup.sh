@@ -68,6 +68,7 @@ pack_images() {
   local built kubernetes
   mkdir -p "$IMAGES"
   built=$(mktemp -d)
+  (cd "$here/programs" && GOTOOLCHAIN=local go mod download k8s.io/kubernetes)
   kubernetes=$(cd "$here/programs" && GOTOOLCHAIN=local go list -m -f '{{.Dir}}' k8s.io/kubernetes)
   gcc -Os -static -DVERSION=3.10 -o "$built/pause" "$kubernetes/build/pause/linux/pause.c"
   strip "$built/pause"
@@ -93,6 +94,6 @@ exec 9>"$CACHE/setup.lock"
 flock 9
 programs=("$here"/programs/go.* "$here"/programs/*.go "$here"/programs/coredns/*.go)
 once programs build_programs "${programs[@]}" <(declare -f build_programs)
-once checkers install_checkers "$here/setup.sh"
+once checkers install_checkers <(echo "$KUBE_SCORE $KUBECONFORM")
 once packages unpack_packages <(echo "${PACKAGES[*]}")
 once images pack_images "$here/pack_image.py" <(declare -f pack_images) "$CACHE/packages.stamp"

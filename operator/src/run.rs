@@ -38,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     context::{Context, Guarded, Looked},
+    declared,
     election::Election,
     metrics::Metrics,
     options::Options,

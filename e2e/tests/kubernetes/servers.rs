@@ -1,11 +1,8 @@
-//! Kafka and Redis of `dev.enabled`, and the image: a pool can be made on them, and pods of the image find them.
+//! Kafka and Redis of `dev.enabled`, and the image, as pods.
 
 use crate::scene::{NAMES, NAMESPACE, Scene, debug, scene};
 
-const KAFKA: &str = "barrage-dev-kafka.barrage.svc:9092";
-const REDIS: &str = "barrage-dev-redis.barrage.svc:6379";
-
-/// A pod that runs one command of the image as the chart's pods run, with the settings of a pool on those servers.
+/// A pod that runs one command of the image, with the rights that the chart's pods have.
 fn pod(name: &str, arguments: &str) -> String {
     format!(
         r#"
@@ -19,11 +16,6 @@ spec:
   - name: command
     image: {image}
     args: [{arguments}]
-    env:
-    - {{name: BARRAGE_POOL, value: trial}}
-    - {{name: BARRAGE_KAFKA_BROKERS, value: "{KAFKA}"}}
-    - {{name: BARRAGE_KAFKA_TRIAL, value: "true"}}
-    - {{name: BARRAGE_REDIS_NODES, value: "{REDIS}"}}
     securityContext:
       readOnlyRootFilesystem: true
       allowPrivilegeEscalation: false
@@ -55,28 +47,11 @@ fn are_ready(scene: &Scene) {
 }
 
 #[test]
-fn a_pool_can_be_made_on_the_servers_to_try_things_out() {
-    let scene = scene();
-    are_ready(&scene);
-    let create = "pool, create, --partitions, '3'";
-    let mut tries = 0;
-    // A broker takes requests a moment before it may hold partitions.
-    scene.until("a pool is made", |_| {
-        tries += 1;
-        let (made, said) = run(&scene, &format!("make-{tries}"), create);
-        if made && said.contains("is made") { Ok(()) } else { Err(said) }
-    });
-    let (again, said) = run(&scene, "make-again", create);
-    assert!(!again && said.contains("is there already"), "{said}");
-}
-
-#[test]
 fn a_restarted_container_of_theirs_has_what_it_had() {
     let scene = scene();
     are_ready(&scene);
     let redis = |arguments: &[&str]| scene.kubectl(&[&["exec", "barrage-dev-redis-0", "--"], arguments].concat());
     redis(&["redis-cli", "set", "kept", "yes"]);
-    redis(&["redis-cli", "waitaof", "0", "0", "0"]);
     let restarts = |scene: &Scene| {
         let pod = scene.get(&["pod", "barrage-dev-redis-0"]);
         pod["status"]["containerStatuses"][0]["restartCount"].as_u64().unwrap()

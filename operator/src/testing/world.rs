@@ -117,6 +117,7 @@ impl World {
             namespaces: Vec::new(),
             image: "barrage:1".to_owned(),
             default_pool: None,
+            pools_file: None,
             lease_namespace: "barrage".to_owned(),
             lease: "barrage-operator".to_owned(),
             name: "operator-0".to_owned(),

@@ -59,6 +59,7 @@ fn blueprint() -> Blueprint {
         namespaces: Vec::new(),
         image: "barrage:1".to_owned(),
         default_pool: None,
+        pools_file: None,
         lease_namespace: String::new(),
         lease: String::new(),
         name: String::new(),
