@@ -30,7 +30,7 @@ barrage() {
 }
 
 kafka() {
-  local out=$1 name=$2 jars=$3 java jlink library
+  local out=$1 name=$2 jars=$3 java jlink library folder
   java=$(java -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java.home = //p')
   jlink=$java/bin/jlink
   if [[ -x $jlink && -d $java/jmods ]]; then
@@ -44,6 +44,11 @@ kafka() {
     sed -nE 's#^[^/]*(/[^ ]+) \(0x.*#\1#p' | grep -v "^$root" | sort -u | while read -r library; do
     mkdir -p "$root$(dirname "$library")"
     cp -L "$library" "$root$library"
+  done
+  # What libraries inside of jars, like zstd's, were linked with: parts of the C library that programs name no more.
+  folder=$(dirname "$(ldd "$java/bin/java" | sed -nE 's#.* => (/[^ ]*/libc\.so\.6) .*#\1#p')")
+  for library in libpthread.so.0 libdl.so.2 librt.so.1 libm.so.6; do
+    if [[ -e $folder/$library ]]; then cp -L "$folder/$library" "$root$folder/$library"; fi
   done
   mkdir -p "$root/opt/kafka" "$root/bin"
   cp -r "$jars" "$root/opt/kafka/libs"
