@@ -17,6 +17,7 @@ use kube::{
         reflector::Store,
     },
 };
+use tokio::sync::watch;
 
 use crate::{
     metrics::Metrics,
@@ -48,6 +49,9 @@ pub struct Context {
     pub rooms: Vec<Store<Guarded<LiveRoom>>>,
     /// All pools, likewise.
     pub pools: Vec<Store<Guarded<RoomPool>>>,
+    /// Whether all rooms and pools are known: before that, a pool could be taken for missing, and a younger room for the
+    /// older one.
+    pub known: watch::Sender<bool>,
     /// For events of objects.
     pub recorder: Recorder,
     /// When figures of each object were last written.
@@ -103,6 +107,7 @@ impl Context {
             sessions: Sessions::new(open),
             rooms,
             pools,
+            known: watch::Sender::new(false),
             figures: Figures::default(),
             clock: Clock::default(),
         }
@@ -112,6 +117,12 @@ impl Context {
     #[must_use]
     pub fn pool(&self, key: &PoolKey) -> Option<Arc<Guarded<RoomPool>>> {
         self.pools.iter().find_map(|store| store.find(|pool| is(pool, key)))
+    }
+
+    /// Waits until all rooms and pools are known.
+    pub async fn all_known(&self) {
+        // Its sender is here, so it cannot be gone.
+        _ = self.known.subscribe().wait_for(|known| *known).await;
     }
 
     /// The time by the calendar.

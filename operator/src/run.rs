@@ -33,6 +33,7 @@ use serde::de::DeserializeOwned;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -58,6 +59,8 @@ const POOLS_EVERY: Duration = Duration::from_secs(30);
 const ROOMS_EVERY: Duration = Duration::from_secs(10);
 /// How often sessions of pools that are gone are ended.
 const FORGET_EVERY: Duration = Duration::from_secs(2);
+/// Between two looks whether all objects are known.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// News that come together are one.
 const GATHER: Duration = Duration::from_millis(200);
 /// Until a watch that was refused is tried again is kube's; all that the operator has made carries this label.
@@ -156,7 +159,14 @@ fn controllers(
     let ctx = Arc::new(Context::new(client, options, metrics, open, room_stores, pool_stores));
     let mut tasks = JoinSet::new();
     let known = Arc::clone(&ctx);
-    tasks.spawn(stop.clone().run_until_cancelled_owned(async move { forget_gone(&known).await }).map(drop));
+    tasks.spawn(
+        stop.clone()
+            .run_until_cancelled_owned(async move {
+                get_to_know(&known).await;
+                forget_gone(&known).await;
+            })
+            .map(drop),
+    );
     for controller in pools {
         let controller = controller.reconcile_all_on(ticks(news.clone(), POOLS_EVERY));
         let controller = controller.graceful_shutdown_on(stop.clone().cancelled_owned());
@@ -202,7 +212,7 @@ where
 
 async fn reconcile_pool(pool: Arc<Guarded<RoomPool>>, ctx: Arc<Context>) -> Result<Action, Problem> {
     measured("RoomPool", &ctx, async {
-        all_known(&ctx).await;
+        ctx.all_known().await;
         ctx.metrics.known("RoomPool", ctx.pools.iter().map(kube::runtime::reflector::Store::len).sum());
         pool::reconcile(pool, Arc::clone(&ctx)).await
     })
@@ -211,7 +221,7 @@ async fn reconcile_pool(pool: Arc<Guarded<RoomPool>>, ctx: Arc<Context>) -> Resu
 
 async fn reconcile_room(room: Arc<Guarded<LiveRoom>>, ctx: Arc<Context>) -> Result<Action, Problem> {
     measured("LiveRoom", &ctx, async {
-        all_known(&ctx).await;
+        ctx.all_known().await;
         ctx.metrics.known("LiveRoom", ctx.rooms.iter().map(kube::runtime::reflector::Store::len).sum());
         room::reconcile(room, Arc::clone(&ctx)).await
     })
@@ -220,7 +230,6 @@ async fn reconcile_room(room: Arc<Guarded<LiveRoom>>, ctx: Arc<Context>) -> Resu
 
 /// Ends the sessions of pools that are gone: nobody looks at an object that is none any more.
 async fn forget_gone(ctx: &Context) {
-    all_known(ctx).await;
     loop {
         tokio::time::sleep(FORGET_EVERY).await;
         let uids = ctx.pools.iter().flat_map(|store| store.state());
@@ -229,14 +238,16 @@ async fn forget_gone(ctx: &Context) {
     }
 }
 
-/// Before all objects are known, a pool could be taken for missing, and a younger room for the older one.
-async fn all_known(ctx: &Context) {
+/// Tells when all objects are known. Of those who wait for a store, kube wakes only who asked last, so nobody else may wait
+/// for it, and this asks again: the store's own controller waits for it, too.
+async fn get_to_know(ctx: &Context) {
     for store in &ctx.pools {
-        _ = store.wait_until_ready().await;
+        while timeout(ASK_AGAIN, store.wait_until_ready()).await.is_err() {}
     }
     for store in &ctx.rooms {
-        _ = store.wait_until_ready().await;
+        while timeout(ASK_AGAIN, store.wait_until_ready()).await.is_err() {}
     }
+    ctx.known.send_replace(true);
 }
 
 async fn measured(kind: &'static str, ctx: &Context, look: impl Future<Output = Looked>) -> Result<Action, Problem> {
@@ -251,7 +262,7 @@ async fn measured(kind: &'static str, ctx: &Context, look: impl Future<Output = 
 /// Now and then, and when there is news.
 fn ticks(news: watch::Receiver<()>, every: Duration) -> impl Stream<Item = ()> + Send + 'static {
     stream::unfold(news, move |mut news| async move {
-        match tokio::time::timeout(every, news.changed()).await {
+        match timeout(every, news.changed()).await {
             Ok(Err(_)) => None,
             Ok(Ok(())) => {
                 tokio::time::sleep(GATHER).await;

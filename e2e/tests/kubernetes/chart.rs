@@ -74,6 +74,8 @@ fn alerts_and_dashboard_name_metrics_that_exist() {
     let mut viewer = scene.join("demo", 1);
     let seq = viewer.say("hello").unwrap();
     viewer.wait_fate(seq, crate::PATIENCE).unwrap();
+    let seq = viewer.say(&"too long ".repeat(1_000)).unwrap();
+    viewer.wait_fate(seq, crate::PATIENCE).unwrap();
     let wanted: BTreeSet<_> = ["rules.yaml", "dashboard.json"]
         .iter()
         .flat_map(|name| metrics_in(&fs::read_to_string(Tools::file("charts/barrage/files").join(name)).unwrap()))

@@ -92,7 +92,7 @@ fn an_upgrade_of_the_operator_restarts_no_pod() {
     scene.settle();
     // Another operator has taken over, and looked at everything.
     assert_ne!(scene.pods("app.kubernetes.io/component=operator"), operators);
-    scene.apply("apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {name: later, namespace: default}\n");
+    scene.apply("apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {name: later, namespace: default}\nspec: {}\n");
     scene.condition(&["liveroom", "later"], "Ready", "True", "");
     assert_eq!(scene.pods(PODS), pods);
     scene.cluster.kubectl(&["delete", "liveroom", "later"]).unwrap();
@@ -106,7 +106,7 @@ fn operators_that_are_killed_bring_it_to_the_same_end() {
     let rooms = |from: usize| -> String {
         let room = |n| {
             format!(
-                "apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {{name: killed-{n}, namespace: default}}\n---\n"
+                "apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {{name: killed-{n}, namespace: default}}\nspec: {{}}\n---\n"
             )
         };
         (from..from + 10).map(room).collect()

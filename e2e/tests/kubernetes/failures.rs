@@ -2,7 +2,7 @@
 
 use crate::{
     load::Running,
-    scene::{NAMESPACE, POOL_LABEL, ROLE_LABEL, debug, scene},
+    scene::{NAMES, NAMESPACE, POOL_LABEL, ROLE_LABEL, debug, scene},
 };
 
 #[test]
@@ -24,8 +24,11 @@ fn an_image_that_is_not_there_is_named_and_serves_on_meanwhile() {
     let mut viewer = scene.join("demo", 1);
     let seq = viewer.say("hello").unwrap();
     viewer.wait_fate(seq, crate::PATIENCE).unwrap();
-    scene.kubectl(&["patch", "roompool", "default", "--type=json", "-p", r#"[{"op":"remove","path":"/spec/image"}]"#]);
+    // Without any it keeps what it was last given.
+    let right = format!(r#"{{"spec":{{"image":"{}"}}}}"#, NAMES.barrage);
+    scene.kubectl(&["patch", "roompool", "default", "--type=merge", "-p", &right]);
     scene.condition(&object, "Degraded", "False", "");
+    scene.condition(&object, "Progressing", "False", "");
     scene.settle();
 }
 

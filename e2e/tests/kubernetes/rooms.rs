@@ -96,7 +96,7 @@ fn an_edit_reaches_every_gateway_within_a_second() {
 }
 
 fn room(name: &str) -> String {
-    format!("apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {{name: {name}, namespace: default}}\n---\n")
+    format!("apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {{name: {name}, namespace: default}}\nspec: {{}}\n---\n")
 }
 
 #[test]
