@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use barrage_e2e::{client::Event, http::HttpError, kubernetes::Kubernetes, session::Fate};
+use barrage_e2e::{client::{ClientError, Event}, http::HttpError, kubernetes::Kubernetes, session::Fate};
 use serde_json::Value;
 
 use crate::{
@@ -107,11 +107,8 @@ fn a_deleted_room_is_closed() {
     let mut viewer = scene.join("farewell", 1);
     let mut other = scene.join("demo", 1);
     scene.cluster.kubectl(&["delete", "liveroom", "farewell"]).unwrap();
-    let closed = viewer.wait_for("room closed", PATIENCE, |event| match event {
-        Event::Error(error) => Some(error.reason),
-        _ => None,
-    });
-    eprintln!("a viewer of a deleted room gets {closed:?}");
+    let closed = viewer.wait_for("its end", PATIENCE, |_: &Event| None::<()>).unwrap_err();
+    assert!(matches!(&closed, ClientError::Closed { code: 1000, reason } if reason == "room closed"), "{closed:?}");
     scene.until("the room is not found", |_| match scene.api("farewell").room("farewell") {
         Err(HttpError::Status { status: 404, .. }) => Ok(()),
         other => Err(debug(other)),
