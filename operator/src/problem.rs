@@ -35,6 +35,8 @@ pub enum Reason {
     ImagePull,
     /// Pods start and end again, or cannot be placed.
     PodsFailing,
+    /// A node does not answer.
+    NodeSilent,
     /// The room's pool does not exist.
     PoolMissing,
     /// The room's pool does not serve yet.
@@ -69,6 +71,7 @@ impl Reason {
             Self::Manual => "Manual",
             Self::ImagePull => "ImagePull",
             Self::PodsFailing => "PodsFailing",
+            Self::NodeSilent => "NodeSilent",
             Self::PoolMissing => "PoolMissing",
             Self::PoolNotReady => "PoolNotReady",
             Self::PoolForbids => "PoolForbids",

@@ -61,18 +61,3 @@ capabilities: {drop: [ALL]}
 {{- define "barrage.namespaces" -}}
 {{ concat (list .Release.Namespace) .Values.watchNamespaces .Values.poolNamespaces | uniq | toJson }}
 {{- end -}}
-
-{{- /* Kafka and Redis of `dev.enabled` prefer one node: draining any other leaves them both alone. */}}
-{{- define "barrage.together" -}}
-affinity:
-  podAffinity:
-    preferredDuringSchedulingIgnoredDuringExecution:
-      - weight: 100
-        podAffinityTerm:
-          topologyKey: kubernetes.io/hostname
-          labelSelector:
-            matchLabels:
-              {{- include "barrage.selector" . | nindent 14 }}
-            matchExpressions:
-              - {key: app.kubernetes.io/component, operator: In, values: [dev-kafka, dev-redis]}
-{{- end }}

@@ -4,17 +4,17 @@ use std::{collections::BTreeMap, thread, time::Duration};
 
 use crate::{
     load::Running,
-    scene::{NAMESPACE, OPERATOR, Scene, debug, scene},
+    scene::{NAMES, NAMESPACE, OPERATOR, Scene, debug, scene},
 };
 
 /// How long the operator is watched doing nothing.
 fn idle() -> Duration {
-    Duration::from_secs(if std::env::var_os("SOAK").is_some() { 300 } else { 45 })
+    Duration::from_secs(if std::env::var_os("SOAK").is_some() { 300 } else { 60 })
 }
 
 /// Danmaku that have to come through while there is nobody in control; at 20/s.
 fn meanwhile() -> u64 {
-    if std::env::var_os("SOAK").is_some() { 12_000 } else { 600 }
+    if std::env::var_os("SOAK").is_some() { 12_000 } else { 1_200 }
 }
 
 const OPERATOR_USER: &str = "system:serviceaccount:barrage:barrage-operator";
@@ -92,7 +92,9 @@ fn an_upgrade_of_the_operator_restarts_no_pod() {
     scene.settle();
     // Another operator has taken over, and looked at everything.
     assert_ne!(scene.pods("app.kubernetes.io/component=operator"), operators);
-    scene.apply("apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {name: later, namespace: default}\nspec: {}\n");
+    scene.apply(
+        "apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {name: later, namespace: default}\nspec: {}\n",
+    );
     scene.condition(&["liveroom", "later"], "Ready", "True", "");
     assert_eq!(scene.pods(PODS), pods);
     scene.cluster.kubectl(&["delete", "liveroom", "later"]).unwrap();
@@ -122,4 +124,60 @@ fn operators_that_are_killed_bring_it_to_the_same_end() {
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     scene.cluster.kubectl(&[&["delete"], names.as_slice()].concat()).unwrap();
     scene.settle();
+}
+
+/// Another operator that takes itself for the leader, because it knows another Lease.
+fn rival() -> String {
+    format!(
+        r#"
+apiVersion: v1
+kind: Pod
+metadata: {{name: rival, namespace: {NAMESPACE}}}
+spec:
+  restartPolicy: Never
+  serviceAccountName: barrage-operator
+  containers:
+  - name: operator
+    image: {image}
+    command: [barrage-operator, run, --lease, rival, --image, "{image}", --default-pool, {NAMESPACE}/default]
+    env:
+    - {{name: POD_NAME, value: rival}}
+    - {{name: POD_NAMESPACE, value: {NAMESPACE}}}
+    volumeMounts: [{{name: tmp, mountPath: /tmp}}]
+  volumes: [{{name: tmp, emptyDir: {{}}}}]
+"#,
+        image = NAMES.barrage
+    )
+}
+
+#[test]
+fn of_two_operators_that_lead_one_is_fenced_and_ends() {
+    let scene = scene();
+    scene.settle();
+    let pods = scene.pods(PODS);
+    scene.apply(&rival());
+    let mut rooms = 0;
+    // Who is fenced learns of it as it writes, so both are given something to write.
+    scene.until("the rival has ended", |cluster| {
+        rooms += 1;
+        scene.apply(&format!(
+            "apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {{name: split-{rooms}, namespace: default}}\nspec: {{}}\n"
+        ));
+        thread::sleep(Duration::from_secs(1));
+        let pod = cluster.get(&["-n", NAMESPACE, "pod", "rival"]).map_err(debug)?;
+        match pod["status"]["phase"].as_str() {
+            Some("Failed") => Ok(()),
+            phase => Err(format!("{phase:?} after {rooms} rooms")),
+        }
+    });
+    let said = scene.kubectl(&["logs", "rival"]);
+    assert!(said.contains("this operator must not go on"), "{said}");
+    for number in 1..=rooms {
+        scene.condition(&["liveroom", &format!("split-{number}")], "Ready", "True", "");
+    }
+    assert_eq!(scene.pods(PODS), pods);
+    scene.kubectl(&["delete", "pod/rival", "lease/rival"]);
+    let names: Vec<_> = (1..=rooms).map(|number| format!("liveroom/split-{number}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    scene.cluster.kubectl(&[&["delete"], names.as_slice()].concat()).unwrap();
 }

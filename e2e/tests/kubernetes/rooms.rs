@@ -2,7 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use barrage_e2e::{client::{ClientError, Event}, http::HttpError, kubernetes::Kubernetes, session::Fate};
+use barrage_e2e::{
+    client::{ClientError, Event},
+    http::HttpError,
+    kubernetes::Kubernetes,
+    session::Fate,
+};
 use serde_json::Value;
 
 use crate::{
@@ -96,7 +101,9 @@ fn an_edit_reaches_every_gateway_within_a_second() {
 }
 
 fn room(name: &str) -> String {
-    format!("apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {{name: {name}, namespace: default}}\nspec: {{}}\n---\n")
+    format!(
+        "apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {{name: {name}, namespace: default}}\nspec: {{}}\n---\n"
+    )
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub(crate) const POOL_LABEL: &str = "app.kubernetes.io/instance";
 pub(crate) const ROLE_LABEL: &str = "app.kubernetes.io/component";
 /// The operator's Deployment.
 pub(crate) const OPERATOR: &str = "deployment/barrage-operator";
+/// The node that tests take away: Kafka and Redis are on the other.
+pub(crate) const SPARE_NODE: &str = "node2";
 /// The release of the chart.
 const INSTALL_WITHIN: Duration = Duration::from_secs(120);
 /// What the issue of a first room may take.
@@ -67,6 +69,7 @@ impl Scene {
         say("two nodes are ready");
         scene.cluster.load(&images.files)?;
         say("images are loaded");
+        scene.place_servers()?;
         scene.install(&[])?;
         say("the chart is installed");
         scene.cluster.apply_file("crds/examples/room.yaml")?;
@@ -75,18 +78,31 @@ impl Scene {
         Ok(scene)
     }
 
-    /// Installs the release, or upgrades it to these values.
+    /// Has Kafka and Redis on the first node, so that a test can do without the other: they keep nothing when they move.
+    fn place_servers(&self) -> Result<(), KubernetesError> {
+        self.cluster.kubectl(&["cordon", SPARE_NODE])?;
+        self.release(&[], None)?;
+        self.cluster.until("Kafka and Redis have a node", PATIENCE, |cluster| {
+            for server in ["barrage-dev-kafka-0", "barrage-dev-redis-0"] {
+                let pod = cluster.get(&["-n", NAMESPACE, "pod", server]).map_err(debug)?;
+                if pod["spec"]["nodeName"].is_null() {
+                    return Err(format!("{server} has none"));
+                }
+            }
+            Ok(())
+        })?;
+        self.cluster.kubectl(&["uncordon", SPARE_NODE]).map(drop)
+    }
+
+    /// Installs the release, or upgrades it to these values, and waits until all is ready.
     pub(crate) fn install(&self, values: &[&str]) -> Result<String, KubernetesError> {
+        self.release(values, Some(INSTALL_WITHIN))
+    }
+
+    fn release(&self, values: &[&str], wait: Option<Duration>) -> Result<String, KubernetesError> {
         let chart = Tools::file("charts/barrage");
         let values = [&["dev.enabled=true"], values].concat();
-        let release = Release {
-            name: "barrage",
-            namespace: NAMESPACE,
-            chart: &chart,
-            values: &values,
-            wait: Some(INSTALL_WITHIN),
-        };
-        self.cluster.install(&release)
+        self.cluster.install(&Release { name: "barrage", namespace: NAMESPACE, chart: &chart, values: &values, wait })
     }
 
     /// `kubectl` in the release's namespace; a refusal fails the test.

@@ -142,7 +142,24 @@ fn of_pod(pod: &Pod) -> Option<Problem> {
         let what = format!("pod {name} finds no node: {why}. Add nodes, or ask for less in spec.*.resources");
         return Some(Problem::new(Reason::PodsFailing, what));
     }
-    status.container_statuses.iter().flatten().find_map(|container| of_container(&name, container))
+    let found = status.container_statuses.iter().flatten().find_map(|container| of_container(&name, container));
+    found.or_else(|| of_node(&name, pod))
+}
+
+/// When a node is silent, its pods are taken for not ready, while what it last said of their containers stays.
+fn of_node(name: &str, pod: &Pod) -> Option<Problem> {
+    let status = pod.status.as_ref()?;
+    let unready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "False");
+    let mut containers = status.container_statuses.iter().flatten().peekable();
+    if !unready || containers.peek().is_none() || !containers.all(|container| container.ready) {
+        return None;
+    }
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
+    let what = format!(
+        "pod {name} is on node {node}, which does not answer: others do its work until the node is back. If it is gone \
+         for good, `kubectl delete node {node}`, and the pod is started elsewhere"
+    );
+    Some(Problem::new(Reason::NodeSilent, what))
 }
 
 fn of_container(pod: &str, container: &ContainerStatus) -> Option<Problem> {
@@ -202,5 +219,16 @@ mod tests {
             {"type": "PodScheduled", "status": "False", "message": "0/2 nodes are available"},
         ]});
         assert!(of(unplaced).unwrap().1.contains("0/2 nodes are available"));
+        let running = |ready: bool| {
+            json!({
+                "conditions": [{"type": "Ready", "status": "False"}],
+                "containerStatuses": [{
+                    "name": "gateway", "image": "", "imageID": "", "ready": ready, "restartCount": 0,
+                    "state": {"running": {}},
+                }],
+            })
+        };
+        assert_eq!(of(running(false)), None);
+        assert_eq!(of(running(true)).unwrap().0, Reason::NodeSilent);
     }
 }

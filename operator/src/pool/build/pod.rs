@@ -6,12 +6,14 @@ use serde_json::{Map, Value, json};
 
 use super::{ADMIN_PORT, LINK_PORT, Role, VIEWERS_PORT, names, object, selector_labels};
 use crate::pool::validate::Blueprint;
-use barrage_crds::TopologySpread;
+use barrage_crds::{RoleSpec, TopologySpread};
 
 /// Nobody on any node.
 const USER: u32 = 65_532;
 /// Seconds until Services have heard that a gateway goes; new viewers come in until then.
 const LEAVE: u32 = 3;
+/// Seconds that a node may be silent; Kubernetes would wait for five minutes, and a room does not.
+const NODE_SILENT: u32 = 30;
 /// Seconds to finish what was accepted and to hand work over, beside the time that viewers are given.
 const DRAIN: u32 = 30;
 
@@ -40,13 +42,23 @@ fn pod(blueprint: &Blueprint, role: Role) -> Value {
         ("imagePullSecrets", (!secrets.is_empty()).then(|| json!(secrets))),
         ("terminationGracePeriodSeconds", Some(json!(grace(blueprint, role)))),
         ("nodeSelector", Some(json!(spec.pod.node_selector))),
-        ("tolerations", (!spec.pod.tolerations.is_empty()).then(|| json!(spec.pod.tolerations))),
+        ("tolerations", Some(json!(tolerations(spec)))),
         ("priorityClassName", spec.pod.priority_class_name.as_ref().map(|class| json!(class))),
         ("topologySpreadConstraints", spread(blueprint, role)),
         ("securityContext", Some(security())),
         ("volumes", Some(json!([settings::volume(blueprint, role)]))),
         ("containers", Some(json!([container(blueprint, role)]))),
     ])
+}
+
+/// Pods leave a node that does not answer after [`NODE_SILENT`], unless the spec says otherwise.
+fn tolerations(spec: &RoleSpec) -> Vec<Value> {
+    let given = &spec.pod.tolerations;
+    let of_nodes = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"].into_iter();
+    let ours = of_nodes
+        .filter(|key| !given.iter().any(|one| one.key.as_deref() == Some(key)))
+        .map(|key| json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": NODE_SILENT}));
+    given.iter().map(|one| json!(one)).chain(ours).collect()
 }
 
 /// What SIGTERM needs: gateways spread their viewers' return first.
