@@ -187,7 +187,7 @@ impl Ranker {
                 Ok(()) = routes.changed() => self.regroup(&Arc::clone(&routes.borrow_and_update())),
                 () = sleep_until(next_tidy) => {
                     next_tidy = Instant::now() + TIDY_EVERY;
-                    self.outlets.tidy();
+                    self.outlets.tidy(unix_ms(), |room| self.rooms.contains_key(room));
                 }
                 () = shutdown.cancelled() => break,
             }

@@ -37,10 +37,10 @@ impl Outlets {
         outlet
     }
 
-    /// Forgets outlets that nobody follows and that have been silent.
-    pub(super) fn tidy(&self) {
-        let now_ms = crate::clock::unix_ms();
-        self.lock().retain(|_, outlet| !outlet.is_idle(now_ms));
+    /// Forgets outlets that nobody follows and that have been silent. One of a room that is ranked here stays: what comes
+    /// next goes on from what it holds.
+    pub(super) fn tidy(&self, now_ms: i64, is_ranked: impl Fn(&RoomId) -> bool) {
+        self.lock().retain(|room, outlet| is_ranked(room) || !outlet.is_idle(now_ms));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, Arc<Outlet>>> {
@@ -238,6 +238,20 @@ mod tests {
         }
         assert_eq!(numbers(&outlet.since((3, 2))), [3, 4, 5, 6, 7]);
         assert!(outlet.since((3, 2)).snapshot.is_none());
+    }
+
+    #[test]
+    fn a_room_that_was_left_for_long_is_seen_by_who_comes_back() {
+        let (outlets, demo, late) = (Outlets::default(), RoomId::from("demo"), 60_000);
+        outlets.find_or_make(&demo).begin(3, &Cursor::default());
+        emit(&outlets.find_or_make(&demo), 1, 1_000);
+        outlets.tidy(late, |_| true);
+        emit(&outlets.find_or_make(&demo), 2, late);
+        let missing = outlets.find_or_make(&demo).since((0, 0));
+        assert_eq!(missing.snapshot.as_ref().map(|base| (base.epoch, base.number)), Some((3, 1)));
+        assert_eq!(numbers(&missing), [2]);
+        outlets.tidy(2 * late, |_| false);
+        assert!(outlets.find_or_make(&demo).since((0, 0)).snapshot.is_none());
     }
 
     #[test]
