@@ -75,7 +75,7 @@ fn without_operator_and_api_server_viewers_notice_nothing() {
     load.goes_on(&scene, meanwhile());
     scene.cluster.start_api_server().unwrap();
     scene.kubectl(&["scale", OPERATOR, "--replicas=2"]);
-    scene.kubectl(&["rollout", "status", OPERATOR, "--timeout=60s"]);
+    scene.kubectl(&["rollout", "status", OPERATOR, "--timeout=120s"]);
     scene.settle();
     load.goes_on(&scene, 50);
     let report = load.end();
