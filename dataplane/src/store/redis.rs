@@ -44,6 +44,8 @@ pub struct RedisConfig {
     pub nodes: Vec<String>,
     /// The pool, which all keys begin with.
     pub pool: String,
+    /// Masters without replicas: what one of them has counts as safe.
+    pub trial: bool,
     /// Whether nodes speak TLS, and whom they are known by.
     pub tls: Option<RedisTls>,
     /// The ACL user; with a password alone it is `default`.
