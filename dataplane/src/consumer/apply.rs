@@ -385,16 +385,3 @@ fn first_of_each(queue: Vec<SliceBatch>, waiting: &HashSet<Slice>) -> (Arc<[Slic
 fn records_of(poll: &Poll) -> usize {
     usize::try_from(poll.records).unwrap_or(usize::MAX)
 }
-
-impl Context {
-    /// Says once and for all to see that records are gone which the store had not safely.
-    pub(super) fn data_lost(&self, partition: u32, records: u64) {
-        self.metrics.lost_records.inc_by(records);
-        let detail = format!(
-            "DataLost: partition {partition}: up to {records} records were deleted from the log before the store had them \
-             safely; history and ranking miss them. Restore the store from a copy, or accept the loss"
-        );
-        tracing::error!("{detail}");
-        self.health.degraded(checks::DATA, detail);
-    }
-}

@@ -13,6 +13,7 @@ use barrage_proto::{
     Position,
     log::{Act, Entry, Record},
 };
+use futures_util::future::join_all;
 use prost::Message;
 use thiserror::Error;
 use tokio::{
@@ -134,21 +135,23 @@ async fn append(served: &Served, room: &RoomId, shard: u32, entry: Entry) -> Res
     }
 }
 
-/// Brings the likes of all rooms to the log. What it may not have is sent again under the same identity, so that it
-/// counts once.
+/// Brings the likes of all rooms to the log, of all at once: none waits for another's.
 pub(super) async fn bring_likes(served: Arc<Served>) {
-    for room in served.rooms() {
+    let liked = served.rooms().into_iter().filter_map(|room| {
         let likes = room.likes.swap(0, Ordering::Relaxed);
-        if likes == 0 {
-            continue;
+        (likes > 0).then(|| bring_likes_of(&served, room, likes))
+    });
+    join_all(liked).await;
+}
+
+/// What the log may not have is sent again under the same identity, so that it counts once.
+async fn bring_likes_of(served: &Served, room: Arc<ServedRoom>, likes: u64) {
+    let entry = Entry { session: rand::random(), seq: 1, likes, ..Entry::default() };
+    for _ in 0..LIKES_TRIES {
+        match append(served, room.id(), ROOM_SHARD, entry.clone()).await {
+            Ok(_) => break,
+            Err(error) => tracing::debug!(room = %room.id(), %error, "likes wait"),
         }
-        let entry = Entry { session: rand::random(), seq: 1, likes, ..Entry::default() };
-        for _ in 0..LIKES_TRIES {
-            match append(&served, room.id(), ROOM_SHARD, entry.clone()).await {
-                Ok(_) => break,
-                Err(error) => tracing::debug!(room = %room.id(), %error, "likes wait"),
-            }
-            sleep(LIKES_AGAIN_AFTER).await;
-        }
+        sleep(LIKES_AGAIN_AFTER).await;
     }
 }

@@ -16,6 +16,8 @@ const AUDIT_MAX: usize = 1_000;
 pub(super) const REMOVED_MAX: usize = 50_000;
 /// Users of whom something is known. Sanctions that have ended go first, then the oldest.
 pub(super) const USERS_MAX: usize = 50_000;
+/// Sanctions of one user that are known, the newest: what was said under older ones is judged as if they had not been.
+pub(super) const SANCTIONS_MAX: usize = 100;
 /// Super chats that stay at the same time.
 const SUPER_CHATS_MAX: usize = 100;
 
@@ -86,6 +88,9 @@ impl Rules {
         let (kind, until_ms) = (sanction.kind(), sanction.until_ms);
         let of_user = self.sanctions.entry(sanction.user).or_default();
         of_user.push(Sanction { kind, until_ms, reason: reason.to_owned(), since });
+        if of_user.len() > SANCTIONS_MAX {
+            of_user.remove(0);
+        }
         if self.sanctions.len() <= USERS_MAX {
             return;
         }

@@ -39,6 +39,16 @@ fn a_mute_hides_what_stands_behind_it_until_its_time_or_its_end() {
 }
 
 #[test]
+fn of_a_user_who_is_muted_over_and_over_the_newest_are_known() {
+    let mut rules = Rules::default();
+    for offset in 0..300 {
+        rules.take(&said(sanction::Kind::Muted, 1_000), at(2 * offset), 0);
+    }
+    assert_eq!(rules.sanctions[&USER].len(), rules::SANCTIONS_MAX);
+    assert!(hides(&rules, 599, 999) && hides(&rules, 401, 999) && !hides(&rules, 399, 999));
+}
+
+#[test]
 fn what_is_removed_is_hidden_for_everybody_and_later_ones_are_not() {
     let mut rules = Rules::default();
     rules.take(&act(Kind::Remove(at(3).into())), at(9), 0);

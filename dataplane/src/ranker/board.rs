@@ -37,8 +37,10 @@ impl Board {
         for Scored { user, score } in &points {
             *self.scores.entry(*user).or_default() += score;
         }
-        self.dirty |= !points.is_empty();
-        self.since.entry(shard).or_default().push_back((record, points));
+        if !points.is_empty() {
+            self.dirty = true;
+            self.since.entry(shard).or_default().push_back((record, points));
+        }
     }
 
     /// Takes the store's scores; what they include is no longer added.

@@ -112,6 +112,8 @@ async fn what_replicas_do_not_answer_masters_do() {
     let (nodes, store) = cluster().await;
     let log = log(RECORDS / 10);
     Consumer::new(&store, &log, Duration::ZERO).run().await;
+    nodes.until_listed();
+    let store = Store::Redis(connect(&nodes).await);
     let masters: BTreeSet<_> =
         (0..SHARDS).map(|shard| nodes.master_of(&format!("{{default/demo:{shard}}}:rank"))).collect();
     let replicas = (0..6).filter(|node| !masters.contains(node)).inspect(|node| nodes.pause(*node));

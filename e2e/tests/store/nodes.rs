@@ -137,6 +137,13 @@ impl Nodes {
         }
     }
 
+    /// Waits until clients are told of all six: a replica that has nothing yet is left out.
+    pub(crate) fn until_listed(&self) {
+        for port in &self.ports[..6] {
+            (0..6).for_each(|node| self.until(node, &["CLUSTER", "SLOTS"], &port.to_string()));
+        }
+    }
+
     fn until(&self, node: usize, words: &[&str], wanted: &str) {
         let started = Instant::now();
         while !self.cli(node, words).contains(wanted) {
