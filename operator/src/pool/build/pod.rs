@@ -44,7 +44,8 @@ fn pod(blueprint: &Blueprint, role: Role) -> Value {
         ("nodeSelector", Some(json!(spec.pod.node_selector))),
         ("tolerations", Some(json!(tolerations(spec)))),
         ("priorityClassName", spec.pod.priority_class_name.as_ref().map(|class| json!(class))),
-        ("topologySpreadConstraints", spread(blueprint, role)),
+        ("topologySpreadConstraints", over_nodes(blueprint, role)),
+        ("affinity", over_zones(blueprint, role)),
         ("securityContext", Some(security())),
         ("volumes", Some(json!([settings::volume(blueprint, role)]))),
         ("containers", Some(json!([container(blueprint, role)]))),
@@ -69,22 +70,41 @@ fn grace(blueprint: &Blueprint, role: Role) -> u32 {
     }
 }
 
-fn spread(blueprint: &Blueprint, role: Role) -> Option<Value> {
+/// As many pods on one node as on the other. Nodes that take no pods (cordoned, silent) do not count, or what they had
+/// could go nowhere; nor do pods of the revision that an update replaces, or it would end with all new ones on one node.
+fn over_nodes(blueprint: &Blueprint, role: Role) -> Option<Value> {
     let unsatisfiable = match blueprint.role(role).topology_spread {
         TopologySpread::Off => return None,
         TopologySpread::Prefer => "ScheduleAnyway",
         TopologySpread::Require => "DoNotSchedule",
     };
-    let over = |key: &str, when_unsatisfiable: &str| {
-        json!({
-            "maxSkew": 1,
-            "topologyKey": key,
-            "whenUnsatisfiable": when_unsatisfiable,
-            "labelSelector": {"matchLabels": selector_labels(&blueprint.name, role)},
-        })
+    let revision = match role {
+        Role::Gateway => "pod-template-hash",
+        Role::Consumer | Role::Ranker => "controller-revision-hash",
     };
-    // Not every cluster has zones.
-    Some(json!([over("kubernetes.io/hostname", unsatisfiable), over("topology.kubernetes.io/zone", "ScheduleAnyway"),]))
+    Some(json!([{
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": unsatisfiable,
+        "nodeTaintsPolicy": "Honor",
+        "labelSelector": {"matchLabels": selector_labels(&blueprint.name, role)},
+        "matchLabelKeys": [revision],
+    }]))
+}
+
+/// Over zones where there are any. Not by a second constraint like that of nodes: the scheduler's score leaves out
+/// nodes that lack one of the constraints' labels, so without zones nothing would be spread at all.
+fn over_zones(blueprint: &Blueprint, role: Role) -> Option<Value> {
+    if blueprint.role(role).topology_spread == TopologySpread::Off {
+        return None;
+    }
+    Some(json!({"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{
+        "weight": 100,
+        "podAffinityTerm": {
+            "topologyKey": "topology.kubernetes.io/zone",
+            "labelSelector": {"matchLabels": selector_labels(&blueprint.name, role)},
+        },
+    }]}}))
 }
 
 fn security() -> Value {
