@@ -6,7 +6,7 @@ mod likeness;
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client, Resource,
-    api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions},
 };
 use serde_json::{Value, json};
 
@@ -59,6 +59,10 @@ impl Child {
         self.object["metadata"]["ownerReferences"][0]["uid"].as_str()
     }
 
+    fn doing(&self, verb: &str) -> String {
+        format!("{verb} {} {}", self.kind(), self.name())
+    }
+
     fn wanted(&self) -> Value {
         let mut wanted = self.object.clone();
         let print = fingerprint(&wanted);
@@ -75,13 +79,8 @@ impl Child {
 /// The API server refuses, or an object of this name belongs to somebody else.
 pub async fn apply(ctx: &Context, child: &Child) -> Result<Value, Problem> {
     let api = api(&ctx.client, child);
-    let doing = |verb: &str| format!("{verb} {} {}", child.kind(), child.name());
-    let live = api.get_opt(child.name()).await.map_err(|error| {
-        ctx.metrics.api_error("get", &error);
-        Problem::of_api(&doing("read"), &error)
-    })?;
     let wanted = child.wanted();
-    if let Some(live) = live {
+    if let Some(live) = live(ctx, &api, child).await? {
         let live = value(&live);
         refuse_foreign(child, &live)?;
         if holds(&live, &wanted) {
@@ -90,7 +89,14 @@ pub async fn apply(ctx: &Context, child: &Child) -> Result<Value, Problem> {
     }
     tracing::info!(kind = child.kind(), namespace = child.namespace(), name = child.name(), "applying");
     let applied = patch(&ctx.metrics, &api, child.name(), &wanted).await;
-    applied.map(|object| value(&object)).map_err(|error| Problem::of_api(&doing("apply"), &error))
+    applied.map(|object| value(&object)).map_err(|error| Problem::of_api(&child.doing("apply"), &error))
+}
+
+async fn live(ctx: &Context, api: &Api<DynamicObject>, child: &Child) -> Result<Option<DynamicObject>, Problem> {
+    api.get_opt(child.name()).await.map_err(|error| {
+        ctx.metrics.api_error("get", &error);
+        Problem::of_api(&child.doing("read"), &error)
+    })
 }
 
 /// What somebody else made under this name stays as it is.
@@ -143,7 +149,30 @@ pub async fn create(ctx: &Context, child: &Child) -> Result<(), Problem> {
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
         Err(error) => {
             ctx.metrics.api_error("create", &error);
-            Err(Problem::of_api(&format!("create {} {}", child.kind(), child.name()), &error))
+            Err(Problem::of_api(&child.doing("create"), &error))
+        }
+    }
+}
+
+/// Takes away an object that is no longer wanted; what somebody else made under its name stays.
+///
+/// # Errors
+/// The API server refuses.
+pub async fn remove(ctx: &Context, child: &Child) -> Result<(), Problem> {
+    let api = api(&ctx.client, child);
+    let Some(live) = live(ctx, &api, child).await?.filter(|live| refuse_foreign(child, &value(live)).is_ok()) else {
+        return Ok(());
+    };
+    tracing::info!(kind = child.kind(), namespace = child.namespace(), name = child.name(), "removing");
+    ctx.metrics.wrote("delete");
+    let preconditions = Some(Preconditions { uid: live.metadata.uid, resource_version: None });
+    match api.delete(child.name(), &DeleteParams { preconditions, ..DeleteParams::background() }).await {
+        Ok(_) => Ok(()),
+        // It went meanwhile.
+        Err(kube::Error::Api(gone)) if [404, 409].contains(&gone.code) => Ok(()),
+        Err(error) => {
+            ctx.metrics.api_error("delete", &error);
+            Err(Problem::of_api(&child.doing("delete"), &error))
         }
     }
 }

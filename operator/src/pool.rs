@@ -98,10 +98,10 @@ async fn build_all(
         apply::apply(ctx, &child).await?;
         outcome.draining |= replicas != pods.count;
     }
-    if let Some(ingress) = build::ingress::ingress(blueprint) {
-        apply::apply(ctx, &ingress).await?;
+    match build::ingress::ingress(blueprint) {
+        Ok(wanted) => apply::apply(ctx, &wanted).await.map(drop),
+        Err(unwanted) => apply::remove(ctx, &unwanted).await,
     }
-    Ok(())
 }
 
 /// Pods that shall go keep running until nothing is theirs any more.

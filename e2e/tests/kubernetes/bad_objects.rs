@@ -1,5 +1,8 @@
 //! What cannot be meant is refused, with what to do; what can only be seen later stands in the object's conditions.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
 use crate::scene::{NAMESPACE, Scene, scene};
 
 fn room(name: &str, spec: &str) -> String {
@@ -113,4 +116,43 @@ fn a_secret_that_is_missing_is_named_and_taken_up_when_it_comes() {
     ));
     scene.condition(&object, "Ready", "True", "");
     scene.kubectl(&["delete", "roompool/keyless", "secret/absent"]);
+}
+
+/// A Secret with the certificate of a host, good until the end of a year.
+fn certificate(until: i32) -> String {
+    let mut params = CertificateParams::new(vec!["live.example.org".to_owned()]).unwrap();
+    params.not_before = date_time_ymd(2019, 1, 1);
+    params.not_after = date_time_ymd(until, 12, 31);
+    let key = KeyPair::generate().unwrap();
+    let certificate = STANDARD.encode(params.self_signed(&key).unwrap().pem());
+    let key = STANDARD.encode(key.serialize_pem());
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: live-tls, namespace: {NAMESPACE}}}\n\
+         type: kubernetes.io/tls\ndata: {{tls.crt: {certificate}, tls.key: {key}}}\n"
+    )
+}
+
+#[test]
+fn a_certificate_that_has_expired_is_named_until_there_is_another() {
+    let scene = scene();
+    scene.settle();
+    scene.apply(&certificate(2020));
+    let ingress = r#"{"spec":{"viewers":{"ingress":{"host":"live.example.org","tlsSecret":"live-tls"}}}}"#;
+    scene.kubectl(&["patch", "roompool", "default", "--type=merge", "-p", ingress]);
+    let object = ["-n", NAMESPACE, "roompool", "default"];
+    let message = scene.condition(&object, "Degraded", "True", "CertificateExpired");
+    assert!(message.contains("live-tls has expired: put a new one there"), "{message}");
+    let events = ["events", "--field-selector", "reason=CertificateExpired,involvedObject.name=default"];
+    scene.until("an event says so", |_| match scene.get(&events)["items"].as_array() {
+        Some(events) if !events.is_empty() => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    let ready = scene.cluster.condition(&object, "Ready").unwrap().unwrap();
+    assert_eq!(ready[0], "True", "{ready:?}");
+    scene.apply(&certificate(2999));
+    scene.condition(&object, "Degraded", "False", "");
+    let without = r#"[{"op":"remove","path":"/spec/viewers/ingress"}]"#;
+    scene.kubectl(&["patch", "roompool", "default", "--type=json", "-p", without]);
+    scene.settle();
+    scene.kubectl(&["delete", "secret", "live-tls"]);
 }

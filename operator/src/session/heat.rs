@@ -16,6 +16,8 @@ use barrage_proto::heat::{Load, Report, report::Role};
 const ALIVE: Duration = Duration::from_secs(5);
 /// Every room that is not silent is said within a minute; with slack for what comes late.
 const ROOM: Duration = Duration::from_secs(75);
+/// How much of what was said before is heard first: enough to know of every room, and a little more.
+pub(super) const PAST: Duration = Duration::from_secs(80);
 
 /// Everything that was heard.
 #[derive(Debug, Default)]

@@ -105,7 +105,7 @@ impl Course {
     async fn serve(&mut self, mut writer: Writer, kafka: &KafkaConfig) -> End {
         tracing::info!(epoch = writer.table().epoch, "the route table is ours to write");
         self.publish(&writer);
-        let mut reports = heat::follow(kafka.client(), &kafka.pool, REPORTS_QUEUE);
+        let mut reports = heat::follow(kafka.client(), &kafka.pool, super::heat::PAST, REPORTS_QUEUE);
         let mut look = tokio::time::interval(PLAN_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -116,7 +116,10 @@ impl Course {
                 },
                 report = reports.recv() => {
                     match report {
-                        Some(Ok(report)) => self.heard().report(report, Instant::now()),
+                        Some(Ok((report, age))) => {
+                            let now = Instant::now();
+                            self.heard().report(report, now.checked_sub(age).unwrap_or(now));
+                        }
                         Some(Err(error)) => tracing::warn!(%error, "the pool's heat cannot be heard; trying again"),
                         None => return End::Failed(Problem::new(Reason::RoutesUnavailable, "listening has ended")),
                     }

@@ -148,6 +148,7 @@ impl Store {
             Method::PUT => self.replace(call),
             Method::PATCH if call.applied => self.apply(call),
             Method::PATCH => self.merge(call),
+            Method::DELETE => self.remove(&call),
             _ => panic!("{} {}", call.method, call.path),
         }
     }
@@ -185,6 +186,16 @@ impl Store {
             return answer(StatusCode::CONFLICT, &failure(409, "changed meanwhile"));
         }
         answer(StatusCode::OK, &self.put(&call.path, call.body))
+    }
+
+    fn remove(&mut self, call: &Call) -> Response<Body> {
+        let Some(stored) = self.objects.get_mut(&call.path) else {
+            return answer(StatusCode::NOT_FOUND, &failure(404, "not found"));
+        };
+        assert_eq!(call.body["preconditions"]["uid"], stored.object["metadata"]["uid"], "{}", call.path);
+        stored.object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        self.collect(&call.path);
+        answer(StatusCode::OK, &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}))
     }
 
     fn merge(&mut self, call: Call) -> Response<Body> {

@@ -1,7 +1,9 @@
 //! What is wrong is named with what to do about it, disturbs nobody else, and mends itself.
 
+use barrage::link::quic::authority::Authority;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
+use time::{Duration, OffsetDateTime};
 
 use super::served;
 use crate::{
@@ -94,6 +96,44 @@ async fn a_secret_that_is_missing_is_named_and_its_coming_is_noticed() {
     operator.settle().await;
     assert_eq!(world.condition(&pool, "Ready").0, "True");
     assert_eq!(world.condition(&pool, "Degraded"), ("True".to_owned(), "SecretMissing".to_owned()));
+}
+
+/// A Secret of type `kubernetes.io/tls` whose certificate was made so many days ago, and ends after thirty.
+fn tls(name: &str, days_ago: i64) -> serde_json::Value {
+    let made = OffsetDateTime::now_utc() - Duration::days(days_ago);
+    let (authority, _) = Authority::make(made, 30).unwrap();
+    let leaf = authority.issue(made, 30).unwrap();
+    let data = json!({"tls.crt": STANDARD.encode(leaf.certificate), "tls.key": STANDARD.encode(leaf.key)});
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+        "metadata": {"name": name, "namespace": "default"}, "data": data,
+    })
+}
+
+#[tokio::test]
+async fn a_certificate_that_has_expired_is_named_until_there_is_a_new_one() {
+    let world = World::default();
+    let kafka = json!({"brokers": ["kafka:9092"], "partitions": 4, "tls": {"certificateSecret": "kafka-client"}});
+    let viewers = json!({"ingress": {"host": "live.example.org", "tlsSecret": "live-tls"}});
+    world.pool("default", json!({"kafka": kafka, "viewers": viewers}));
+    let (client, ingress) =
+        ("/api/v1/namespaces/default/secrets/kafka-client", "/api/v1/namespaces/default/secrets/live-tls");
+    world.server.put(client, tls("kafka-client", 31));
+    world.server.put(ingress, tls("live-tls", 31));
+    let mut operator = world.operator(Fuse::never());
+    operator.settle().await;
+    let pool = World::pool_path("default");
+    assert_eq!(world.condition(&pool, "Ready"), ("False".to_owned(), "CertificateExpired".to_owned()));
+    assert!(world.message(&pool, "Ready").contains("kafka-client has expired: put a new one there"));
+    world.server.put(client, tls("kafka-client", 1));
+    operator.settle().await;
+    // What browsers are shown keeps nobody inside from working.
+    assert_eq!(world.condition(&pool, "Ready").0, "True");
+    assert_eq!(world.condition(&pool, "Degraded"), ("True".to_owned(), "CertificateExpired".to_owned()));
+    assert!(world.message(&pool, "Degraded").contains("live-tls has expired"));
+    world.server.put(ingress, tls("live-tls", 1));
+    operator.settle().await;
+    assert_eq!(world.condition(&pool, "Degraded").0, "False");
 }
 
 #[tokio::test]

@@ -81,6 +81,26 @@ async fn a_field_that_the_spec_no_longer_has_goes() {
 }
 
 #[tokio::test]
+async fn an_ingress_that_is_no_longer_wanted_goes_and_a_foreign_one_stays() {
+    let world = World::default();
+    world.pool("default", json!({"viewers": {"ingress": {"host": "live.example.org"}}}));
+    let mut operator = world.operator(Fuse::never());
+    operator.settle().await;
+    let path = "/apis/networking.k8s.io/v1/namespaces/default/ingresses/default-gateway";
+    let host = || world.server.get(path).map(|ingress| ingress["spec"]["rules"][0]["host"].clone());
+    assert_eq!(host(), Some(json!("live.example.org")));
+    world.pool("default", json!({}));
+    operator.settle().await;
+    assert_eq!(host(), None);
+    let foreign = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": {"rules": [{"host": "other"}]},
+        "metadata": {"name": "default-gateway", "namespace": "default"}});
+    world.server.put(path, foreign);
+    world.pool("default", json!({"gateway": {"replicas": 3}}));
+    operator.settle().await;
+    assert_eq!(host(), Some(json!("other")));
+}
+
+#[tokio::test]
 async fn consumers_that_shall_go_stay_until_their_work_is_taken_over() {
     let (world, mut operator) = served().await;
     world.broker.set_manual("default", true);

@@ -6,11 +6,13 @@ use serde_json::json;
 use super::{Role, metadata, names, object};
 use crate::{apply::Child, pool::validate::Blueprint};
 
-/// `None` where the pool has none.
-pub(in crate::pool) fn ingress(blueprint: &Blueprint) -> Option<Child> {
-    let wanted = blueprint.spec.viewers.ingress.as_ref()?;
+/// As it should be; where the pool has none, what would be one is the error.
+pub(in crate::pool) fn ingress(blueprint: &Blueprint) -> Result<Child, Child> {
     let name = names(&blueprint.name).of(Role::Gateway);
     let mut metadata = metadata(blueprint, &name, Some(Role::Gateway));
+    let Some(wanted) = &blueprint.spec.viewers.ingress else {
+        return Err(Child::of::<Ingress>(json!({"metadata": metadata})));
+    };
     metadata["annotations"] = json!(wanted.annotations);
     let backend = json!({"service": {"name": name, "port": {"name": "http"}}});
     let path = json!({"path": "/", "pathType": "Prefix", "backend": backend});
@@ -20,5 +22,5 @@ pub(in crate::pool) fn ingress(blueprint: &Blueprint) -> Option<Child> {
         ("tls", tls),
         ("rules", Some(json!([{"host": wanted.host, "http": {"paths": [path]}}]))),
     ]);
-    Some(Child::of::<Ingress>(json!({"metadata": metadata, "spec": spec})))
+    Ok(Child::of::<Ingress>(json!({"metadata": metadata, "spec": spec})))
 }

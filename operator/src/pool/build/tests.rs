@@ -145,7 +145,9 @@ fn pods_may_do_no_more_than_they_need() {
         assert_eq!(of_container.capabilities.as_ref().unwrap().drop.as_deref(), Some(&["ALL".to_owned()][..]));
         assert!(container.startup_probe.is_some() && container.liveness_probe.is_some());
         assert!(container.resources.as_ref().unwrap().limits.as_ref().unwrap().contains_key("memory"));
-        assert!(pod.topology_spread_constraints.is_some_and(|spread| spread[0].topology_key == "kubernetes.io/hostname"));
+        assert!(
+            pod.topology_spread_constraints.is_some_and(|spread| spread[0].topology_key == "kubernetes.io/hostname")
+        );
         assert!(pod.affinity.unwrap().pod_anti_affinity.is_some());
     }
 }
