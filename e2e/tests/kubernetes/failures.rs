@@ -46,7 +46,7 @@ fn a_drained_node_hands_over_in_order() {
     let load = Running::start(&scene, "demo");
     let drain = ["drain", SPARE_NODE, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=180s"];
     scene.cluster.kubectl(&drain).unwrap();
-    scene.settle();
+    scene.serves();
     load.goes_on(&scene, 100);
     scene.cluster.kubectl(&["uncordon", SPARE_NODE]).unwrap();
     let report = load.end();

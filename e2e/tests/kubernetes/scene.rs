@@ -193,8 +193,23 @@ impl Scene {
         addresses.map(|address| Api::new(&format!("http://{address}:8080")).with_token(token.clone())).collect()
     }
 
-    /// Waits until the default pool is as it should be.
+    /// Waits until the nodes and the default pool are as they should be.
     pub(crate) fn settle(&self) {
+        self.until("all nodes are ready", |cluster| {
+            let nodes = cluster.get(&["nodes"]).map_err(debug)?;
+            let is_ready = |node: &Value| {
+                let conditions = node["status"]["conditions"].as_array();
+                let ready = conditions.into_iter().flatten().find(|one| one["type"] == "Ready");
+                ready.is_some_and(|ready| ready["status"] == "True") && node["spec"]["taints"].is_null()
+            };
+            let not_ready = nodes["items"].as_array().into_iter().flatten().find(|node| !is_ready(node));
+            not_ready.map_or(Ok(()), |node| Err(format!("{} {}", node["status"]["conditions"], node["spec"]["taints"])))
+        });
+        self.serves();
+    }
+
+    /// Waits until the default pool serves its room.
+    pub(crate) fn serves(&self) {
         self.condition(&["-n", NAMESPACE, "roompool", "default"], "Ready", "True", "");
         self.condition(&["liveroom", "demo"], "Ready", "True", "");
     }
