@@ -39,7 +39,7 @@ async function chatter(writer, watcher, round) {
   await watcher.sees(`end of ${round}`);
 }
 
-/** Says so much that one of each mode and size has flown, and ten at once: what finds no lane in time never flies. */
+/** Says so much, in some rounds, that one of each mode and size has flown, and ten at once: what finds no lane in time never flies. */
 async function fill(writer, watcher) {
   for (let round = 1; round <= ROUNDS_MAX; round++) {
     await chatter(writer, watcher, round);
@@ -61,10 +61,18 @@ function watchOver() {
   const look = () => {
     // What stands fades out before the next one of its lane fades in: at that moment there are both, unseen.
     const isSeen = (one) => Number(getComputedStyle(one).opacity) > 0;
+    const stage = document.querySelector('#flight').getBoundingClientRect();
     const boxes = [...document.querySelectorAll('.flying')].filter(isSeen).map((one) => {
       const { left, right, top, bottom } = one.getBoundingClientRect();
       const { mode, size } = one.dataset;
-      return { left, right, top, bottom, what: `${mode} ${size} ${one.textContent}` };
+      return {
+        // Beside the stage nobody sees them: one may wait there while another one is on its way out.
+        left: Math.max(left, stage.left),
+        right: Math.min(right, stage.right),
+        top,
+        bottom,
+        what: `${mode} ${size} ${one.textContent}`,
+      };
     });
     window.most = Math.max(window.most, boxes.length);
     boxes.forEach((one, i) => {

@@ -13,6 +13,7 @@ mod pool;
 mod rig;
 mod sample;
 mod table;
+mod verdict;
 mod words;
 
 use std::io;
@@ -99,6 +100,7 @@ fn run_benches(cli: &Cli) -> Result<(), BenchError> {
             Bench::Idle => idle::run(cli.short, &mut table)?,
             Bench::Deliver => deliver::run(cli.short, &mut table)?,
             Bench::Latency => latency::run(cli.short, &mut table)?,
+            Bench::Verdict => verdict::run(cli.short, &mut table)?,
             Bench::PoolLatency => pool::latency(cli.short, &mut table)?,
             Bench::PoolThroughput => pool::throughput(cli.short, &sample, &mut table)?,
         }

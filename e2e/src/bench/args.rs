@@ -36,6 +36,8 @@ pub enum Bench {
     Deliver,
     /// P99 from send to receipt at half of the highest rate that holds
     Latency,
+    /// P99 of a room beside one whose outside moderator is slow, against one whose moderator is well
+    Verdict,
     /// P50 and P99 from send to receipt through a pool of processes, by stage, against its brokers alone
     PoolLatency,
     /// Highest rate of one room of a pool with everything exact, against its producer and its script alone

@@ -63,13 +63,18 @@ impl Serving for Process {
     }
 }
 
-/// Starts the server with a room of that budget; other limits are out of the way.
+/// Starts the server with a room of that budget.
 pub(super) fn server(shards: Option<u32>, budget: u32) -> Result<Server, BenchError> {
-    let manifest = format!(
-        "apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {{name: {ROOM}}}\nspec:\n  \
-         rateLimit: {{messagesPerSecond: 1000, burst: 1000}}\n  viewerBudget: {{danmakuPerSecond: {budget}}}\n"
-    );
-    Ok(Server::start(Options { manifest: Some(manifest), shards, ..Options::default() })?)
+    Ok(Server::start(Options { manifest: Some(room(ROOM, budget, "{}")), shards, ..Options::default() })?)
+}
+
+/// The manifest of a room of that budget and moderation; other limits are out of the way.
+pub(super) fn room(name: &str, budget: u32, moderation: &str) -> String {
+    format!(
+        "apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {{name: {name}}}\nspec:\n  \
+         rateLimit: {{messagesPerSecond: 1000, burst: 1000}}\n  viewerBudget: {{danmakuPerSecond: {budget}}}\n  \
+         moderation: {moderation}\n"
+    )
 }
 
 /// Starts a baseline, `serve-bare` or `serve-naive`.

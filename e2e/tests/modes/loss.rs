@@ -73,6 +73,9 @@ fn a_failover_takes_writes_back(scene: &mut Scene) {
     let master = wait(scene.cluster.redis.master_of(slot)).unwrap();
     let replica = replica_of(&scene.cluster.redis, master);
     scene.cluster.daemon(Node::Redis(replica)).pause().unwrap();
+    // What is sent to a stopped process waits for it, and a replica reads that before it becomes master.
+    let ended: u32 = wait(scene.cluster.redis.ask(master, &["CLIENT", "KILL", "TYPE", "replica"])).unwrap();
+    assert_eq!(ended, 1, "the master sends to its replica");
     let applied = scene.metric(Role::Consumer, APPLIED);
     // The master has these, and nobody else.
     scene.chat(0, USERS);
