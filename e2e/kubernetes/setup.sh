@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What the tests' Kubernetes cluster is made of: one binary with the whole control plane and node agents, and helm, built
-# from Go modules; containerd, runc, CNI plugins and nftables from Debian packages, unpacked without being installed; and
-# two small images. About eight minutes on two cores the first time, then nothing, until a version changes.
+# from Go modules; containerd, runc, CNI plugins and nftables from Debian packages, unpacked without being installed; two
+# small images; and checkers of manifests and alerts. About eight minutes on two cores the first time, then nothing, until
+# a version changes.
 #
 # Needs go >= 1.24, gcc, python3, openssl, curl, apt-get and dpkg-deb; e2e/scripts/setup.sh looks for them.
 set -euo pipefail
@@ -13,6 +14,8 @@ PACKAGES=(containerd runc containernetworking-plugins nftables libnftables1 libn
 # Checkers of manifests.
 KUBE_SCORE=github.com/zegl/kube-score/cmd/kube-score@v1.20.0
 KUBECONFORM=github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0
+# For promtool, which checks alerts and tries them.
+PROMETHEUS=prometheus
 
 say() { printf '==> %s\n' "$*"; }
 
@@ -50,18 +53,32 @@ install_checkers() {
   (cd / && GOBIN=$BIN GOTOOLCHAIN=local CGO_ENABLED=0 go install "$KUBECONFORM")
 }
 
-unpack_packages() {
-  local fetched
-  say "fetching ${PACKAGES[*]}"
+# fetch FOLDER PACKAGE...: unpacks Debian packages there, without installing them.
+fetch() {
+  local folder=$1 fetched package
+  shift
+  say "fetching $*"
   fetched=$(mktemp -d)
-  rm -rf "$DEBIAN"
-  mkdir -p "$DEBIAN"
+  rm -rf "$folder"
+  mkdir -p "$folder"
   apt-get update -qq || say "apt-get update failed; trying with the lists that are there"
   # apt-get drops its rights to a user of its own, who has to write there.
   chmod 777 "$fetched"
-  (cd "$fetched" && apt-get download -qq "${PACKAGES[@]}")
-  for package in "$fetched"/*.deb; do dpkg-deb -x "$package" "$DEBIAN"; done
+  (cd "$fetched" && apt-get download -qq "$@")
+  for package in "$fetched"/*.deb; do dpkg-deb -x "$package" "$folder"; done
   rm -rf "$fetched"
+}
+
+unpack_packages() {
+  fetch "$DEBIAN" "${PACKAGES[@]}"
+}
+
+install_promtool() {
+  local unpacked
+  unpacked=$(mktemp -d)
+  fetch "$unpacked" "$PROMETHEUS"
+  install "$unpacked/usr/bin/promtool" "$BIN/promtool"
+  rm -rf "$unpacked"
 }
 
 pack_images() {
@@ -95,5 +112,6 @@ flock 9
 programs=("$here"/programs/go.* "$here"/programs/*.go "$here"/programs/coredns/*.go)
 once programs build_programs "${programs[@]}" <(declare -f build_programs)
 once checkers install_checkers <(echo "$KUBE_SCORE $KUBECONFORM")
+once promtool install_promtool <(echo "$PROMETHEUS")
 once packages unpack_packages <(echo "${PACKAGES[*]}")
 once images pack_images "$here/pack_image.py" <(declare -f pack_images) "$CACHE/packages.stamp"

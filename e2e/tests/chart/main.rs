@@ -1,6 +1,7 @@
 //! The Helm chart without a cluster: what it renders from several sets of values, what it refuses, and what is generated
 //! for it. The last set of values is that of somebody who sets nothing but `dev.enabled`.
 
+mod alerts;
 mod generated;
 mod readme;
 mod refusals;
