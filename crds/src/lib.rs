@@ -15,8 +15,8 @@ mod moderation;
 mod room_pool;
 
 pub use live_room::{
-    DEFAULT_POOL, Endpoints, HeatTier, HistorySpec, LiveRoom, LiveRoomSpec, LiveRoomStatus, Placement, PoolRef,
-    RankingSpec, RateLimitSpec, ViewerBudgetSpec,
+    DEFAULT_POOL, DeletionPolicy, Endpoints, HeatTier, HistorySpec, LiveRoom, LiveRoomSpec, LiveRoomStatus, Placement,
+    PoolRef, RankingSpec, RateLimitSpec, ViewerBudgetSpec,
 };
 pub use moderation::{FailurePolicy, ModerationSpec, VerdictSpec};
 pub use room_pool::{

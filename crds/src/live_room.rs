@@ -169,6 +169,8 @@ pub struct LiveRoomSpec {
     /// Where capacity is short, rooms of a higher priority keep their quality longer.
     #[schemars(range(min = -1000, max = 1000))]
     pub priority: i32,
+    /// What becomes of history, ranking and moderation when this object is deleted.
+    pub deletion_policy: DeletionPolicy,
 }
 
 impl Default for LiveRoomSpec {
@@ -186,6 +188,7 @@ impl Default for LiveRoomSpec {
             moderation: ModerationSpec::default(),
             anonymous_viewing: true,
             priority: 0,
+            deletion_policy: DeletionPolicy::Retain,
         }
     }
 }
@@ -214,6 +217,16 @@ pub enum Placement {
     Shared,
     /// In a pool of its own.
     Dedicated,
+}
+
+/// What becomes of a room's data when the room is deleted.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum DeletionPolicy {
+    /// It stays in the store: another room with the same ID goes on with it.
+    #[default]
+    Retain,
+    /// It is removed from the store. In the log it stays as long as all that is said, and nobody reads it there.
+    Delete,
 }
 
 /// The ranking of users by score.

@@ -10,7 +10,7 @@ mod schemas;
 mod tools;
 
 pub use self::{
-    audit::Write,
+    audit::ApiRequest,
     error::KubernetesError,
     images::{Images, Names},
     kubectl::Release,

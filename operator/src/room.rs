@@ -9,7 +9,7 @@ mod validate;
 use std::{sync::Arc, time::Duration};
 
 use barrage::room::RoomId;
-use barrage_crds::LiveRoom;
+use barrage_crds::{DeletionPolicy, LiveRoom};
 use kube::{Resource, ResourceExt, runtime::controller::Action};
 
 use crate::{
@@ -84,7 +84,8 @@ async fn serve(placed: &Placed) -> Result<(), Problem> {
     }
 }
 
-/// Viewers are told that the room is closed, and nobody comes in any more; what was said stays in the store.
+/// Viewers are told that the room is closed, and nobody comes in any more; then, if the room wants that, what was said is
+/// removed from the store.
 async fn close(ctx: &Context, room: &LiveRoom, found: &dereference::Found) -> Looked {
     if !room.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
         return Ok((Action::await_change(), Reason::Deleting));
@@ -103,18 +104,27 @@ async fn close(ctx: &Context, room: &LiveRoom, found: &dereference::Found) -> Lo
                 "viewers cannot be told that the room is closed, because its pool cannot be reached: {why}. It is tried \
                  again; to give up, remove the finalizer {FINALIZER}"
             );
-            let outcome = Outcome { problem: Some(Problem::new(Reason::Deleting, what)), placed: None };
-            status::write(ctx, room, &outcome).await?;
-            return Ok((Action::requeue(LOOK_AGAIN), Reason::Deleting));
+            return still_there(ctx, room, Problem::new(Reason::Deleting, what)).await;
         };
         let id = room.room_id();
         // Of two rooms with one ID, only the one that is served takes its entry along.
         if news.manifests.get(&id).is_some_and(|stored| validate::is_of(stored, room)) {
             session.serve(RoomId::from(id.as_str()), None).await?;
         }
+        if room.spec.deletion_policy == DeletionPolicy::Delete
+            && let Err(problem) = session.forget(RoomId::from(id.as_str())).await
+        {
+            return still_there(ctx, room, problem).await;
+        }
     }
     apply::finalizers(ctx, room, &[]).await?;
     Ok((Action::await_change(), Reason::Deleting))
+}
+
+/// It cannot go yet.
+async fn still_there(ctx: &Context, room: &LiveRoom, problem: Problem) -> Looked {
+    status::write(ctx, room, &Outcome { problem: Some(problem), placed: None }).await?;
+    Ok((Action::requeue(LOOK_AGAIN), Reason::Deleting))
 }
 
 /// What to do after a failure.

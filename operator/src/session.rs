@@ -40,6 +40,14 @@ pub struct Request {
     pub done: oneshot::Sender<Result<(), Problem>>,
 }
 
+/// A room that is not served any more, and of which nothing is to be left.
+pub struct Forget {
+    /// The room.
+    pub id: RoomId,
+    /// Told when nothing is left, or why something is.
+    pub done: oneshot::Sender<Result<(), Problem>>,
+}
+
 /// What a session knows.
 #[derive(Debug, Clone, Default)]
 pub struct News {
@@ -67,6 +75,7 @@ pub enum Stage {
 #[derive(Clone)]
 pub struct Session {
     requests: mpsc::Sender<Request>,
+    forgets: mpsc::Sender<Forget>,
     news: watch::Receiver<News>,
     expected: Arc<watch::Sender<Expected>>,
     heard: Arc<Mutex<Heard>>,
@@ -76,6 +85,8 @@ pub struct Session {
 pub struct Ends {
     /// Rooms to be written. Closed when the last handle is gone.
     pub requests: mpsc::Receiver<Request>,
+    /// Rooms to be forgotten.
+    pub forgets: mpsc::Receiver<Forget>,
     /// What it knows, for the handles.
     pub news: watch::Sender<News>,
     /// Which pods there should be.
@@ -89,11 +100,12 @@ impl Session {
     #[must_use]
     pub fn new(expected: Expected) -> (Self, Ends) {
         let (requests, requested) = mpsc::channel(REQUESTS_QUEUE);
+        let (forgets, to_forget) = mpsc::channel(REQUESTS_QUEUE);
         let (tell, news) = watch::channel(News::default());
         let (expect, expected) = watch::channel(expected);
         let heard = Arc::new(Mutex::new(Heard::default()));
-        let ends = Ends { requests: requested, news: tell, expected, heard: Arc::clone(&heard) };
-        (Self { requests, news, expected: Arc::new(expect), heard }, ends)
+        let ends = Ends { requests: requested, forgets: to_forget, news: tell, expected, heard: Arc::clone(&heard) };
+        (Self { requests, forgets, news, expected: Arc::new(expect), heard }, ends)
     }
 
     /// What is known now.
@@ -127,13 +139,24 @@ impl Session {
     /// # Errors
     /// Why it cannot be written now.
     pub async fn serve(&self, id: RoomId, manifest: Option<LiveRoom>) -> Result<(), Problem> {
-        let gone = || {
-            Problem::new(Reason::RoutesUnavailable, "the connection to the pool's Kafka has ended; it is tried again")
-        };
         let (done, outcome) = oneshot::channel();
-        self.requests.send(Request { id, manifest, done }).await.map_err(|_| gone())?;
-        outcome.await.map_err(|_| gone())?
+        self.requests.send(Request { id, manifest, done }).await.map_err(|_| ended())?;
+        outcome.await.map_err(|_| ended())?
     }
+
+    /// Removes what the store has of a room that is not served any more. A room that is served again by then stays.
+    ///
+    /// # Errors
+    /// Why it cannot be done yet.
+    pub async fn forget(&self, id: RoomId) -> Result<(), Problem> {
+        let (done, outcome) = oneshot::channel();
+        self.forgets.send(Forget { id, done }).await.map_err(|_| ended())?;
+        outcome.await.map_err(|_| ended())?
+    }
+}
+
+fn ended() -> Problem {
+    Problem::new(Reason::RoutesUnavailable, "the connection to the pool's Kafka has ended; it is tried again")
 }
 
 /// One change for all requests that wait; of two for one room the later counts.

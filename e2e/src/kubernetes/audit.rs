@@ -1,4 +1,4 @@
-//! Who wrote what to the API server, by its own audit log.
+//! Who asked the API server for what, by its own audit log.
 
 use std::{fs, path::PathBuf};
 
@@ -8,10 +8,10 @@ use super::{Kubernetes, KubernetesError};
 
 /// One request of a service account that was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Write {
+pub struct ApiRequest {
     /// `system:serviceaccount:NAMESPACE:NAME`.
     pub user: String,
-    /// `create`, `update`, `patch`, `delete`, …
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, …
     pub verb: String,
     /// `leases`, `liverooms/status`, …
     pub resource: String,
@@ -21,18 +21,26 @@ pub struct Write {
     pub code: u64,
 }
 
+impl ApiRequest {
+    /// Whether it may have changed something.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        !matches!(self.verb.as_str(), "get" | "list" | "watch")
+    }
+}
+
 impl Kubernetes {
-    /// What service accounts wrote since a mark of [`Self::audit_mark`].
+    /// What a service account asked since a mark of [`Self::audit_mark`].
     ///
     /// # Errors
     /// [`KubernetesError::System`].
-    pub fn writes_since(&self, mark: usize) -> Result<Vec<Write>, KubernetesError> {
+    pub fn requests_since(&self, mark: usize, user: &str) -> Result<Vec<ApiRequest>, KubernetesError> {
         let text = self.audit_log()?;
-        let requests = text[mark.min(text.len())..].lines().filter_map(|line| serde_json::from_str(line).ok());
-        Ok(requests.filter_map(|request: Value| write(&request)).collect())
+        let requests = text[mark.min(text.len())..].lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        Ok(requests.map(|request| read(&request)).filter(|request| request.user == user).collect())
     }
 
-    /// The present end of the audit log, for [`Self::writes_since`].
+    /// The present end of the audit log, for [`Self::requests_since`].
     ///
     /// # Errors
     /// [`KubernetesError::System`].
@@ -46,22 +54,17 @@ impl Kubernetes {
     }
 }
 
-/// None for a request that only reads.
-fn write(request: &Value) -> Option<Write> {
+fn read(request: &Value) -> ApiRequest {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let verb = text(&request["verb"]);
-    if matches!(verb.as_str(), "get" | "list" | "watch") {
-        return None;
-    }
     let object = &request["objectRef"];
     let resource = [text(&object["resource"]), text(&object["subresource"])].join("/");
-    Some(Write {
+    ApiRequest {
         user: text(&request["user"]["username"]),
-        verb,
+        verb: text(&request["verb"]),
         resource: resource.trim_end_matches('/').to_owned(),
         name: text(&object["name"]),
         code: request["responseStatus"]["code"].as_u64().unwrap_or_default(),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -71,13 +74,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_writes_count() {
+    fn a_request_is_read_and_only_some_write() {
         let request = |verb: &str| {
-            json!({"verb": verb, "user": {"username": "system:serviceaccount:a:b"}, "responseStatus": {"code": 200},
-                "objectRef": {"resource": "liverooms", "subresource": "status", "name": "demo"}})
+            read(&json!({"verb": verb, "user": {"username": "system:serviceaccount:a:b"},
+                "responseStatus": {"code": 200},
+                "objectRef": {"resource": "liverooms", "subresource": "status", "name": "demo"}}))
         };
-        assert_eq!(write(&request("watch")), None);
-        let patch = write(&request("patch")).unwrap();
+        assert!(!request("watch").writes());
+        let patch = request("patch");
+        assert!(patch.writes() && patch.user == "system:serviceaccount:a:b");
         assert_eq!((patch.resource.as_str(), patch.name.as_str(), patch.code), ("liverooms/status", "demo", 200));
     }
 }

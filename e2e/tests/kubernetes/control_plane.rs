@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, thread, time::Duration};
 
 use crate::{
     load::Running,
-    scene::{NAMES, NAMESPACE, OPERATOR, Scene, debug, scene},
+    scene::{NAMES, NAMESPACE, OPERATOR, OPERATOR_USER, Scene, debug, scene},
 };
 
 /// How long the operator is watched doing nothing.
@@ -17,7 +17,6 @@ fn meanwhile() -> u64 {
     if std::env::var_os("SOAK").is_some() { 12_000 } else { 1_200 }
 }
 
-const OPERATOR_USER: &str = "system:serviceaccount:barrage:barrage-operator";
 const PODS: &str = "app.kubernetes.io/managed-by=barrage-operator";
 
 #[test]
@@ -30,10 +29,9 @@ fn an_idle_operator_writes_only_its_lease() {
     // The subject is what happens while time passes.
     thread::sleep(idle());
     let mut writes: BTreeMap<String, usize> = BTreeMap::new();
-    for write in scene.cluster.writes_since(mark).unwrap() {
-        if write.user == OPERATOR_USER {
-            *writes.entry(format!("{} {} {}", write.verb, write.resource, write.name)).or_default() += 1;
-        }
+    let requests = scene.cluster.requests_since(mark, OPERATOR_USER).unwrap();
+    for write in requests.iter().filter(|request| request.writes()) {
+        *writes.entry(format!("{} {} {}", write.verb, write.resource, write.name)).or_default() += 1;
     }
     eprintln!("in {:?} an idle operator writes {writes:?}", idle());
     // It leads, so it renews.

@@ -34,6 +34,8 @@ pub(crate) const POOL_LABEL: &str = "app.kubernetes.io/instance";
 pub(crate) const ROLE_LABEL: &str = "app.kubernetes.io/component";
 /// The operator's Deployment.
 pub(crate) const OPERATOR: &str = "deployment/barrage-operator";
+/// As who it asks the API server.
+pub(crate) const OPERATOR_USER: &str = "system:serviceaccount:barrage:barrage-operator";
 /// The node that tests take away: Kafka and Redis are on the other.
 pub(crate) const SPARE_NODE: &str = "node2";
 /// The release of the chart.

@@ -2,25 +2,33 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use barrage::{
     heat,
-    kafka::KafkaConfig,
     routes::{
         change::Change,
         topic::{WriteError, Writer},
     },
+    settings::Cluster,
 };
+use tempfile::TempDir;
 use tokio::{
     sync::{mpsc, watch},
+    task::JoinSet,
     time::MissedTickBehavior,
 };
 use tracing::Instrument;
 
-use super::{Ends, News, Request, Session, Stage, Target, change_for, manual, plan, plan::Expected, prepare};
+use super::{
+    Ends, Forget, News, Request, Session, Stage, Target, change_for,
+    heat::Heard,
+    manual, plan,
+    plan::Expected,
+    prepare::{self, Prepared},
+};
 use crate::{
     metrics::Metrics,
     problem::{Problem, Reason},
@@ -32,6 +40,9 @@ pub(super) const WRITER: &str = "barrage-operator";
 const AGAIN: Duration = Duration::from_secs(5);
 /// How often it is looked who should have which work.
 const PLAN_EVERY: Duration = Duration::from_secs(1);
+/// How long pods may take to follow a new route table.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Heat reports that wait: what some hundred pods say in a few seconds.
 const REPORTS_QUEUE: usize = 1_024;
 /// Rooms that one change writes at the most.
@@ -83,7 +94,7 @@ impl Course {
                 () = refuse(&mut self.ends) => return,
             };
             let problem = match opened {
-                Ok((writer, kafka, _files)) => match self.serve(writer, &kafka).await {
+                Ok(prepared) => match self.serve(prepared).await {
                     End::Closed => return,
                     End::Failed(problem) => problem,
                     End::Fenced(why) => {
@@ -102,7 +113,10 @@ impl Course {
         }
     }
 
-    async fn serve(&mut self, mut writer: Writer, kafka: &KafkaConfig) -> End {
+    async fn serve(&mut self, prepared: Prepared) -> End {
+        let Prepared { mut writer, kafka, cluster, folder } = prepared;
+        let reach = Arc::new((cluster, folder));
+        let mut forgetting = JoinSet::new();
         tracing::info!(epoch = writer.table().epoch, "the route table is ours to write");
         self.publish(&writer);
         let mut reports = heat::follow(kafka.client(), &kafka.pool, super::heat::PAST, REPORTS_QUEUE);
@@ -114,6 +128,14 @@ impl Course {
                     Some(first) => self.rooms(&mut writer, first).await,
                     None => return End::Closed,
                 },
+                first = self.ends.forgets.recv(), if forgetting.is_empty() => match first {
+                    Some(first) => {
+                        forgetting.spawn(self.forget(&writer, first, &reach));
+                        Ok(())
+                    }
+                    None => return End::Closed,
+                },
+                Some(_) = forgetting.join_next() => Ok(()),
                 report = reports.recv() => {
                     match report {
                         Some(Ok((report, age))) => {
@@ -156,6 +178,46 @@ impl Course {
             _ = request.done.send(answer.clone());
         }
         end
+    }
+
+    /// Forgets all rooms that wait for it, beside everything else: it waits for pods and consumers.
+    fn forget(
+        &mut self,
+        writer: &Writer,
+        first: Forget,
+        reach: &Arc<(Cluster, TempDir)>,
+    ) -> impl Future<Output = ()> + use<> {
+        let mut all = vec![first];
+        while all.len() < ROOMS_MAX
+            && let Ok(more) = self.ends.forgets.try_recv()
+        {
+            all.push(more);
+        }
+        let (epoch, partitions) = (writer.table().epoch, writer.table().partition_count());
+        let (heard, news) = (Arc::clone(&self.ends.heard), self.ends.news.subscribe());
+        let reach = Arc::clone(reach);
+        async move {
+            let outcome = match followed(&heard, epoch).await {
+                Ok(()) => {
+                    // Of those that somebody has anew, everything stays.
+                    let served = Arc::clone(&news.borrow().manifests);
+                    let unserved = all.iter().map(|forget| &forget.id).filter(|id| !served.contains_key(id.as_str()));
+                    let rooms: Vec<_> = unserved.cloned().collect();
+                    let forgotten = barrage::forget::forget(&reach.0, partitions, &rooms).await;
+                    forgotten.map_err(|error| {
+                        Problem::new(Reason::Deleting, format!("its data is not removed yet: {error}"))
+                    })
+                }
+                Err(problem) => Err(problem),
+            };
+            for Forget { id, done } in all {
+                if outcome.is_ok() {
+                    tracing::info!(room = %id, "what the store had of the room is removed");
+                }
+                // Who asked may have gone meanwhile.
+                _ = done.send(outcome.clone());
+            }
+        }
     }
 
     async fn plan(&mut self, writer: &mut Writer) -> Result<(), End> {
@@ -222,13 +284,38 @@ impl Course {
     }
 }
 
+/// Waits until all pods that are alive go by the table of an epoch.
+async fn followed(heard: &Mutex<Heard>, epoch: u64) -> Result<(), Problem> {
+    let deadline = Instant::now() + FOLLOWED_WITHIN;
+    loop {
+        let now = Instant::now();
+        let all_do = {
+            let heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.is_settled(now) && heard.goes_by(epoch, now)
+        };
+        if all_do {
+            return Ok(());
+        }
+        if now >= deadline {
+            let what = "its data is removed once all pods have heard that it is closed, and some have not";
+            return Err(Problem::new(Reason::Deleting, what));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
 /// Answers whoever asks that it cannot be done now, until nobody holds the session any more.
 async fn refuse(ends: &mut Ends) {
-    while let Some(request) = ends.requests.recv().await {
+    loop {
+        let done = tokio::select! {
+            request = ends.requests.recv() => request.map(|request| request.done),
+            forget = ends.forgets.recv() => forget.map(|forget| forget.done),
+        };
+        let Some(done) = done else { return };
         let problem = match &ends.news.borrow().stage {
             Stage::Failing(problem) => problem.clone(),
             _ => Problem::new(Reason::Starting, "the pool's Kafka and Redis are being connected"),
         };
-        _ = request.done.send(Err(problem));
+        _ = done.send(Err(problem));
     }
 }

@@ -23,8 +23,17 @@ use tempfile::TempDir;
 use super::{Target, kafka::WRITER};
 use crate::problem::{Problem, Reason};
 
-/// The writer of a pool that is whole, and the folder of its certificates, which has to live as long.
-pub(super) async fn open(target: &Target) -> Result<(Writer, KafkaConfig, TempDir), Problem> {
+/// A pool that is whole.
+pub(super) struct Prepared {
+    pub(super) writer: Writer,
+    pub(super) kafka: KafkaConfig,
+    pub(super) cluster: Cluster,
+    /// Of certificates, which have to live as long.
+    pub(super) folder: TempDir,
+}
+
+/// Makes it whole.
+pub(super) async fn open(target: &Target) -> Result<Prepared, Problem> {
     let (folder, cluster) = files(target).map_err(|error| Problem::new(Reason::ApiError, format!("{error:#}")))?;
     let kafka = KafkaConfig::new(&cluster);
     topics(&kafka, target.partitions).await?;
@@ -36,7 +45,7 @@ pub(super) async fn open(target: &Target) -> Result<(Writer, KafkaConfig, TempDi
         let change = Change::between(writer.table(), &first);
         writer.write(&change).await.map_err(|error| unwritable(&error))?;
     }
-    Ok((writer, kafka, folder))
+    Ok(Prepared { writer, kafka, cluster, folder })
 }
 
 fn files(target: &Target) -> anyhow::Result<(TempDir, Cluster)> {

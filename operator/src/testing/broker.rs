@@ -25,7 +25,7 @@ use super::Fuse;
 use crate::{
     problem::{Problem, Reason},
     session::{
-        Ends, News, Request, Session, Stage, Target, change_for, manual,
+        Ends, Forget, News, Request, Session, Stage, Target, change_for, manual,
         plan::{Expected, Pods},
     },
     sessions::Open,
@@ -42,6 +42,10 @@ struct State {
     pods: BTreeMap<String, BTreeSet<(i32, String)>>,
     /// Why nobody reaches it.
     down: Option<Problem>,
+    /// Rooms of which nothing is left.
+    forgotten: BTreeSet<RoomId>,
+    /// Why what they left behind cannot be removed.
+    unforgettable: Option<Problem>,
 }
 
 impl Broker {
@@ -58,6 +62,16 @@ impl Broker {
     /// Nobody reaches it from now on, or all do again.
     pub(crate) fn set_down(&self, problem: Option<Problem>) {
         self.0.lock().unwrap().down = problem;
+    }
+
+    /// Rooms that were forgotten.
+    pub(crate) fn forgotten(&self) -> Vec<String> {
+        self.0.lock().unwrap().forgotten.iter().map(ToString::to_string).collect()
+    }
+
+    /// Nothing can be forgotten from now on, or all can again.
+    pub(crate) fn set_unforgettable(&self, problem: Option<Problem>) {
+        self.0.lock().unwrap().unforgettable = problem;
     }
 
     /// An engineer takes over, or gives back.
@@ -79,7 +93,8 @@ impl Broker {
             let rooms = stored.iter().map(move |(id, room)| format!("{pool} {id} {}", room.live_room));
             owners.chain(rankers).chain(rooms).collect::<Vec<_>>()
         });
-        let mut content: Vec<_> = content.collect();
+        let forgotten = state.forgotten.iter().map(|id| format!("forgotten {id}"));
+        let mut content: Vec<_> = content.chain(forgotten).collect();
         content.sort();
         content
     }
@@ -93,6 +108,9 @@ impl Broker {
                     Some(request) => self.room(&pool, request, &fuse),
                     None => return,
                 },
+                Some(Forget { id, done }) = ends.forgets.recv() => {
+                    _ = done.send(self.forget(&pool, id, &fuse));
+                }
                 _ = ends.expected.changed() => {}
                 // Somebody may have brought it down or up.
                 () = tokio::time::sleep(Duration::from_millis(1)) => {}
@@ -140,6 +158,20 @@ impl Broker {
             Err(Problem::new(Reason::RoutesUnavailable, "cut off"))
         };
         _ = request.done.send(outcome);
+    }
+
+    fn forget(&self, pool: &str, id: RoomId, fuse: &Fuse) -> Result<(), Problem> {
+        if let Some(problem) = self.0.lock().unwrap().unforgettable.clone() {
+            return Err(problem);
+        }
+        if !fuse.write() {
+            return Err(Problem::new(Reason::RoutesUnavailable, "cut off"));
+        }
+        let mut state = self.0.lock().unwrap();
+        if !state.tables[pool].1.contains_key(&id) {
+            state.forgotten.insert(id);
+        }
+        Ok(())
     }
 
     fn write(&self, pool: &str, change: &Change, fuse: &Fuse) -> bool {

@@ -16,7 +16,7 @@ const STORY: [(&str, Step); 5] = [
     }),
     ("update", |world| {
         world.pool("default", json!({"image": "barrage:2"}));
-        world.room("demo", json!({"rateLimit": {"messagesPerSecond": 3}}));
+        world.room("demo", json!({"rateLimit": {"messagesPerSecond": 3}, "deletionPolicy": "Delete"}));
     }),
     ("grow", |world| {
         world.pool("default", json!({"image": "barrage:2", "consumer": {"replicas": 3}, "gateway": {"replicas": 4}}))

@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::served;
-use crate::testing::{Fuse, World};
+use crate::{
+    problem::{Problem, Reason},
+    testing::{Fuse, World},
+};
 
 #[tokio::test]
 async fn a_room_is_served_with_its_limits_and_says_where() {
@@ -32,6 +35,29 @@ async fn a_room_that_is_deleted_is_closed_before_it_is_gone() {
     operator.settle().await;
     assert!(world.server.get(&demo).is_none());
     assert!(world.broker.table("default").unwrap().rooms.find("demo").is_none());
+}
+
+#[tokio::test]
+async fn what_a_deleted_room_leaves_behind_is_removed_only_if_it_says_so() {
+    let (world, mut operator) = served().await;
+    let (kept, gone) = (World::room_path("demo"), World::room_path("gone"));
+    world.room("gone", json!({"deletionPolicy": "Delete"}));
+    // This one has not got the ID, so it is not its data.
+    world.room("copy", json!({"deletionPolicy": "Delete", "roomId": "demo"}));
+    operator.settle().await;
+    world.server.delete(&World::room_path("copy"));
+    operator.settle().await;
+    world.broker.set_unforgettable(Some(Problem::new(Reason::Deleting, "consumers are behind")));
+    world.server.delete(&gone);
+    operator.settle().await;
+    assert_eq!(world.broker.forgotten(), [""; 0]);
+    assert!(world.message(&gone, "Ready").contains("consumers are behind"));
+    world.broker.set_unforgettable(None);
+    operator.settle().await;
+    assert_eq!((world.broker.forgotten(), world.server.get(&gone)), (vec!["gone".to_owned()], None));
+    world.server.delete(&kept);
+    operator.settle().await;
+    assert_eq!((world.broker.forgotten(), world.server.get(&kept)), (vec!["gone".to_owned()], None));
 }
 
 #[tokio::test]
