@@ -99,8 +99,8 @@ async fn build_all(
         outcome.draining |= replicas != pods.count;
     }
     match build::ingress::ingress(blueprint) {
-        Ok(wanted) => apply::apply(ctx, &wanted).await.map(drop),
-        Err(unwanted) => apply::remove(ctx, &unwanted).await,
+        Some(wanted) => apply::apply(ctx, &wanted).await.map(drop),
+        None => apply::remove(ctx, &build::ingress::unwanted(blueprint)).await,
     }
 }
 

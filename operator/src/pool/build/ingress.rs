@@ -6,13 +6,17 @@ use serde_json::json;
 use super::{Role, metadata, names, object};
 use crate::{apply::Child, pool::validate::Blueprint};
 
-/// As it should be; where the pool has none, what would be one is the error.
-pub(in crate::pool) fn ingress(blueprint: &Blueprint) -> Result<Child, Child> {
+/// By its name, to be taken away.
+pub(in crate::pool) fn unwanted(blueprint: &Blueprint) -> Child {
+    let name = names(&blueprint.name).of(Role::Gateway);
+    Child::of::<Ingress>(json!({"metadata": metadata(blueprint, &name, Some(Role::Gateway))}))
+}
+
+/// `None` where the pool has none.
+pub(in crate::pool) fn ingress(blueprint: &Blueprint) -> Option<Child> {
+    let wanted = blueprint.spec.viewers.ingress.as_ref()?;
     let name = names(&blueprint.name).of(Role::Gateway);
     let mut metadata = metadata(blueprint, &name, Some(Role::Gateway));
-    let Some(wanted) = &blueprint.spec.viewers.ingress else {
-        return Err(Child::of::<Ingress>(json!({"metadata": metadata})));
-    };
     metadata["annotations"] = json!(wanted.annotations);
     let backend = json!({"service": {"name": name, "port": {"name": "http"}}});
     let path = json!({"path": "/", "pathType": "Prefix", "backend": backend});
@@ -22,5 +26,5 @@ pub(in crate::pool) fn ingress(blueprint: &Blueprint) -> Result<Child, Child> {
         ("tls", tls),
         ("rules", Some(json!([{"host": wanted.host, "http": {"paths": [path]}}]))),
     ]);
-    Ok(Child::of::<Ingress>(json!({"metadata": metadata, "spec": spec})))
+    Some(Child::of::<Ingress>(json!({"metadata": metadata, "spec": spec})))
 }
