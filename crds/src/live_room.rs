@@ -2,11 +2,18 @@
 //! serde and the CRD's schema read that same default, so that a room means the same with and without an
 //! API server.
 
+mod status;
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ModerationSpec;
+
+pub use status::{Endpoints, HeatTier, LiveRoomStatus};
+
+/// The pool that a room runs in when it names none.
+pub const DEFAULT_POOL: &str = "default";
 
 /// What a room ID looks like: it is a path segment of every viewer's URL and a part of every key.
 pub(crate) const ROOM_ID_PATTERN: &str = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
@@ -23,49 +30,68 @@ pub(crate) const ROOM_ID_PATTERN: &str = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
     namespaced,
     derive = "PartialEq",
     doc = "A live room: viewers join it, send danmaku and see those of all others.",
+    status = "LiveRoomStatus",
     printcolumn(
         name = "Room",
         type_ = "string",
-        json_path = ".spec.roomId",
-        description = "Room ID; empty when it is the name"
+        json_path = ".status.roomId",
+        description = "Room ID in URLs and tokens"
     ),
     printcolumn(
-        name = "Rate",
-        type_ = "integer",
-        json_path = ".spec.rateLimit.messagesPerSecond",
-        description = "Danmaku per second that one user may send"
+        name = "Heat",
+        type_ = "string",
+        json_path = ".status.heat",
+        description = "How much work the room makes: Cold, Warm or Hot"
     ),
     printcolumn(
-        name = "Budget",
+        name = "Viewers",
         type_ = "integer",
-        json_path = ".spec.viewerBudget.danmakuPerSecond",
-        description = "Danmaku per second that one viewer gets at most"
+        json_path = ".status.viewers",
+        description = "Viewers connected now, rounded"
     ),
     printcolumn(
-        name = "Priority",
+        name = "Msg/s",
         type_ = "integer",
-        json_path = ".spec.priority",
-        description = "Which rooms keep their quality when a pool is short of capacity"
+        json_path = ".status.messagesPerSecond",
+        description = "Danmaku per second that viewers send, rounded"
     ),
     printcolumn(
-        name = "Top",
+        name = "Lag",
         type_ = "integer",
-        json_path = ".spec.ranking.top",
-        description = "Places of the ranking that can be paged through",
+        json_path = ".status.lag",
+        description = "Records that wait for the consumers of the room's partitions"
+    ),
+    printcolumn(
+        name = "P99",
+        type_ = "integer",
+        json_path = ".status.latencyMsP99",
+        description = "99th percentile of ms from a gateway's receipt of a danmaku to its way to viewers"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+        description = "Whether viewers are served as the spec says"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        description = "Why it is ready or not; the condition's message says what to do",
         priority = 1
     ),
     printcolumn(
-        name = "History",
-        type_ = "integer",
-        json_path = ".spec.history.length",
-        description = "Danmaku kept",
+        name = "Pool",
+        type_ = "string",
+        json_path = ".status.pool",
+        description = "Namespace and name of the pool that serves the room",
         priority = 1
     ),
     printcolumn(
-        name = "Anonymous",
-        type_ = "boolean",
-        json_path = ".spec.anonymousViewing",
-        description = "Whether viewers without a token are let in",
+        name = "Ranker",
+        type_ = "string",
+        json_path = ".status.ranker",
+        description = "The pod that decides what viewers are shown",
         priority = 1
     ),
     printcolumn(
@@ -90,6 +116,21 @@ pub(crate) const ROOM_ID_PATTERN: &str = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
          set spec.roomId, or take a name of at most 63 of a-z, 0-9 and '-'"
     )
     .field_path(".spec.roomId"),
+    validation = Rule::new(
+        "has(self.spec.poolRef) == has(oldSelf.spec.poolRef) && \
+         (!has(self.spec.poolRef) || self.spec.poolRef == oldSelf.spec.poolRef)"
+    )
+    .message(
+        "spec.poolRef is immutable, because history and ranking are kept in the pool's store: \
+         set it back, or create another LiveRoom for the other pool"
+    )
+    .field_path(".spec.poolRef"),
+    validation = Rule::new("self.spec.placement == oldSelf.spec.placement")
+        .message(
+            "spec.placement is immutable, because a dedicated room has a pool of its own: \
+             set it back, or create another LiveRoom with the other placement"
+        )
+        .field_path(".spec.placement"),
 )]
 #[serde(rename_all = "camelCase", default)]
 pub struct LiveRoomSpec {
@@ -98,6 +139,21 @@ pub struct LiveRoomSpec {
     // As a plain string: `null` then means absent, instead of a value of its own that CEL would see.
     #[schemars(with = "String", regex(pattern = ROOM_ID_PATTERN))]
     pub room_id: Option<String>,
+    /// The pool that serves the room. Immutable. Absent: the operator's default pool, else the pool `default` of this
+    /// namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PoolRef")]
+    pub pool_ref: Option<PoolRef>,
+    /// `Shared`: the room runs in the pool beside others. `Dedicated`: it gets a pool of its own, made like the one
+    /// that it refers to. Immutable.
+    pub placement: Placement,
+    /// Most viewers that are expected at once. A dedicated room gets gateways for as many; a shared room's pool is
+    /// sized by whoever runs the pool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32", range(min = 0, max = 10_000_000), extend("format" = "int32"))]
+    pub expected_peak_viewers: Option<u32>,
+    /// Stops changes, not service: while it is true, edits of this object reach nobody. Deleting it still does.
+    pub paused: bool,
     /// The ranking of users by score.
     pub ranking: RankingSpec,
     /// What one user may send.
@@ -113,12 +169,18 @@ pub struct LiveRoomSpec {
     /// Where capacity is short, rooms of a higher priority keep their quality longer.
     #[schemars(range(min = -1000, max = 1000))]
     pub priority: i32,
+    /// What becomes of history, ranking and moderation when this object is deleted.
+    pub deletion_policy: DeletionPolicy,
 }
 
 impl Default for LiveRoomSpec {
     fn default() -> Self {
         Self {
             room_id: None,
+            pool_ref: None,
+            placement: Placement::Shared,
+            expected_peak_viewers: None,
+            paused: false,
             ranking: RankingSpec::default(),
             rate_limit: RateLimitSpec::default(),
             viewer_budget: ViewerBudgetSpec::default(),
@@ -126,12 +188,46 @@ impl Default for LiveRoomSpec {
             moderation: ModerationSpec::default(),
             anonymous_viewing: true,
             priority: 0,
+            deletion_policy: DeletionPolicy::Retain,
         }
     }
 }
 
 // Kubernetes knows no unsigned formats and warns about them: every count below says int32, and its maximum
 // is within it.
+
+/// Which pool serves a room.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolRef {
+    /// Name of the `RoomPool`.
+    #[schemars(length(max = 36))]
+    pub name: String,
+    /// Its namespace, where it is another one than the room's; the pool has to allow that with `roomsFrom: All`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 63))]
+    pub namespace: Option<String>,
+}
+
+/// Where a room runs.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Placement {
+    /// In a pool beside other rooms.
+    #[default]
+    Shared,
+    /// In a pool of its own.
+    Dedicated,
+}
+
+/// What becomes of a room's data when the room is deleted.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum DeletionPolicy {
+    /// It stays in the store: another room with the same ID goes on with it.
+    #[default]
+    Retain,
+    /// It is removed from the store. In the log it stays as long as all that is said, and nobody reads it there.
+    Delete,
+}
 
 /// The ranking of users by score.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -213,47 +309,4 @@ impl LiveRoom {
 }
 
 #[cfg(test)]
-mod tests {
-    use kube::CustomResourceExt;
-    use serde_json::{Map, Value, json};
-
-    use super::*;
-
-    #[test]
-    fn what_is_left_out_has_its_default() {
-        let spec: LiveRoomSpec = serde_json::from_value(json!({})).unwrap();
-        assert_eq!(spec, LiveRoomSpec::default());
-        let spec: LiveRoomSpec = serde_json::from_value(json!({"rateLimit": {"burst": 3}})).unwrap();
-        assert_eq!(spec.rate_limit.burst, 3);
-        assert_eq!(spec.rate_limit.messages_per_second, 10);
-    }
-
-    #[test]
-    fn an_api_server_fills_in_the_same_defaults_as_serde() {
-        let crd = serde_json::to_value(LiveRoom::crd()).unwrap();
-        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-        let spec = &schema["properties"]["spec"];
-        let ours = serde_json::to_value(LiveRoomSpec::default()).unwrap();
-        assert_eq!(filled_in(spec), ours);
-        // Each object's own default, and the one for when it is there but empty, are the same too.
-        for (name, field) in spec["properties"].as_object().unwrap() {
-            if field["type"] == "object" {
-                assert_eq!(field["default"], filled_in(field), "{name}");
-            }
-        }
-    }
-
-    /// What an API server makes of `{}` by `schema`.
-    fn filled_in(schema: &Value) -> Value {
-        let fields = schema["properties"].as_object().unwrap().iter();
-        let with_default = fields.filter_map(|(name, f)| Some((name.clone(), f.get("default")?)));
-        Value::Object(with_default.map(|(n, v)| (n, v.clone())).collect::<Map<_, _>>())
-    }
-
-    #[test]
-    fn the_room_id_is_the_declared_one_else_the_name() {
-        assert_eq!(LiveRoom::demo().room_id(), "demo");
-        let spec = LiveRoomSpec { room_id: Some("show".to_owned()), ..LiveRoomSpec::default() };
-        assert_eq!(LiveRoom::new("demo", spec).room_id(), "show");
-    }
-}
+mod tests;

@@ -118,16 +118,28 @@ pub(crate) fn read(
     mut take: impl FnMut(&BorrowedMessage<'_>),
 ) -> Result<(), ReadError> {
     let failed = |error: KafkaError| ReadError::new(topic, &error);
-    // A consumer is asked for one end only: what it says of an earlier one cannot be told from the next.
-    let open = || consumer::<BaseConsumer<Quiet>>(base, pool).map_err(failed);
     let start = match from {
         From::Start => Offset::Beginning,
-        From::Newest(age) => match newest(&open()?, topic).map_err(failed)? {
+        From::Newest(age) => match newest_since(base, pool, topic, age)? {
             None => return Ok(()),
-            Some(newest_ms) => since(&open()?, topic, newest_ms, age).map_err(failed)?,
+            Some((start, _)) => start,
         },
     };
-    to_the_end(&open()?, topic, start, &mut take).map_err(failed)
+    to_the_end(&consumer(base, pool).map_err(failed)?, topic, start, &mut take).map_err(failed)
+}
+
+/// Where what is at most so much older than the newest record begins, and the newest one's time, ms. Blocks.
+pub(crate) fn newest_since(
+    base: &ClientConfig,
+    pool: &str,
+    topic: &str,
+    age: Duration,
+) -> Result<Option<(Offset, i64)>, ReadError> {
+    let failed = |error: KafkaError| ReadError::new(topic, &error);
+    // A consumer is asked for one end only: what it says of an earlier one cannot be told from the next.
+    let open = || consumer::<BaseConsumer<Quiet>>(base, pool).map_err(failed);
+    let Some(newest_ms) = newest(&open()?, topic).map_err(failed)? else { return Ok(None) };
+    Ok(Some((since(&open()?, topic, newest_ms, age).map_err(failed)?, newest_ms)))
 }
 
 fn to_the_end(

@@ -4,6 +4,7 @@ mod certificates;
 mod config;
 mod dev;
 mod pool;
+mod probe;
 mod process;
 mod role;
 mod rooms;
@@ -80,6 +81,8 @@ enum Command {
     Rooms(OfPool<rooms::Rooms>),
     /// Print all settings of a cluster's roles, or check them
     Config(config::Config),
+    /// Ask a process whether it is ready
+    Probe(probe::Probe),
 }
 
 /// A command on a pool.
@@ -116,6 +119,7 @@ impl Cli {
                 .connection
                 .run(async move |cluster| rooms.command.run(KafkaConfig::new(&cluster).client(), &cluster.pool).await),
             Command::Config(config) => config.run(),
+            Command::Probe(probe) => probe.run(),
         }
     }
 }

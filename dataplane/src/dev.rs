@@ -30,7 +30,7 @@ use crate::{
     room::Rooms,
     routes::Table,
     store::{Store, embedded::EmbeddedStore},
-    token::Keys,
+    token::{Keys, LiveKeys},
     trace::Tracer,
 };
 
@@ -133,7 +133,7 @@ impl Stages {
             store,
             routes,
             standing,
-            keys,
+            keys: LiveKeys::fixed(keys),
             rankers,
             limiter: None,
             health,

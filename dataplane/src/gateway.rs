@@ -47,7 +47,7 @@ use crate::{
     log::Log,
     routes::Routes,
     store::Store,
-    token::Keys,
+    token::LiveKeys,
     trace::Tracer,
 };
 use hub::{Hub, Inputs};
@@ -128,7 +128,7 @@ pub struct Deps {
     /// Whether what it writes is known to count.
     pub standing: Standing,
     /// What tokens are verified with.
-    pub keys: Arc<Keys>,
+    pub keys: LiveKeys,
     /// Sessions with rankers, as they begin.
     pub rankers: mpsc::Receiver<Following>,
     /// The rate limit that gateways share; `None` where this is the only one.

@@ -5,6 +5,8 @@
 //! [`round`].
 
 pub mod beat;
+mod follow;
+mod latency;
 pub mod members;
 pub mod metrics;
 mod round;
@@ -20,6 +22,8 @@ use std::{
 
 use crate::room::{RoomId, SHARDS};
 pub use beat::{Beat, Identity};
+pub use follow::follow;
+use latency::Latency;
 pub use members::{Member, alive, members};
 
 /// The name of a pool's heat topic.
@@ -53,6 +57,7 @@ struct Counters {
     processing_us: AtomicU64,
     shed: AtomicU32,
     slices: OnceLock<Box<[SliceCounters; SHARDS as usize]>>,
+    latency: OnceLock<Box<Latency>>,
 }
 
 #[derive(Debug, Default)]
@@ -123,6 +128,11 @@ impl RoomHeat {
         self.0.bytes.fetch_add(bytes, Relaxed);
     }
 
+    /// A danmaku is on its way to viewers, so long after a gateway received it.
+    pub fn shown_after(&self, ms: u32) {
+        self.0.latency.get_or_init(Box::default).took(ms);
+    }
+
     /// A connection more.
     pub fn connected(&self) {
         self.0.connections.fetch_add(1, Relaxed);
@@ -162,6 +172,7 @@ struct RoomTaken {
     connections: u32,
     processing_us: u64,
     shed: u32,
+    latency_ms_p99: u32,
     /// By shard: messages and bytes. Empty when nothing was counted by slice.
     slices: Vec<(u32, u64)>,
 }
@@ -176,6 +187,7 @@ impl Counters {
             connections: self.connections.load(Relaxed),
             processing_us: self.processing_us.swap(0, Relaxed),
             shed: self.shed.swap(0, Relaxed),
+            latency_ms_p99: self.latency.get().map_or(0, |latency| latency.take_p99()),
             slices: Vec::new(),
         };
         if taken == RoomTaken::default() {

@@ -8,6 +8,7 @@ mod blocking;
 pub mod clock;
 pub mod consumer;
 pub mod dev;
+pub mod forget;
 pub mod gateway;
 pub mod health;
 pub mod heat;

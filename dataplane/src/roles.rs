@@ -19,6 +19,7 @@ use crate::{
     link::quic,
     ranker,
     settings::{Gateway, Settings},
+    token::LiveKeys,
 };
 use barrage_proto::heat::report::Role;
 use begin::Begun;
@@ -65,6 +66,8 @@ pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: Cancellatio
     let (sessions, rankers) = mpsc::channel(SESSIONS_QUEUE);
     let links = CancellationToken::new();
     let limiter = begun.limiter(&store);
+    let keys = LiveKeys::fixed(gateway.keys);
+    begun.spawn(keys.clone().follow(gateway.keys_file));
     let peers = begun.rankers();
     begun.spawn(quic::dial_gateway(local, peers, sessions, links.clone()));
     let deps = gateway::Deps {
@@ -73,7 +76,7 @@ pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: Cancellatio
         store,
         routes: begun.routes(),
         standing: begun.standing(),
-        keys: gateway.keys,
+        keys,
         rankers,
         limiter,
         health: begun.health.clone(),

@@ -119,6 +119,8 @@ pub struct Kafka {
 pub struct Redis {
     /// Nodes to begin with, one or more.
     pub nodes: Vec<Node>,
+    /// Masters without replicas.
+    pub trial: bool,
     /// `None` is plain text; without an identity.
     pub tls: Option<Tls>,
     /// `None` is the default user without a password.
@@ -160,6 +162,8 @@ pub struct Gateway {
     pub shards: usize,
     /// What tokens are verified with.
     pub keys: Arc<Keys>,
+    /// Where they stand; read again when it changes.
+    pub keys_file: PathBuf,
     /// How it behaves.
     pub config: gateway::Config,
 }
@@ -269,7 +273,9 @@ impl fmt::Display for Node {
 pub struct Secret(Box<str>);
 
 impl Secret {
-    pub(crate) fn new(text: &str) -> Self {
+    /// Keeps a text.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
         Self(text.into())
     }
 

@@ -4,6 +4,7 @@
 //! verifies needs public keys; dev mode keeps one secret key and mints with it.
 
 mod keys;
+mod live;
 
 use jsonwebtoken::{Algorithm, Header};
 use schemars::JsonSchema;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use keys::{KeyError, Keys};
+pub use live::LiveKeys;
 
 /// Every token is made for this audience.
 pub const AUDIENCE: &str = "barrage";

@@ -91,12 +91,28 @@ need_servers() {
   if may_apt && ! compgen -G '/usr/lib*/*/faketime/libfaketimeMT.so.1' >/dev/null; then packages+=(libfaketime); fi
 }
 
+# What the tests' Kubernetes cluster is built with and runs as; e2e/kubernetes/setup.sh builds it.
+need_kubernetes() {
+  local go=0
+  if has go; then go=$(GOTOOLCHAIN=local go env GOVERSION | sed -E 's/^go1\.([0-9]+).*/\1/'); fi
+  ((go >= 24)) || is_missing "Go 1.24 or newer, for Kubernetes" "https://go.dev/doc/install"
+  if [[ $EUID -ne 0 ]]; then
+    is_missing "root, for namespaces and cgroups of a Kubernetes cluster" "sudo make test, or a container that may"
+  fi
+  has dpkg-deb || is_missing "Debian's packages, for containerd and runc" "a Debian or Ubuntu of these years"
+  need_package python3 python3 "Python 3"
+  need_package openssl openssl "OpenSSL's command"
+  need_package curl curl "curl"
+  need_package ip iproute2 "ip (iproute2)"
+  need_package strip binutils "strip (binutils)"
+}
+
 for purpose in "$@"; do
   need_rust
   need_package cc "gcc libc6-dev" "a C compiler"
   case $purpose in
     run) need_node ;;
-    test) need_node; need_chromium; want_fonts; need_servers ;;
+    test) need_node; need_chromium; want_fonts; need_servers; need_kubernetes ;;
     bench) need_node; need_servers ;;
     fuzz) need_node; need_package c++ g++ "a C++ compiler" ;;
     *) echo "setup.sh: no purpose is called $purpose" >&2; exit 2 ;;
@@ -123,4 +139,8 @@ fi
 if [[ " $* " == *" fuzz "* ]] && ! has cargo-fuzz; then
   say "installing cargo-fuzz (a minute)"
   cargo install --locked --quiet cargo-fuzz
+fi
+
+if [[ " $* " == *" test "* ]]; then
+  e2e/kubernetes/setup.sh
 fi

@@ -22,7 +22,7 @@ pub use daemon::Daemon;
 pub use disk::SmallDisk;
 pub use error::ClusterError;
 pub use fault::{Fault, Line, Node};
-pub use kafka::{CACHE_VARIABLE, Kafka, KafkaOptions, PASSWORD, Party, USER};
+pub use kafka::{CACHE_VARIABLE, Kafka, KafkaOptions, PASSWORD, Party, USER, kafka_jars};
 pub use redis_cluster::{RedisCluster, RedisOptions};
 pub use roles::{Role, RoleProcess};
 pub use run::{KEEP_VARIABLE, Run};

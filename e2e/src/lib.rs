@@ -1,5 +1,5 @@
 //! What crosses processes: the means of the end-to-end tests (a server of one's own, clients of both versions, a
-//! checker, a whole cluster with faults), the load generator `barrage-load`, and the benchmarks.
+//! checker, a whole cluster with faults, a Kubernetes cluster), the load generator `barrage-load`, and the benchmarks.
 
 pub mod bench;
 pub mod chaos;
@@ -10,6 +10,7 @@ pub mod collector;
 mod decimal;
 pub mod files;
 pub mod http;
+pub mod kubernetes;
 pub mod load;
 pub mod moderator;
 pub mod process;

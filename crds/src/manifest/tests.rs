@@ -8,7 +8,8 @@ use crate::{LiveRoom, LiveRoomSpec, RateLimitSpec};
 /// Four lines; what a test adds to it begins in line 5.
 const HEAD: &str = "apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata:\n  name: demo\n";
 
-const SPEC_FIELDS: &str = "anonymousViewing, history, moderation, priority, ranking, rateLimit, roomId, viewerBudget";
+const SPEC_FIELDS: &str = "anonymousViewing, deletionPolicy, expectedPeakViewers, history, moderation, paused, placement, poolRef, \
+                            priority, ranking, rateLimit, roomId, viewerBudget";
 
 const ROOM_ID: &str = "string that matches ^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
 

@@ -8,15 +8,11 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use barrage::link::quic::LINK_NAME;
+use barrage::link::quic::authority::{Authority, Pair};
 use clap::Args;
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-};
 
 /// Years that an authority lasts; its certificates can be made anew at any time.
 const AUTHORITY_YEARS: i64 = 10;
-const DAY_SECONDS: i64 = 24 * 60 * 60;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -37,51 +33,32 @@ impl Certificates {
     pub(super) fn run(self) -> anyhow::Result<()> {
         fs::create_dir_all(&self.out).with_context(|| format!("cannot make {}", self.out.display()))?;
         let (ca, ca_key) = (self.out.join("ca.pem"), self.out.join("ca-key.pem"));
-        let issuer = match (ca.exists(), ca_key.exists()) {
-            (false, false) => make_authority(&ca, &ca_key)?,
+        let now = time::OffsetDateTime::now_utc();
+        let authority = match (ca.exists(), ca_key.exists()) {
+            (false, false) => {
+                let (authority, pair) = Authority::make(now, AUTHORITY_YEARS * 365)?;
+                write_private(&ca_key, &pair.key)?;
+                write(&ca, &pair.certificate)?;
+                authority
+            }
             (true, true) => read_authority(&ca, &ca_key)?,
             _ => {
                 bail!("{} has only one of ca.pem and ca-key.pem; put the other back, or remove it", self.out.display())
             }
         };
-        let mut params = params("a process of a Barrage pool", i64::from(self.days))?;
-        params.subject_alt_names = CertificateParams::new(vec![LINK_NAME.to_owned()])?.subject_alt_names;
-        params.use_authority_key_identifier_extension = true;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        let key = KeyPair::generate()?;
-        let leaf = params.signed_by(&key, &issuer)?;
-        write_private(&self.out.join("key.pem"), &key.serialize_pem())?;
-        write(&self.out.join("cert.pem"), &leaf.pem())?;
+        let leaf = authority.issue(now, i64::from(self.days))?;
+        write_private(&self.out.join("key.pem"), &leaf.key)?;
+        write(&self.out.join("cert.pem"), &leaf.certificate)?;
         println!("{}: ca.pem, cert.pem and key.pem, for {} days", self.out.display(), self.days);
         Ok(())
     }
 }
 
-fn make_authority(ca: &Path, ca_key: &Path) -> anyhow::Result<Issuer<'static, KeyPair>> {
-    let mut params = params("the authority of a Barrage pool", AUTHORITY_YEARS * 365)?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign];
-    let key = KeyPair::generate()?;
-    write_private(ca_key, &key.serialize_pem())?;
-    write(ca, &params.self_signed(&key)?.pem())?;
-    Ok(Issuer::new(params, key))
-}
-
-fn read_authority(ca: &Path, ca_key: &Path) -> anyhow::Result<Issuer<'static, KeyPair>> {
+fn read_authority(ca: &Path, ca_key: &Path) -> anyhow::Result<Authority> {
     let read = |path: &Path| fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
-    let key = KeyPair::from_pem(&read(ca_key)?).with_context(|| format!("{} is no key", ca_key.display()))?;
-    Issuer::from_ca_cert_pem(&read(ca)?, key).with_context(|| format!("{} is no certificate", ca.display()))
-}
-
-fn params(name: &str, days: i64) -> anyhow::Result<CertificateParams> {
-    let mut params = CertificateParams::new(Vec::new())?;
-    params.distinguished_name.push(DnType::CommonName, name);
-    // A day back: clocks of machines differ.
-    let now = time::OffsetDateTime::now_utc();
-    params.not_before = now - time::Duration::days(1);
-    params.not_after = now + time::Duration::seconds(days * DAY_SECONDS);
-    Ok(params)
+    let pair = Pair { certificate: read(ca)?, key: read(ca_key)? };
+    let both = || format!("{} and {} are no authority", ca.display(), ca_key.display());
+    Authority::read(&pair).with_context(both)
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {

@@ -123,6 +123,7 @@ impl Applier {
                 }
                 Step::Again
             }
+            Ok(Followed::Reached) => Step::Again,
             Ok(Followed::End) => Step::End(Ended::Released),
             Err(error) => {
                 tracing::warn!(partition = self.progress.partition, %error, "applying waits for the log");

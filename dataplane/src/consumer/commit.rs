@@ -28,8 +28,17 @@ pub(super) async fn run(context: Arc<Context>, shutdown: CancellationToken) {
         if renew {
             renewed = Instant::now();
         }
+        give_up_unserved(&context, &all);
         commit(&context, &all, 0, renew).await;
         measure_lag(&context, &all).await;
+    }
+}
+
+/// A room may go between the applying of its last danmaku and their account, which then never comes.
+fn give_up_unserved(context: &Context, partitions: &[Arc<Progress>]) {
+    let table = Arc::clone(&context.routes.borrow());
+    for progress in partitions {
+        progress.give_up(|room| table.rooms.find(room.as_str()).is_some());
     }
 }
 

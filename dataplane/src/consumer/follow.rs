@@ -164,6 +164,8 @@ pub(super) enum Followed {
         /// The offset.
         to: u64,
     },
+    /// It was behind the feed and is no more: from now on waiting for what comes next may be broken off.
+    Reached,
     /// The feed has ended and everything was followed.
     End,
 }
@@ -202,6 +204,8 @@ impl Follower {
             }
             if !matches!(self.behind, Behind::No) && self.has_reached_the_feed() {
                 self.behind = Behind::No;
+                // Who holds something back looks after it while nothing comes, but not while this reads behind.
+                return Ok(Followed::Reached);
             }
             match &mut self.behind {
                 Behind::No => {

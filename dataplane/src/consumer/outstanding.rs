@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::poll::Slice;
+use crate::room::RoomId;
 
 /// What is expected of rankers; for each slice a few numbers, however long a ranker is away.
 #[derive(Default)]
@@ -40,6 +41,15 @@ impl Outstanding {
         of_slice.first = of_slice.first.filter(|_| of_slice.last > offset).map(|first| first.max(offset + 1));
     }
 
+    /// Expects nothing any more of rooms that are not served: they have no ranker.
+    pub(super) fn give_up(&mut self, is_served: impl Fn(&RoomId) -> bool) {
+        for ((room, _), of_slice) in &mut self.slices {
+            if of_slice.first.is_some() && !is_served(room) {
+                of_slice.first = None;
+            }
+        }
+    }
+
     /// No record below this one is outstanding; `None` when none is at all.
     pub(super) fn first(&self) -> Option<u64> {
         self.slices.values().filter_map(|of_slice| of_slice.first).min()
@@ -54,7 +64,6 @@ impl Outstanding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::room::RoomId;
 
     #[test]
     fn the_first_outstanding_record_of_any_slice_holds_the_commit() {
@@ -67,6 +76,21 @@ mod tests {
         assert_eq!(outstanding.first(), Some(2));
         outstanding.remove_to(&b, 2);
         assert_eq!(outstanding.first(), None);
+    }
+
+    #[test]
+    fn a_room_that_is_served_no_more_holds_nothing() {
+        let (a, b) = ((RoomId::from("a"), 0), (RoomId::from("b"), 3));
+        let mut outstanding = Outstanding::default();
+        for (slice, offset) in [(&a, 1), (&b, 2)] {
+            outstanding.insert(slice, offset);
+        }
+        outstanding.give_up(|room| *room == b.0);
+        assert_eq!(outstanding.first(), Some(2));
+        // It is served again.
+        outstanding.insert(&a, 3);
+        outstanding.remove_to(&b, 2);
+        assert_eq!(outstanding.first(), Some(3));
     }
 
     #[test]

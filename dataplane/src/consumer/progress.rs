@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::{outstanding::Outstanding, poll::Slice};
-use crate::link::Accounted;
+use crate::{link::Accounted, room::RoomId};
 
 /// The partitions that a consumer owns.
 #[derive(Default)]
@@ -85,6 +85,11 @@ impl Progress {
         self.lock().outstanding.remove_to(&(done.room.clone(), done.shard), done.record.offset);
     }
 
+    /// Nobody accounts for rooms that are not served any more: the commit waits for none of theirs.
+    pub(super) fn give_up(&self, is_served: impl Fn(&RoomId) -> bool) {
+        self.lock().outstanding.give_up(is_served);
+    }
+
     /// Offsets after what is applied, and after what may be committed once that is confirmed.
     pub(super) fn done(&self) -> (u64, u64) {
         let state = self.lock();
@@ -127,7 +132,6 @@ mod tests {
     use barrage_proto::Position;
 
     use super::*;
-    use crate::room::RoomId;
 
     fn accounted(offset: u64) -> Accounted {
         let record = Position { moved: 0, partition: 1, offset, index: u32::MAX };

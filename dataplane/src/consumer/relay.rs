@@ -30,7 +30,7 @@ pub(super) async fn relay(context: Arc<Context>, source: Arc<Source>, progress: 
             () = sleep(HELD_LOOK_EVERY), if holding.is_full() || !holding.is_empty() && !follower.is_behind() => None,
         };
         let poll = match followed {
-            None => None,
+            None | Some(Ok(Followed::Reached)) => None,
             Some(Ok(Followed::Poll(poll))) => Some(poll),
             Some(Ok(Followed::Rewound { to })) => {
                 holding.clear();

@@ -207,6 +207,27 @@ async fn records_that_are_none_stop_nothing_and_those_of_unserved_rooms_are_kept
 }
 
 #[tokio::test]
+async fn a_room_that_goes_before_its_last_danmaku_is_accounted_for_holds_no_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = start(dir.path()).await;
+    running.append(record(&[(1, false, "a")])).await;
+    running.candidates().await;
+    while running.history().await != ["a"] {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut table = (**running.routes.borrow()).clone();
+    table.rooms = Rooms::new(&[]);
+    running.routes.send_replace(Arc::new(table));
+    let committed = async {
+        while running.log.state(0).await.unwrap().committed != 1 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), committed).await.unwrap();
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_store_that_was_taken_away_is_filled_again_from_the_log() {
     let dir = tempfile::tempdir().unwrap();
     let mut running = start(dir.path()).await;

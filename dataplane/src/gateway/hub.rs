@@ -26,6 +26,7 @@ use super::{
     served::{Served, ServedRoom},
 };
 use crate::{
+    clock::unix_ms,
     link::{BoardChange, Following, Update},
     room::RoomId,
     routes::Routes,
@@ -185,10 +186,15 @@ impl Hub {
 
     fn flush(&mut self) {
         let mut pending = std::mem::take(&mut self.pending);
+        let now_ms = unix_ms();
         for (room, content) in &mut pending {
             let Some(followed) = self.rooms.get_mut(room) else { continue };
             let Some(served) = self.served.room(room.as_str()) else { continue };
             self.links.seen(room, followed, served.viewers());
+            for danmaku in &content.danmaku {
+                let waited_ms = now_ms.saturating_sub(danmaku.received_ms);
+                served.heat.shown_after(u32::try_from(waited_ms.max(0)).unwrap_or(u32::MAX));
+            }
             if std::mem::take(&mut followed.resync) {
                 let scores = served.board().unwrap_or_default();
                 content.board = vec![BoardChange { reset: true, scores, removed: Vec::new() }];

@@ -34,7 +34,7 @@ use crate::{
     room::{Room, RoomId},
     routes::Routes,
     store::{Scored, Store},
-    token::Keys,
+    token::LiveKeys,
     trace::Tracer,
 };
 
@@ -45,7 +45,7 @@ pub(super) struct Backing {
     pub(super) routes: Routes,
     pub(super) gates: Gates,
     pub(super) standing: Standing,
-    pub(super) keys: Arc<Keys>,
+    pub(super) keys: LiveKeys,
     pub(super) heat: Heat,
     pub(super) limiter: Option<Limiter>,
     pub(super) tracer: Tracer,
@@ -64,7 +64,7 @@ pub(super) struct Served {
     pub(super) config: Config,
     pub(super) log: Log,
     pub(super) store: Store,
-    pub(super) keys: Arc<Keys>,
+    pub(super) keys: LiveKeys,
     pub(super) metrics: Metrics,
     pub(super) admission: Admission,
     /// Calls of outside moderators.

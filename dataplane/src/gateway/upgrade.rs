@@ -209,7 +209,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// Who somebody is in a room, by token or without one where the room allows it.
 pub(super) fn authorize(served: &Served, room: &ServedRoom, token: Option<&str>) -> Result<Identity, TokenError> {
     match token {
-        Some(token) => token::verify(&served.keys, token, room.id().as_str()),
+        Some(token) => token::verify(&served.keys.current(), token, room.id().as_str()),
         None if room.room().anonymous_viewing => Ok(Identity::ANONYMOUS),
         None => Err(TokenError::Missing),
     }

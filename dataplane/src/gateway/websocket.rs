@@ -304,16 +304,20 @@ impl<H: Handler> Connection<H> {
             Disconnect::Slow => self.close(CloseCode::Again),
             Disconnect::Flood => self.close(CloseCode::Policy),
             // Coming back makes no sense: the upgrade is answered by 404 then.
-            Disconnect::RoomClosed => self.close(CloseCode::Normal),
+            Disconnect::RoomClosed => self.close_because(CloseCode::Normal, "room closed"),
             Disconnect::Banned => self.close(CloseCode::Library(BANNED)),
             Disconnect::ProtocolError | Disconnect::MessageTooLarge | Disconnect::ClosedByPeer | Disconnect::Lost => {}
         }
     }
 
     fn close(&mut self, code: CloseCode) {
+        self.close_because(code, "");
+    }
+
+    fn close_because(&mut self, code: CloseCode, reason: &'static str) {
         let handler = self.handler.clone();
         let mut pipe = Pipe { input: &[], socket: handler.socket() };
-        let frame = CloseFrame { code, reason: "".into() };
+        let frame = CloseFrame { code, reason: reason.into() };
         // The pipe takes everything; a connection that is closed already has said its goodbye.
         let _ = self.context.close(&mut pipe, Some(frame));
     }

@@ -23,6 +23,8 @@ const WHOLE_S: u64 = 60;
 const MESSAGES_LEAST: f64 = 3.0;
 /// Three messages of some length.
 const BYTES_LEAST: f64 = 1_024.0;
+/// Below so much a change of the latency is no news.
+const LATENCY_LEAST_MS: u32 = 50;
 /// A report is one record; a broker takes records of 1 MiB.
 const REPORT_BYTES_MAX: usize = 256 * 1024;
 /// A room of so many messages/s may need its slices spread, so they are said too.
@@ -42,6 +44,7 @@ struct Course {
     processing_us: f64,
     shed: f64,
     connections: u32,
+    latency_ms_p99: u32,
     slices: Vec<(f64, f64)>,
     said: Option<Load>,
 }
@@ -87,6 +90,8 @@ impl Course {
         feed(&mut self.processing_us, float(now.processing_us));
         feed(&mut self.shed, now.shed.into());
         self.connections = now.connections;
+        // The highest, which fades: a spike is seen by who looks a few seconds later.
+        self.latency_ms_p99 = now.latency_ms_p99.max(self.latency_ms_p99 - self.latency_ms_p99.div_ceil(4));
         if self.messages < SLICES_FROM {
             return self.slices.clear();
         }
@@ -106,6 +111,7 @@ impl Course {
             lag: 0,
             processing_us: rounded(self.processing_us).into(),
             shed: rounded(self.shed),
+            latency_ms_p99: self.latency_ms_p99,
         }
     }
 
@@ -122,6 +128,9 @@ impl Course {
             || changed(self.bytes, float(said.bytes), BYTES_LEAST)
             || changed(load.connections.into(), said.connections.into(), 1.0)
             || changed(self.shed, said.shed.into(), MESSAGES_LEAST)
+            // Who promises 100 ms wants to know when it is twice that, and when it is over.
+            || load.latency_ms_p99 > 2 * said.latency_ms_p99.max(LATENCY_LEAST_MS)
+            || said.latency_ms_p99 > 2 * load.latency_ms_p99.max(LATENCY_LEAST_MS)
     }
 
     fn say(&mut self, id: &RoomId, load: Load) -> RoomLoad {

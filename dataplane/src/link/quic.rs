@@ -3,6 +3,7 @@
 //! A connection is one session. What waits in a session's queues is bounded on both sides: while a queue is full nothing
 //! more is read from the connection, and QUIC's flow control holds the sender.
 
+pub mod authority;
 mod dial;
 mod expiry;
 mod hello;

@@ -190,7 +190,7 @@ impl Begun {
     pub(super) fn spawn(&mut self, task: impl Future<Output = std::io::Result<()>> + Send + 'static) {
         self.tasks.spawn(async move {
             if let Err(error) = task.await {
-                tracing::error!(%error, "links cannot be dialled");
+                tracing::error!(%error, "a task of this process has failed");
             }
         });
     }
@@ -333,6 +333,7 @@ pub fn redis_config(cluster: &Cluster) -> Result<RedisConfig> {
     Ok(RedisConfig {
         nodes: redis.nodes.iter().map(ToString::to_string).collect(),
         pool: cluster.pool.clone(),
+        trial: redis.trial,
         tls: redis.tls.is_some().then_some(RedisTls { ca: ca.transpose()? }),
         username: credentials.and_then(|known| known.username.clone()),
         password: credentials.map(|known| known.password.expose().to_owned()),

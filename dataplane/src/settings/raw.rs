@@ -128,6 +128,14 @@ pub(crate) struct Redis {
         layer_attr(arg(id = "redis-nodes", long, value_name = "HOST:PORT,…"))
     )]
     pub(super) nodes: Value,
+    /// Nodes without replicas, to try things out: what is acknowledged may have to be read from the log again when one is
+    /// lost
+    #[config(
+        default = false,
+        env = "BARRAGE_REDIS_TRIAL",
+        layer_attr(arg(id = "redis-trial", long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true"))
+    )]
+    pub(super) trial: Value,
     /// Whether nodes are spoken to over TLS
     #[config(
         default = false,
@@ -249,7 +257,8 @@ pub(crate) struct Gateway {
         layer_attr(arg(id = "gateway-handshake-timeout-s", long, value_name = "S"))
     )]
     pub(super) handshake_timeout_s: Value,
-    /// JWK set that tokens are verified with: HS256, ES256 and EdDSA keys. Needed by the gateway
+    /// JWK set that tokens are verified with: HS256, ES256 and EdDSA keys; read again when it changes. Needed by the
+    /// gateway
     #[config(env = "BARRAGE_GATEWAY_KEYS_FILE", layer_attr(arg(id = "gateway-keys-file", long, value_name = "FILE")))]
     pub(super) keys_file: Option<Value>,
     /// Seconds over which viewers are told to come back when the gateway stops, 0 to 600

@@ -102,6 +102,7 @@ fn kafka(raw: &raw::Kafka, check: &mut Check) -> Option<Kafka> {
 
 fn redis(raw: &raw::Redis, check: &mut Check) -> Option<Redis> {
     let nodes = check.nodes("redis.nodes", &raw.nodes);
+    let trial = check.truth("redis.trial", &raw.trial);
     let tls = check.truth("redis.tls", &raw.tls);
     let ca_file = check.certificates("redis.ca-file", &raw.ca_file);
     let username = check.parse_if_set("redis.username", &raw.username, USERNAME, username);
@@ -115,7 +116,7 @@ fn redis(raw: &raw::Redis, check: &mut Check) -> Option<Redis> {
     }
     let (username, ca_file) = (username?, ca_file?);
     let credentials = password?.map(|password| Credentials { username, password });
-    Some(Redis { nodes: nodes?, tls: tls?.then_some(Tls { ca_file, identity: None }), credentials })
+    Some(Redis { nodes: nodes?, trial: trial?, tls: tls?.then_some(Tls { ca_file, identity: None }), credentials })
 }
 
 fn link(raw: &raw::Link, check: &mut Check) -> Option<Link> {
@@ -166,9 +167,9 @@ fn gateway(role: Role, raw: &raw::Gateway, check: &mut Check) -> Option<Option<G
     let reconnect_spread = check.seconds("gateway.reconnect-spread-s", &raw.reconnect_spread_s, 0..=600);
     let keys = match (role, &raw.keys_file) {
         (Role::Gateway, None) => check.refuse_absent("gateway.keys-file", KEY_SET),
-        (Role::Gateway, file) => check.file("gateway.keys-file", file, KEY_SET, key_set).map(Option::unzip),
+        (Role::Gateway, file) => check.file("gateway.keys-file", file, KEY_SET, key_set),
         // The file is on the gateways' machines.
-        _ => Some((None, None)),
+        _ => Some(None),
     };
     let config = gateway::Config {
         allowed_origins: allowed_origins?,
@@ -181,7 +182,7 @@ fn gateway(role: Role, raw: &raw::Gateway, check: &mut Check) -> Option<Option<G
         ..gateway::Config::default()
     };
     let (listen, shards) = (listen?, shards?);
-    Some(keys?.1.map(|keys| Gateway { listen, shards, keys: Arc::new(keys), config }))
+    Some(keys?.map(|(keys_file, keys)| Gateway { listen, shards, keys: Arc::new(keys), keys_file, config }))
 }
 
 fn needs_own_address(raw: &Raw, check: &mut Check) {

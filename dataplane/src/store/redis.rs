@@ -25,7 +25,11 @@ use barrage_proto::{Cursor, Position};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{Applied, Books, Confirmed, Direction, HistoryItem, HistoryPage, Ranking, SliceBatch, Steps, StoreError};
-use crate::{moderation::RoomRules, room::RoomId, trouble::Trouble};
+use crate::{
+    moderation::RoomRules,
+    room::{RoomId, SHARDS},
+    trouble::Trouble,
+};
 use confirm::Confirmations;
 use markers::Markers;
 
@@ -44,6 +48,8 @@ pub struct RedisConfig {
     pub nodes: Vec<String>,
     /// The pool, which all keys begin with.
     pub pool: String,
+    /// Masters without replicas: what one of them has counts as safe.
+    pub trial: bool,
     /// Whether nodes speak TLS, and whom they are known by.
     pub tls: Option<RedisTls>,
     /// The ACL user; with a password alone it is `default`.
@@ -83,6 +89,8 @@ struct Scripts {
     ranking: Script,
     take_books: Script,
     save_books: Script,
+    forget: Script,
+    forget_books: Script,
 }
 
 impl RedisStore {
@@ -101,6 +109,8 @@ impl RedisStore {
             ranking: Script::new(include_str!("redis/ranking.lua")),
             take_books: Script::new(include_str!("redis/take_books.lua")),
             save_books: Script::new(include_str!("redis/save_books.lua")),
+            forget: Script::new(include_str!("redis/forget.lua")),
+            forget_books: Script::new(include_str!("redis/forget_books.lua")),
         };
         let shared = Shared {
             calls,
@@ -127,6 +137,26 @@ impl RedisStore {
     /// [`StoreError::Storage`]: lay them again.
     pub async fn lay_markers(&self) -> Result<(), StoreError> {
         self.note(markers::lay(&self.shared).await)
+    }
+
+    /// Removes what was said in a room: history, ranking, books and what moderators did. What is applied later counts from
+    /// nothing. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`StoreError::Storage`]: some of it may be there still.
+    pub async fn forget(&self, room: &RoomId) -> Result<(), StoreError> {
+        let id = room.clone();
+        let slices = each(&self.shared, SHARDS as usize, move |shared, shard| {
+            let keys = shared.keys.slice(&id, u32::try_from(shard).unwrap_or(u32::MAX));
+            async move {
+                let keys = [keys.applied, keys.rank, keys.hist, keys.rules];
+                let removed = shared.calls.script::<()>(&shared.scripts.forget, &keys, &[""; 0]).await;
+                removed.map_err(|error| failed("written", format!("{}: {error}", keys[0])))
+            }
+        })
+        .await;
+        self.note(slices.into_iter().collect::<Result<Vec<()>, _>>())?;
+        self.note(books::forget(&self.shared, room).await)
     }
 
     pub(super) async fn apply(&self, batches: Arc<[SliceBatch]>) -> Vec<Result<Applied, StoreError>> {

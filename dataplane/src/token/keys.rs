@@ -88,6 +88,15 @@ impl Keys {
         }
     }
 
+    /// The text of a set with one new HS256 key.
+    #[must_use]
+    pub fn generate(kid: &str) -> String {
+        let mut secret = [0; SECRET_BYTES];
+        rand::rng().fill_bytes(&mut secret);
+        let key = json!({"kty": "oct", "kid": kid, "alg": "HS256", "k": URL_SAFE_NO_PAD.encode(secret)});
+        format!("{}\n", json!({ "keys": [key] }))
+    }
+
     /// Reads the keys in a data directory, or makes one HS256 key there that only its owner can read.
     ///
     /// # Errors
@@ -97,10 +106,7 @@ impl Keys {
             Err(KeyError::Absent(_)) => {}
             found => return found,
         }
-        let mut secret = [0; SECRET_BYTES];
-        rand::rng().fill_bytes(&mut secret);
-        let key = json!({"kty": "oct", "kid": "dev", "alg": "HS256", "k": URL_SAFE_NO_PAD.encode(secret)});
-        let text = format!("{}\n", json!({ "keys": [key] }));
+        let text = Self::generate("dev");
         let path = data.join(FILE);
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         file.and_then(|mut file| file.write_all(text.as_bytes()))

@@ -8,6 +8,7 @@ pub use jars::{CACHE_VARIABLE, PASSWORD, USER};
 
 use std::{
     net::SocketAddr,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -75,6 +76,14 @@ impl Default for KafkaOptions {
     fn default() -> Self {
         Self { nodes: 3, wired: true, secured: false, client_certificate: false }
     }
+}
+
+/// The folder with a broker's jars, fetched first if need be.
+///
+/// # Errors
+/// [`ClusterError`]; without Java or Maven.
+pub async fn kafka_jars() -> Result<PathBuf, ClusterError> {
+    Ok(Jars::find(&*Run::start()?).await?.libs())
 }
 
 /// Running brokers, numbered from 0; killed when dropped.

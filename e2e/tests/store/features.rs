@@ -1,8 +1,9 @@
 //! Acts of moderation and steps of heat: written by the script, read back, and the same however often they are applied.
 
 use barrage::{
-    room::shard_of,
-    store::{Applied, Direction, STEP_MS, Store},
+    moderation::RoomRules,
+    room::{RoomId, shard_of},
+    store::{Applied, Books, Counts, Direction, STEP_MS, SliceBatch, Steps, Store},
 };
 use barrage_proto::{
     Cursor, Position,
@@ -90,6 +91,51 @@ async fn heat_is_counted_once_by_steps_and_over_all_slices() {
     let later = AT_MS + 24 * 3_600_000;
     apply(&store, batch(0, Some(3), &[(4, said(of(0), "x", later)), (5, said(of(0), "x", AT_MS))])).await;
     assert_eq!(store.heat(&room()).await.unwrap(), [(later / STEP_MS, 1)].into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_room_goes_on_from_its_place_with_nothing_and_another_keeps_everything() {
+    let (_nodes, store) = cluster().await;
+    let Store::Redis(redis) = &store else { unreachable!() };
+    let users: Vec<u64> = (0..16).map(|shard| (1..).find(|&user| shard_of(user) == shard).unwrap()).collect();
+    let other = RoomId::from("other");
+    let first = |user| [(0, said(user, "old", AT_MS)), (1, done(Kind::Sanction(muted(user))))];
+    for (shard, &user) in (0..).zip(&users) {
+        assert_eq!(apply(&store, batch(shard, None, &first(user))).await, Applied::Whole);
+        let beside = SliceBatch { room: other.clone(), ..batch(shard, None, &first(user)) };
+        assert_eq!(apply(&store, beside).await, Applied::Whole);
+    }
+    let books = store.take_books(&room()).await.unwrap();
+    let counts = Counts { shown: 16, likes: 3, ..books.counts };
+    assert_eq!(store.save_books(vec![(room(), Books { counts, ..books.clone() })]).await.unwrap(), []);
+    // Twice comes to the same.
+    for _ in 0..2 {
+        redis.forget(&room()).await.unwrap();
+        assert_eq!(texts(&store).await, [""; 0]);
+        assert_eq!(store.ranking(&room(), 100, 0).await.unwrap().scores, []);
+        assert_eq!(store.rules(&room()).await.unwrap(), RoomRules::default());
+        assert_eq!(store.heat(&room()).await.unwrap(), Steps::default());
+        let (empty, logged) = store.books(&room()).await.unwrap();
+        assert_eq!((empty.counts, logged), (Counts::default(), 0));
+    }
+    // Who ranked the room before has it no more.
+    assert_eq!(store.save_books(vec![(room(), books)]).await.unwrap(), [room()]);
+    for (shard, &user) in (0..).zip(&users) {
+        let more = [(1, done(Kind::Sanction(muted(user)))), (2, said(user, "new", AT_MS + 1))];
+        assert_eq!(apply(&store, batch(shard, Some(1), &more[1..])).await, Applied::Whole, "{shard}");
+        assert_eq!(apply(&store, batch(shard, Some(0), &more)).await, Applied::Whole, "what was applied is not again");
+    }
+    assert_eq!(texts(&store).await, ["new"; 16]);
+    assert!(store.ranking(&room(), 100, 0).await.unwrap().scores.iter().all(|place| place.score == 1));
+    assert_eq!(store.books(&room()).await.unwrap().1, 16);
+    let kept = store.history(&other, Direction::After, Cursor::default(), 100).await.unwrap();
+    assert_eq!(kept.items.len(), 16);
+    assert_eq!(store.ranking(&other, 100, 0).await.unwrap().scores.len(), 16);
+    assert!(store.rules(&other).await.unwrap().sanction(users[0], AT_MS).is_some());
+}
+
+fn muted(user: u64) -> Sanction {
+    Sanction { user, kind: sanction::Kind::Muted.into(), until_ms: 0 }
 }
 
 #[tokio::test(flavor = "multi_thread")]

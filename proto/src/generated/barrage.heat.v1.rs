@@ -90,6 +90,10 @@ pub struct Load {
     /// Messages refused or left out.
     #[prost(uint32, tag = "6")]
     pub shed: u32,
+    /// Of a room at a gateway: 99th percentile of the time from a gateway's receipt of a danmaku to its way to viewers, rounded
+    /// up, the highest of the last seconds. 0 where nobody counts it.
+    #[prost(uint32, tag = "7")]
+    pub latency_ms_p99: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RoomLoad {

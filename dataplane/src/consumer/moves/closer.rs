@@ -105,7 +105,7 @@ impl Closer {
                 followed = self.follower.next() => match followed {
                     Ok(Followed::Poll(poll)) => self.hear(&poll),
                     // What came before comes again, and says nothing new.
-                    Ok(Followed::Rewound { .. }) => {}
+                    Ok(Followed::Rewound { .. } | Followed::Reached) => {}
                     Ok(Followed::End) => return,
                     Err(error) => {
                         tracing::warn!(partition = self.partition, %error, "closing moves waits for the log");

@@ -61,7 +61,7 @@ pub(super) async fn guest(State(served): Api, Body(request): Body<GuestRequest>)
         exp,
         aud: AUDIENCE.to_owned(),
     };
-    let token = token::mint(&served.keys, &claims)
+    let token = token::mint(&served.keys.current(), &claims)
         .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))?;
     Ok(Json(Guest { token, user_id: claims.sub, role: claims.role, expires_ms: exp * 1_000 }))
 }

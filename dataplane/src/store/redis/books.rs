@@ -45,6 +45,12 @@ pub(super) async fn save(shared: &Shared, room: &RoomId, books: &Books) -> Resul
     saved.map_err(|error| failure("written", room, &error))
 }
 
+pub(super) async fn forget(shared: &Shared, room: &RoomId) -> Result<(), StoreError> {
+    let (script, key) = (&shared.scripts.forget_books, shared.keys.books(room));
+    let emptied = shared.calls.script::<()>(script, &[key], &[""; 0]).await;
+    emptied.map_err(|error| failure("written", room, &error))
+}
+
 fn parse(room: &RoomId, (epoch, counts, watermark): Fields) -> Result<Books, StoreError> {
     let damaged = |error: String| failed("read", format!("the books of {room} are damaged: {error}"));
     let counts: Option<Counts> =

@@ -76,7 +76,8 @@ impl Jars {
         self.folder.join("bootstrap.checkpoint")
     }
 
-    fn libs(&self) -> PathBuf {
+    /// The jars.
+    pub(super) fn libs(&self) -> PathBuf {
         self.folder.join("libs")
     }
 

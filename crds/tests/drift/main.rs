@@ -1,17 +1,25 @@
-//! The committed CRDs are what the Rust types generate, byte for byte. After a change of the types,
+//! The committed CRDs and their reference are what the Rust types generate, byte for byte. After a change of the types,
 //! `UPDATE=1 cargo test -p barrage-crds --test drift` writes them anew.
+
+mod reference;
 
 use std::path::{Path, PathBuf};
 
-use barrage_crds::LiveRoom;
+use barrage_crds::{LiveRoom, RoomPool};
 use kube::CustomResourceExt;
 use saphyr::{Mapping, Scalar, Yaml, YamlEmitter};
 use serde_json::Value;
 
 #[test]
 fn the_committed_crds_are_what_the_types_generate() {
-    let crd = serde_json::to_value(LiveRoom::crd()).unwrap();
-    check(&committed(LiveRoom::crd_name()), &generate(&crd));
+    check(&committed(LiveRoom::crd_name()), &generate(&serde_json::to_value(LiveRoom::crd()).unwrap()));
+    check(&committed(RoomPool::crd_name()), &generate(&serde_json::to_value(RoomPool::crd()).unwrap()));
+}
+
+#[test]
+fn the_reference_is_what_the_types_generate() {
+    let crds = [LiveRoom::crd(), RoomPool::crd()].map(|crd| serde_json::to_value(crd).unwrap());
+    check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"), &reference::page(&crds));
 }
 
 fn committed(crd_name: &str) -> PathBuf {

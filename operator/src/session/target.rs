@@ -1,0 +1,116 @@
+//! Where a pool's Kafka and Redis are and how to log in, with the content of the Secrets that the pool refers to.
+
+use std::{fs, io, path::Path};
+
+use barrage::settings::{self, Cluster, Node};
+
+/// What a session connects to. Two that are equal are one session.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Begins the names of topics and keys.
+    pub pool_id: String,
+    /// Partitions that the pool is made with.
+    pub partitions: u32,
+    /// Kafka.
+    pub kafka: KafkaTarget,
+    /// Redis.
+    pub redis: RedisTarget,
+}
+
+/// Kafka.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KafkaTarget {
+    /// Brokers to begin with.
+    pub brokers: Vec<Node>,
+    /// One broker without copies.
+    pub trial: bool,
+    /// `None` is plain text.
+    pub tls: Option<TlsContent>,
+    /// `None` is nobody in particular.
+    pub sasl: Option<SaslContent>,
+}
+
+/// Redis.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisTarget {
+    /// Nodes to begin with.
+    pub nodes: Vec<Node>,
+    /// Masters without replicas.
+    pub trial: bool,
+    /// `None` is plain text.
+    pub tls: Option<TlsContent>,
+    /// ACL user, if it is not the default one, and password.
+    pub auth: Option<(Option<String>, String)>,
+}
+
+/// What TLS is checked with and shows, PEM.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TlsContent {
+    /// Authorities; `None` is the system's.
+    pub ca: Option<Vec<u8>>,
+    /// Certificate and key.
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Who the pool is to Kafka.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SaslContent {
+    /// How the password is proved.
+    pub mechanism: settings::Mechanism,
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: String,
+}
+
+impl Target {
+    /// The settings of the data plane's own code, which takes certificates from files: they are written to `folder`.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn cluster(&self, folder: &Path) -> io::Result<Cluster> {
+        let tls =
+            |name: &str, tls: &Option<TlsContent>| tls.as_ref().map(|content| files(folder, name, content)).transpose();
+        let sasl = self.kafka.sasl.as_ref().map(|sasl| settings::Sasl {
+            mechanism: sasl.mechanism,
+            username: sasl.username.clone(),
+            password: settings::Secret::new(&sasl.password),
+        });
+        let credentials = self.redis.auth.as_ref().map(|(username, password)| settings::Credentials {
+            username: username.clone(),
+            password: settings::Secret::new(password),
+        });
+        Ok(Cluster {
+            pool: self.pool_id.clone(),
+            kafka: settings::Kafka {
+                brokers: self.kafka.brokers.clone(),
+                trial: self.kafka.trial,
+                tls: tls("kafka", &self.kafka.tls)?,
+                sasl,
+            },
+            redis: settings::Redis {
+                nodes: self.redis.nodes.clone(),
+                trial: self.redis.trial,
+                tls: tls("redis", &self.redis.tls)?,
+                credentials,
+            },
+        })
+    }
+}
+
+fn files(folder: &Path, name: &str, content: &TlsContent) -> io::Result<settings::Tls> {
+    let write = |kind: &str, bytes: &[u8]| {
+        let path = folder.join(format!("{name}-{kind}.pem"));
+        fs::write(&path, bytes).map(|()| path)
+    };
+    let identity = content.identity.as_ref().map(|(certificate, key)| {
+        io::Result::Ok(settings::Identity {
+            cert_file: write("certificate", certificate)?,
+            key_file: write("key", key)?,
+        })
+    });
+    Ok(settings::Tls {
+        ca_file: content.ca.as_ref().map(|ca| write("ca", ca)).transpose()?,
+        identity: identity.transpose()?,
+    })
+}
