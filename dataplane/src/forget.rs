@@ -1,6 +1,6 @@
 //! Takes away what the store has of rooms that are not served any more.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use prometheus_client::registry::Registry;
 use thiserror::Error;
@@ -36,8 +36,8 @@ pub enum ForgetError {
     Settings(String),
     /// Consumers are behind: what comes later would stay.
     #[error(
-        "partition {partition} is committed up to {committed}, and what was said stands up to {end}: it is forgotten once \
-         the consumers have caught up"
+        "partition {partition} is committed up to {committed}, and what was said stands up to {end}: the consumers have to \
+         catch up first. See that they run; to keep the data instead, remove the room's finalizer"
     )]
     Behind {
         /// Where.
@@ -50,16 +50,25 @@ pub enum ForgetError {
 }
 
 /// Waits until everything that is in the log now is applied and safe, then removes the rooms from the store. Nobody may
-/// append to them any more: every gateway has to go by a table without them. Safe to repeat.
+/// append to them any more: every gateway has to go by a table without them. One that is served again by then stays.
+/// Safe to repeat.
 ///
 /// # Errors
 /// [`ForgetError`]: try again.
-pub async fn forget(cluster: &Cluster, partitions: u32, rooms: &[RoomId]) -> Result<(), ForgetError> {
+pub async fn forget(
+    cluster: &Cluster,
+    partitions: u32,
+    rooms: &[RoomId],
+    is_served: impl Fn(&RoomId) -> bool,
+) -> Result<(), ForgetError> {
     let log = KafkaLog::open(&KafkaConfig::new(cluster), partitions, &mut Registry::default())?;
     let log = Log::Kafka(log);
-    let deadline = Instant::now() + APPLIED_WITHIN;
+    let mut ends = Vec::new();
     for partition in 0..partitions {
-        let end = log.state(partition).await?.end;
+        ends.push(log.state(partition).await?.end);
+    }
+    let deadline = Instant::now() + APPLIED_WITHIN;
+    for (partition, &end) in (0..).zip(&ends) {
         loop {
             let committed = log.state(partition).await?.committed;
             if committed >= end {
@@ -73,8 +82,12 @@ pub async fn forget(cluster: &Cluster, partitions: u32, rooms: &[RoomId]) -> Res
     }
     let config = redis_config(cluster).map_err(|error| ForgetError::Settings(format!("{error:#}")))?;
     let store = RedisStore::connect(config, Metrics::register(&mut Registry::default())).await?;
+    let ends: Arc<[u64]> = ends.into();
     for room in rooms {
-        store.forget(room).await?;
+        // Somebody else may have the ID by now.
+        if !is_served(room) {
+            store.forget(room, Arc::clone(&ends)).await?;
+        }
     }
     Ok(())
 }

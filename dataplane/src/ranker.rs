@@ -188,6 +188,9 @@ impl Ranker {
                 Ok(()) = routes.changed() => self.regroup(&Arc::clone(&routes.borrow_and_update())),
                 () = sleep_until(next_tidy) => {
                     next_tidy = Instant::now() + TIDY_EVERY;
+                    // Those that are gone have saved their books when they sleep.
+                    let table = &self.table;
+                    self.rooms.retain(|id, room| room.awake || is_served(table, id));
                     self.outlets.tidy(unix_ms(), |room| self.rooms.contains_key(room));
                 }
                 () = shutdown.cancelled() => break,
@@ -291,9 +294,12 @@ impl Ranker {
 
     /// Follows the table: rooms that went to another ranker are let go, what waited for the table goes on.
     fn regroup(&mut self, table: &Arc<Table>) {
-        self.table = Arc::clone(table);
+        let before = std::mem::replace(&mut self.table, Arc::clone(table));
         let mine = |id: &RoomId| table.ranker_of(id) == Some(&self.name);
-        self.rooms.retain(|id, _| mine(id));
+        // One that was gone and is back begins anew: its data may have been removed meanwhile.
+        let is_back = |id: &RoomId| is_served(table, id) && !is_served(&before, id);
+        self.rooms.retain(|id, _| mine(id) && !is_back(id));
+        self.outlets.empty(is_back);
         for (id, arriving) in &mut self.arriving {
             if mine(id) && arriving.takes_over() {
                 takeover::read_books(self.store.clone(), id.clone(), self.health.clone(), self.answers.clone());
@@ -355,6 +361,10 @@ impl Ranker {
             self.sessions.send_again();
         }
     }
+}
+
+fn is_served(table: &Table, room: &RoomId) -> bool {
+    table.rooms.find(room.as_str()).is_some()
 }
 
 /// Ends the decision about traced records; what gateways follow.

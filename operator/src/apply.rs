@@ -79,10 +79,11 @@ impl Child {
 /// The API server refuses, or an object of this name belongs to somebody else.
 pub async fn apply(ctx: &Context, child: &Child) -> Result<Value, Problem> {
     let api = api(&ctx.client, child);
-    let wanted = child.wanted();
+    let mut wanted = child.wanted();
     if let Some(live) = live(ctx, &api, child).await? {
         let live = value(&live);
         refuse_foreign(child, &live)?;
+        keep_replicas(&mut wanted, &live);
         if holds(&live, &wanted) {
             return Ok(live);
         }
@@ -97,6 +98,20 @@ async fn live(ctx: &Context, api: &Api<DynamicObject>, child: &Child) -> Result<
         ctx.metrics.api_error("get", &error);
         Problem::of_api(&child.doing("read"), &error)
     })
+}
+
+/// A number of replicas that nobody but the operator owns would fall to 1 if it gave it up: whoever is to scale from now
+/// on takes it over by writing it.
+fn keep_replicas(wanted: &mut Value, live: &Value) {
+    let replicas = &live["spec"]["replicas"];
+    if !wanted["spec"].is_object() || !wanted["spec"]["replicas"].is_null() || !replicas.is_number() {
+        return;
+    }
+    let owns = |entry: &&Value| entry["fieldsV1"]["f:spec"]["f:replicas"].is_object();
+    let owners = live["metadata"]["managedFields"].as_array().into_iter().flatten().filter(owns);
+    if owners.clone().count() > 0 && owners.into_iter().all(|entry| entry["manager"] == MANAGER) {
+        wanted["spec"]["replicas"] = replicas.clone();
+    }
 }
 
 /// What somebody else made under this name stays as it is.
@@ -281,5 +296,32 @@ fn without_nulls(value: &Value) -> Value {
             Value::Object(there.map(|(name, value)| (name.clone(), value.clone())).collect())
         }
         other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_scales_takes_the_number_over_and_until_then_it_stays() {
+        let live = |managers: &[&str]| {
+            let entry = |manager: &&str| json!({"manager": manager, "fieldsV1": {"f:spec": {"f:replicas": {}}}});
+            let fields: Vec<_> = managers.iter().map(entry).collect();
+            json!({"metadata": {"managedFields": fields}, "spec": {"replicas": 20}})
+        };
+        let kept = |wanted: Value, managers: &[&str]| {
+            let mut wanted = wanted;
+            keep_replicas(&mut wanted, &live(managers));
+            wanted["spec"]["replicas"].clone()
+        };
+        assert_eq!(kept(json!({"spec": {}}), &[MANAGER]), 20);
+        for others in [&["keda"][..], &[MANAGER, "keda"], &[]] {
+            assert_eq!(kept(json!({"spec": {}}), others), Value::Null, "{others:?}");
+        }
+        assert_eq!(kept(json!({"spec": {"replicas": 3}}), &[MANAGER]), 3);
+        let mut service = json!({"metadata": {}});
+        keep_replicas(&mut service, &live(&[MANAGER]));
+        assert_eq!(service, json!({"metadata": {}}));
     }
 }

@@ -6,7 +6,7 @@ use kube::{
     runtime::events::{Event, EventType},
 };
 
-use crate::context::Context;
+use crate::{context::Context, problem::Reason};
 
 /// What an event takes of a note, bytes.
 const NOTE_BYTES_MAX: usize = 1_000;
@@ -19,18 +19,36 @@ pub async fn publish<K: Resource<DynamicType = ()>>(ctx: &Context, object: &K, o
             continue;
         }
         let good = (condition.status == "True") == (condition.type_ == "Ready");
-        let event = Event {
-            type_: if good || condition.type_ == "Progressing" { EventType::Normal } else { EventType::Warning },
-            reason: condition.reason.clone(),
-            note: Some(note(condition)),
-            action: condition.type_.clone(),
-            secondary: None,
-        };
-        ctx.metrics.wrote("event");
-        if let Err(error) = ctx.recorder.publish(&event, &object.object_ref(&())).await {
-            ctx.metrics.api_error("event", &error);
-            tracing::warn!(%error, "an event could not be published");
-        }
+        let warns = !good && condition.type_ != "Progressing";
+        say(ctx, object, warns, &condition.reason, &condition.type_, note(condition)).await;
+    }
+}
+
+/// Warns of what no condition can say, because the object is about to go.
+pub async fn warn<K: Resource<DynamicType = ()>>(ctx: &Context, object: &K, reason: Reason, what: &str) {
+    tracing::warn!(object = object.meta().name, reason = reason.as_str(), what);
+    say(ctx, object, true, reason.as_str(), "Delete", what.to_owned()).await;
+}
+
+async fn say<K: Resource<DynamicType = ()>>(
+    ctx: &Context,
+    object: &K,
+    warns: bool,
+    reason: &str,
+    action: &str,
+    note: String,
+) {
+    let event = Event {
+        type_: if warns { EventType::Warning } else { EventType::Normal },
+        reason: reason.to_owned(),
+        note: Some(note),
+        action: action.to_owned(),
+        secondary: None,
+    };
+    ctx.metrics.wrote("event");
+    if let Err(error) = ctx.recorder.publish(&event, &object.object_ref(&())).await {
+        ctx.metrics.api_error("event", &error);
+        tracing::warn!(%error, "an event could not be published");
     }
 }
 

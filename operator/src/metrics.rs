@@ -25,6 +25,7 @@ pub struct Metrics {
     writes: Family<[(&'static str, &'static str); 1], Counter>,
     api_errors: Family<ApiError, Counter>,
     routes: Family<[(&'static str, &'static str); 1], Counter>,
+    forgets: Family<[(&'static str, &'static str); 1], Counter>,
     leader: Gauge,
 }
 
@@ -52,6 +53,7 @@ impl Metrics {
             writes: Family::default(),
             api_errors: Family::default(),
             routes: Family::default(),
+            forgets: Family::default(),
             leader: Gauge::default(),
         };
         registry.register("reconciles", "Objects looked at, by result and reason", metrics.reconciles.clone());
@@ -61,6 +63,11 @@ impl Metrics {
         registry.register("api_writes", "Writes to the API server, by verb", metrics.writes.clone());
         registry.register("api_errors", "Answers of the API server that were errors", metrics.api_errors.clone());
         registry.register("routes_writes", "Changes of route tables, by result", metrics.routes.clone());
+        registry.register(
+            "forgets",
+            "Rooms whose data was to be removed from the store, by result",
+            metrics.forgets.clone(),
+        );
         registry.register("leader", "Whether this operator leads", metrics.leader.clone());
         metrics
     }
@@ -111,6 +118,11 @@ impl Metrics {
     /// A change of a route table was written, or not.
     pub(crate) fn routes_written(&self, written: bool) {
         self.routes.get_or_create(&[("result", if written { "ok" } else { "error" })]).inc();
+    }
+
+    /// The data of rooms was removed, or is there still.
+    pub(crate) fn forgotten(&self, rooms: usize, removed: bool) {
+        self.forgets.get_or_create(&[("result", if removed { "ok" } else { "error" })]).inc_by(rooms as u64);
     }
 
     /// Whether this operator leads.

@@ -15,6 +15,7 @@ use kube::{Resource, ResourceExt, runtime::controller::Action};
 use crate::{
     apply,
     context::{Context, Guarded, Looked},
+    events,
     problem::{Problem, Reason},
     session::{Session, Stage},
     unreadable,
@@ -48,13 +49,18 @@ pub async fn reconcile(room: Arc<Guarded<LiveRoom>>, ctx: Arc<Context>) -> Looke
             if !room.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
                 apply::finalizers(&ctx, room, &[FINALIZER]).await?;
             }
+            // What was refused for good is for the room's author to read.
+            let mut refused = None;
             if let Some(pool) = &placed.dedicated
                 && !room.spec.paused
             {
-                apply::apply(&ctx, pool).await?;
+                match apply::apply(&ctx, pool).await {
+                    Err(problem) if problem.reason != Reason::ApiError => refused = Some(problem),
+                    applied => _ = applied?,
+                }
             }
             let served = if room.spec.paused { Ok(()) } else { serve(&placed).await };
-            Outcome { problem: served.err(), placed: Some(placed) }
+            Outcome { problem: refused.or(served.err()), placed: Some(placed) }
         }
         Err(problem) => Outcome { problem: Some(problem), placed: None },
     };
@@ -108,14 +114,19 @@ async fn close(ctx: &Context, room: &LiveRoom, found: &dereference::Found) -> Lo
         };
         let id = room.room_id();
         // Of two rooms with one ID, only the one that is served takes its entry along.
-        if news.manifests.get(&id).is_some_and(|stored| validate::is_of(stored, room)) {
-            session.serve(RoomId::from(id.as_str()), None).await?;
-        }
-        if room.spec.deletion_policy == DeletionPolicy::Delete
-            && let Err(problem) = session.forget(RoomId::from(id.as_str())).await
+        if news.manifests.get(&id).is_some_and(|stored| validate::is_of(stored, room))
+            && let Err(problem) = session.serve(RoomId::from(id.as_str()), None).await
         {
             return still_there(ctx, room, problem).await;
         }
+        if room.spec.deletion_policy == DeletionPolicy::Delete
+            && let Err(problem) = session.forget(&RoomId::from(id.as_str()))
+        {
+            return still_there(ctx, room, problem).await;
+        }
+    } else if room.spec.deletion_policy == DeletionPolicy::Delete {
+        let what = "its pool is gone, so what was said stays in that pool's Redis: delete rooms before their pool";
+        events::warn(ctx, room, Reason::PoolMissing, what).await;
     }
     apply::finalizers(ctx, room, &[]).await?;
     Ok((Action::await_change(), Reason::Deleting))

@@ -40,12 +40,20 @@ pub struct Request {
     pub done: oneshot::Sender<Result<(), Problem>>,
 }
 
-/// A room that is not served any more, and of which nothing is to be left.
-pub struct Forget {
-    /// The room.
-    pub id: RoomId,
-    /// Told when nothing is left, or why something is.
-    pub done: oneshot::Sender<Result<(), Problem>>,
+/// Rooms of which nothing is to be left, and how far that is.
+pub type Forgets = HashMap<RoomId, Forgetting>;
+
+/// How far the removal of a room's data is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forgetting {
+    /// Asked for; with why the last try failed.
+    Asked(Option<Problem>),
+    /// It is tried now; with why the last try failed.
+    Underway(Option<Problem>),
+    /// The last try failed; nobody has asked since.
+    Failed(Problem),
+    /// Nothing is left.
+    Done,
 }
 
 /// What a session knows.
@@ -75,7 +83,7 @@ pub enum Stage {
 #[derive(Clone)]
 pub struct Session {
     requests: mpsc::Sender<Request>,
-    forgets: mpsc::Sender<Forget>,
+    forgets: Arc<watch::Sender<Forgets>>,
     news: watch::Receiver<News>,
     expected: Arc<watch::Sender<Expected>>,
     heard: Arc<Mutex<Heard>>,
@@ -86,7 +94,7 @@ pub struct Ends {
     /// Rooms to be written. Closed when the last handle is gone.
     pub requests: mpsc::Receiver<Request>,
     /// Rooms to be forgotten.
-    pub forgets: mpsc::Receiver<Forget>,
+    pub forgets: Arc<watch::Sender<Forgets>>,
     /// What it knows, for the handles.
     pub news: watch::Sender<News>,
     /// Which pods there should be.
@@ -100,11 +108,17 @@ impl Session {
     #[must_use]
     pub fn new(expected: Expected) -> (Self, Ends) {
         let (requests, requested) = mpsc::channel(REQUESTS_QUEUE);
-        let (forgets, to_forget) = mpsc::channel(REQUESTS_QUEUE);
+        let forgets = Arc::new(watch::channel(Forgets::new()).0);
         let (tell, news) = watch::channel(News::default());
         let (expect, expected) = watch::channel(expected);
         let heard = Arc::new(Mutex::new(Heard::default()));
-        let ends = Ends { requests: requested, forgets: to_forget, news: tell, expected, heard: Arc::clone(&heard) };
+        let ends = Ends {
+            requests: requested,
+            forgets: Arc::clone(&forgets),
+            news: tell,
+            expected,
+            heard: Arc::clone(&heard),
+        };
         (Self { requests, forgets, news, expected: Arc::new(expect), heard }, ends)
     }
 
@@ -144,15 +158,68 @@ impl Session {
         outcome.await.map_err(|_| ended())?
     }
 
-    /// Removes what the store has of a room that is not served any more. A room that is served again by then stays.
+    /// Has what the store has of a room removed, which is not served any more. A room that is served again by then stays.
+    /// Does not wait: ask again until it is done.
     ///
     /// # Errors
-    /// Why it cannot be done yet.
-    pub async fn forget(&self, id: RoomId) -> Result<(), Problem> {
-        let (done, outcome) = oneshot::channel();
-        self.forgets.send(Forget { id, done }).await.map_err(|_| ended())?;
-        outcome.await.map_err(|_| ended())?
+    /// Why it is not done yet.
+    pub fn forget(&self, id: &RoomId) -> Result<(), Problem> {
+        let begun = Problem::new(Reason::Deleting, "viewers have been sent away; what was said is being removed");
+        let mut outcome = Err(begun);
+        self.forgets.send_if_modified(|forgets| {
+            let last = match forgets.remove(id) {
+                Some(Forgetting::Done) => {
+                    outcome = Ok(());
+                    return false;
+                }
+                Some(Forgetting::Failed(problem)) => Some(problem),
+                Some(known @ (Forgetting::Asked(_) | Forgetting::Underway(_))) => {
+                    if let Forgetting::Asked(Some(problem)) | Forgetting::Underway(Some(problem)) = &known {
+                        outcome = Err(problem.clone());
+                    }
+                    forgets.insert(id.clone(), known);
+                    return false;
+                }
+                None => None,
+            };
+            if let Some(problem) = &last {
+                outcome = Err(problem.clone());
+            }
+            forgets.insert(id.clone(), Forgetting::Asked(last));
+            true
+        });
+        outcome
     }
+}
+
+impl Ends {
+    /// Rooms that somebody wants forgotten; from now on they are under way.
+    pub fn take_forgets(&self) -> Vec<RoomId> {
+        let mut taken = Vec::new();
+        self.forgets.send_if_modified(|forgets| {
+            for (id, forgetting) in forgets.iter_mut() {
+                if let Forgetting::Asked(last) = forgetting {
+                    *forgetting = Forgetting::Underway(last.take());
+                    taken.push(id.clone());
+                }
+            }
+            false
+        });
+        taken
+    }
+}
+
+/// What came of a try to forget rooms.
+pub fn forgotten(forgets: &watch::Sender<Forgets>, rooms: &[RoomId], outcome: &Result<(), Problem>) {
+    forgets.send_modify(|forgets| {
+        for id in rooms {
+            let forgetting = match outcome {
+                Ok(()) => Forgetting::Done,
+                Err(problem) => Forgetting::Failed(problem.clone()),
+            };
+            forgets.insert(id.clone(), forgetting);
+        }
+    });
 }
 
 fn ended() -> Problem {

@@ -34,6 +34,9 @@ where
     if before.iter().any(|condition| conditions.contains(condition)) {
         return Ok((Action::requeue(LOOK_AGAIN), Reason::Invalid));
     }
-    apply::status::<K>(ctx, &invalid.metadata, &old, &json!({"conditions": conditions}), &[]).await?;
+    // The rest stays: what is applied without a field takes the field away.
+    let mut new = if old.is_object() { old.clone() } else { json!({}) };
+    new["conditions"] = json!(conditions);
+    apply::status::<K>(ctx, &invalid.metadata, &old, &new, &[]).await?;
     Ok((Action::requeue(LOOK_AGAIN), Reason::Invalid))
 }

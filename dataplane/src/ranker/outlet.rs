@@ -43,6 +43,11 @@ impl Outlets {
         self.lock().retain(|room, outlet| is_ranked(room) || !outlet.is_idle(now_ms));
     }
 
+    /// Empties outlets: who follows next is given nothing of what the rooms were.
+    pub(super) fn empty(&self, which: impl Fn(&RoomId) -> bool) {
+        self.lock().iter().filter(|(room, _)| which(room)).for_each(|(_, outlet)| outlet.empty());
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, Arc<Outlet>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -90,6 +95,14 @@ impl Outlet {
         state.acted.clear();
         drop(state);
         self.newest.send_replace((epoch, 0));
+    }
+
+    fn empty(&self) {
+        let mut state = self.lock();
+        while let Some((_, oldest)) = state.frames.pop_front() {
+            state.base.follow(&oldest.frame);
+        }
+        state.base.board.clear();
     }
 
     /// The lowest epoch that every gateway takes frames of.

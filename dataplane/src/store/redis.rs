@@ -139,24 +139,34 @@ impl RedisStore {
         self.note(markers::lay(&self.shared).await)
     }
 
-    /// Removes what was said in a room: history, ranking, books and what moderators did. What is applied later counts from
-    /// nothing. Safe to repeat.
+    /// Removes what was said in a room: history, ranking, books and what moderators did, and waits until that is safe.
+    /// What is applied later counts from nothing. Safe to repeat.
+    ///
+    /// `ends` are offsets by partition: everything below is applied, and was said in the room that is to be forgotten. A
+    /// slice that has more belongs to another room of the same ID, and stays.
     ///
     /// # Errors
     /// [`StoreError::Storage`]: some of it may be there still.
-    pub async fn forget(&self, room: &RoomId) -> Result<(), StoreError> {
+    pub async fn forget(&self, room: &RoomId, ends: Arc<[u64]>) -> Result<(), StoreError> {
         let id = room.clone();
         let slices = each(&self.shared, SHARDS as usize, move |shared, shard| {
             let keys = shared.keys.slice(&id, u32::try_from(shard).unwrap_or(u32::MAX));
+            let ends = Arc::clone(&ends);
             async move {
                 let keys = [keys.applied, keys.rank, keys.hist, keys.rules];
-                let removed = shared.calls.script::<()>(&shared.scripts.forget, &keys, &[""; 0]).await;
-                removed.map_err(|error| failed("written", format!("{}: {error}", keys[0])))
+                let emptied = shared.calls.script::<bool>(&shared.scripts.forget, &keys, &ends).await;
+                emptied.map_err(|error| failed("written", format!("{}: {error}", keys[0])))
             }
         })
         .await;
-        self.note(slices.into_iter().collect::<Result<Vec<()>, _>>())?;
-        self.note(books::forget(&self.shared, room).await)
+        let emptied = self.note(slices.into_iter().collect::<Result<Vec<bool>, _>>())?;
+        if emptied.iter().all(|emptied| *emptied) {
+            self.note(books::forget(&self.shared, room).await)?;
+        }
+        match self.confirm(&[]).await? {
+            Confirmed::Yes => Ok(()),
+            Confirmed::Void => Err(failed("confirmed", "a master was replaced meanwhile".to_owned())),
+        }
     }
 
     pub(super) async fn apply(&self, batches: Arc<[SliceBatch]>) -> Vec<Result<Applied, StoreError>> {

@@ -1,5 +1,8 @@
 //! What cannot be meant is refused, with what to do; what can only be seen later stands in the object's conditions.
 
+use std::fs;
+
+use barrage_e2e::kubernetes::Tools;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
@@ -57,6 +60,19 @@ fn every_rule_says_what_to_do() {
         assert!(said.contains(message), "{manifest}\n{said}");
     }
     scene.cluster.kubectl(&["delete", "liveroom/ruled", "roompool/ruled"]).unwrap();
+}
+
+#[test]
+fn every_example_is_taken() {
+    let scene = scene();
+    let mut examples = 0;
+    for example in fs::read_dir(Tools::file("crds/examples")).unwrap() {
+        let path = example.unwrap().path();
+        let manifest = fs::read_to_string(&path).unwrap();
+        scene.cluster.dry_run(&manifest).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        examples += 1;
+    }
+    assert!(examples >= 7, "{examples}");
 }
 
 #[test]

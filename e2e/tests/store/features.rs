@@ -3,16 +3,21 @@
 use barrage::{
     moderation::RoomRules,
     room::{RoomId, shard_of},
-    store::{Applied, Books, Counts, Direction, STEP_MS, SliceBatch, Steps, Store},
+    store::{
+        Applied, Books, Counts, Direction, STEP_MS, SliceBatch, Steps, Store,
+        redis::{Metrics, RedisConfig, RedisStore},
+    },
 };
 use barrage_proto::{
     Cursor, Position,
     log::{Act, Entry, Place, Record, Sanction, Settings, act::Kind, sanction},
 };
+use prometheus_client::registry::Registry;
 
 use super::{
-    cluster,
+    cluster, config,
     consumer::{PARTITION, apply, batch, room},
+    nodes::Nodes,
 };
 
 const AT_MS: i64 = 1_700_000_000_000;
@@ -108,9 +113,10 @@ async fn a_forgotten_room_goes_on_from_its_place_with_nothing_and_another_keeps_
     let books = store.take_books(&room()).await.unwrap();
     let counts = Counts { shown: 16, likes: 3, ..books.counts };
     assert_eq!(store.save_books(vec![(room(), Books { counts, ..books.clone() })]).await.unwrap(), []);
-    // Twice comes to the same.
+    // Up to where it was said; twice comes to the same.
+    let ends = |end: u64| vec![end; PARTITION as usize + 1].into();
     for _ in 0..2 {
-        redis.forget(&room()).await.unwrap();
+        redis.forget(&room(), ends(2)).await.unwrap();
         assert_eq!(texts(&store).await, [""; 0]);
         assert_eq!(store.ranking(&room(), 100, 0).await.unwrap().scores, []);
         assert_eq!(store.rules(&room()).await.unwrap(), RoomRules::default());
@@ -125,6 +131,8 @@ async fn a_forgotten_room_goes_on_from_its_place_with_nothing_and_another_keeps_
         assert_eq!(apply(&store, batch(shard, Some(1), &more[1..])).await, Applied::Whole, "{shard}");
         assert_eq!(apply(&store, batch(shard, Some(0), &more)).await, Applied::Whole, "what was applied is not again");
     }
+    // Who was to forget the old ones comes late.
+    redis.forget(&room(), ends(2)).await.unwrap();
     assert_eq!(texts(&store).await, ["new"; 16]);
     assert!(store.ranking(&room(), 100, 0).await.unwrap().scores.iter().all(|place| place.score == 1));
     assert_eq!(store.books(&room()).await.unwrap().1, 16);
@@ -132,6 +140,29 @@ async fn a_forgotten_room_goes_on_from_its_place_with_nothing_and_another_keeps_
     assert_eq!(kept.items.len(), 16);
     assert_eq!(store.ranking(&other, 100, 0).await.unwrap().scores.len(), 16);
     assert!(store.rules(&other).await.unwrap().sanction(users[0], AT_MS).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_user_of_the_documentation_may_do_all_that_the_store_does() {
+    const PAGE: &str = include_str!("../../../docs/degraded-modes.md");
+    let rule = PAGE.split_once("```acl\nuser ").and_then(|(_, rest)| rest.split_once("\n```")).unwrap().0;
+    let words: Vec<_> = rule.split_whitespace().collect();
+    let nodes = Nodes::start();
+    for node in 0..nodes.addresses().len() {
+        nodes.cli(node, &[&["ACL", "SETUSER"], &*words].concat());
+    }
+    let (username, password) = (Some(words[0].to_owned()), Some("PASSWORD".to_owned()));
+    let config = RedisConfig { username, password, ..config(&nodes) };
+    let redis = RedisStore::connect(config, Metrics::register(&mut Registry::default())).await.unwrap();
+    redis.lay_markers().await.unwrap();
+    let store = Store::Redis(redis.clone());
+    let user = (1..).find(|&user| shard_of(user) == 0).unwrap();
+    let records = [(0, said(user, "old", AT_MS)), (1, done(Kind::Sanction(muted(user))))];
+    assert_eq!(apply(&store, batch(0, None, &records)).await, Applied::Whole);
+    store.take_books(&room()).await.unwrap();
+    assert_eq!(texts(&store).await, ["old"]);
+    redis.forget(&room(), vec![2; PARTITION as usize + 1].into()).await.unwrap();
+    assert_eq!(texts(&store).await, [""; 0]);
 }
 
 fn muted(user: u64) -> Sanction {

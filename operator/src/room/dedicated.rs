@@ -23,6 +23,14 @@ pub(crate) fn key(room: &LiveRoom) -> PoolKey {
     PoolKey { namespace, name: format!("room-{kept}-{:08x}", fold(&name)) }
 }
 
+/// The pool's ID: its name with the hash of the namespace, too.
+fn pool_id(room: &LiveRoom) -> String {
+    let PoolKey { namespace, name } = key(room);
+    let kept = &name[..name.len() - 8];
+    let room = room.metadata.name.as_deref().unwrap_or_default();
+    format!("{kept}{:08x}", fold(&format!("{namespace}/{room}")))
+}
+
 /// FNV-1a, 32 bit: the same for ever.
 fn fold(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
@@ -52,7 +60,8 @@ pub(crate) fn pool(room: &LiveRoom, like: &RoomPool) -> Child {
 
 fn spec(room: &LiveRoom, like: &RoomPool) -> RoomPoolSpec {
     let mut spec = like.spec.clone();
-    spec.pool_id = None;
+    // Rooms of one name may be in two namespaces, and share one Kafka.
+    spec.pool_id = Some(pool_id(room));
     spec.rooms_from = RoomsFrom::Same;
     // Viewers hold tokens of the pool that the room refers to.
     let name = like.metadata.name.as_deref().unwrap_or_default();
@@ -81,6 +90,17 @@ mod tests {
             let pool = named(name);
             assert!(pool.len() <= 36 && !pool.contains('.') && pool.starts_with("room-"), "{pool}");
         }
+    }
+
+    #[test]
+    fn rooms_of_one_name_in_two_namespaces_have_pools_of_two_ids() {
+        let of = |namespace: &str| {
+            let mut room = LiveRoom::new("show", LiveRoomSpec::default());
+            room.metadata.namespace = Some(namespace.to_owned());
+            (key(&room).name, pool_id(&room))
+        };
+        let ((a, in_a), (b, in_b)) = (of("a"), of("b"));
+        assert!(a == b && in_a != in_b && in_a.starts_with("room-show-") && in_a.len() == a.len(), "{in_a} {in_b}");
     }
 
     #[test]

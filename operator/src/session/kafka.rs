@@ -8,6 +8,7 @@ use std::{
 
 use barrage::{
     heat,
+    room::RoomId,
     routes::{
         change::Change,
         topic::{WriteError, Writer},
@@ -23,7 +24,7 @@ use tokio::{
 use tracing::Instrument;
 
 use super::{
-    Ends, Forget, News, Request, Session, Stage, Target, change_for,
+    Ends, News, Request, Session, Stage, Target, change_for, forgotten,
     heat::Heard,
     manual, plan,
     plan::Expected,
@@ -116,7 +117,9 @@ impl Course {
     async fn serve(&mut self, prepared: Prepared) -> End {
         let Prepared { mut writer, kafka, cluster, folder } = prepared;
         let reach = Arc::new((cluster, folder));
-        let mut forgetting = JoinSet::new();
+        let (mut forgets, mut forgetting) = (self.ends.forgets.subscribe(), JoinSet::new());
+        // A session that was opened again goes on with what was asked before.
+        forgets.mark_changed();
         tracing::info!(epoch = writer.table().epoch, "the route table is ours to write");
         self.publish(&writer);
         let mut reports = heat::follow(kafka.client(), &kafka.pool, super::heat::PAST, REPORTS_QUEUE);
@@ -128,14 +131,15 @@ impl Course {
                     Some(first) => self.rooms(&mut writer, first).await,
                     None => return End::Closed,
                 },
-                first = self.ends.forgets.recv(), if forgetting.is_empty() => match first {
-                    Some(first) => {
-                        forgetting.spawn(self.forget(&writer, first, &reach));
-                        Ok(())
-                    }
-                    None => return End::Closed,
-                },
-                Some(_) = forgetting.join_next() => Ok(()),
+                Ok(()) = forgets.changed(), if forgetting.is_empty() => {
+                    self.forget(&writer, &reach, &mut forgetting);
+                    Ok(())
+                }
+                Some(_) = forgetting.join_next() => {
+                    // What was asked for meanwhile is next.
+                    forgets.mark_changed();
+                    Ok(())
+                }
                 report = reports.recv() => {
                     match report {
                         Some(Ok((report, age))) => {
@@ -180,44 +184,37 @@ impl Course {
         end
     }
 
-    /// Forgets all rooms that wait for it, beside everything else: it waits for pods and consumers.
-    fn forget(
-        &mut self,
-        writer: &Writer,
-        first: Forget,
-        reach: &Arc<(Cluster, TempDir)>,
-    ) -> impl Future<Output = ()> + use<> {
-        let mut all = vec![first];
-        while all.len() < ROOMS_MAX
-            && let Ok(more) = self.ends.forgets.try_recv()
-        {
-            all.push(more);
+    /// Forgets all rooms that somebody wants forgotten, beside everything else: it waits for pods and consumers.
+    fn forget(&self, writer: &Writer, reach: &Arc<(Cluster, TempDir)>, forgetting: &mut JoinSet<()>) {
+        let rooms = self.ends.take_forgets();
+        if rooms.is_empty() {
+            return;
         }
         let (epoch, partitions) = (writer.table().epoch, writer.table().partition_count());
-        let (heard, news) = (Arc::clone(&self.ends.heard), self.ends.news.subscribe());
-        let reach = Arc::clone(reach);
-        async move {
+        let (heard, news, reach) = (Arc::clone(&self.ends.heard), self.ends.news.subscribe(), Arc::clone(reach));
+        let (forgets, shared) = (Arc::clone(&self.ends.forgets), self.shared.clone());
+        forgetting.spawn(async move {
+            let is_served = |id: &RoomId| news.borrow().manifests.contains_key(id.as_str());
             let outcome = match followed(&heard, epoch).await {
                 Ok(()) => {
-                    // Of those that somebody has anew, everything stays.
-                    let served = Arc::clone(&news.borrow().manifests);
-                    let unserved = all.iter().map(|forget| &forget.id).filter(|id| !served.contains_key(id.as_str()));
-                    let rooms: Vec<_> = unserved.cloned().collect();
-                    let forgotten = barrage::forget::forget(&reach.0, partitions, &rooms).await;
+                    let forgotten = barrage::forget::forget(&reach.0, partitions, &rooms, is_served).await;
                     forgotten.map_err(|error| {
-                        Problem::new(Reason::Deleting, format!("its data is not removed yet: {error}"))
+                        Problem::new(Reason::Deleting, format!("what was said is not removed yet: {error}"))
                     })
                 }
                 Err(problem) => Err(problem),
             };
-            for Forget { id, done } in all {
-                if outcome.is_ok() {
-                    tracing::info!(room = %id, "what the store had of the room is removed");
-                }
-                // Who asked may have gone meanwhile.
-                _ = done.send(outcome.clone());
+            match &outcome {
+                Ok(()) => rooms.iter().for_each(|room| tracing::info!(%room, "what was said in it is removed")),
+                Err(problem) => tracing::warn!(rooms = rooms.len(), %problem, "rooms are not forgotten yet"),
             }
-        }
+            shared.metrics.forgotten(rooms.len(), outcome.is_ok());
+            forgotten(&forgets, &rooms, &outcome);
+            shared.changed.send_replace(());
+            if outcome.is_err() {
+                tokio::time::sleep(AGAIN).await;
+            }
+        });
     }
 
     async fn plan(&mut self, writer: &mut Writer) -> Result<(), End> {
@@ -289,15 +286,20 @@ async fn followed(heard: &Mutex<Heard>, epoch: u64) -> Result<(), Problem> {
     let deadline = Instant::now() + FOLLOWED_WITHIN;
     loop {
         let now = Instant::now();
-        let all_do = {
+        let (settled, all_do) = {
             let heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-            heard.is_settled(now) && heard.goes_by(epoch, now)
+            (heard.is_settled(now), heard.goes_by(epoch, now))
         };
-        if all_do {
+        if settled && all_do {
             return Ok(());
         }
         if now >= deadline {
-            let what = "its data is removed once all pods have heard that it is closed, and some have not";
+            let why =
+                if settled { "some of its pods have not heard that the room is closed" } else { "no pod is heard" };
+            let what = format!(
+                "what was said is not removed yet: {why}. See that the pool's pods run; to keep the data instead, remove the \
+                 room's finalizer"
+            );
             return Err(Problem::new(Reason::Deleting, what));
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -306,16 +308,11 @@ async fn followed(heard: &Mutex<Heard>, epoch: u64) -> Result<(), Problem> {
 
 /// Answers whoever asks that it cannot be done now, until nobody holds the session any more.
 async fn refuse(ends: &mut Ends) {
-    loop {
-        let done = tokio::select! {
-            request = ends.requests.recv() => request.map(|request| request.done),
-            forget = ends.forgets.recv() => forget.map(|forget| forget.done),
-        };
-        let Some(done) = done else { return };
+    while let Some(request) = ends.requests.recv().await {
         let problem = match &ends.news.borrow().stage {
             Stage::Failing(problem) => problem.clone(),
             _ => Problem::new(Reason::Starting, "the pool's Kafka and Redis are being connected"),
         };
-        _ = done.send(Err(problem));
+        _ = request.done.send(Err(problem));
     }
 }

@@ -25,7 +25,7 @@ use super::Fuse;
 use crate::{
     problem::{Problem, Reason},
     session::{
-        Ends, Forget, News, Request, Session, Stage, Target, change_for, manual,
+        Ends, News, Request, Session, Stage, Target, change_for, forgotten, manual,
         plan::{Expected, Pods},
     },
     sessions::Open,
@@ -103,14 +103,15 @@ impl Broker {
         let pool = target.pool_id.clone();
         loop {
             self.look(&target, &ends, &fuse);
+            for id in ends.take_forgets() {
+                let outcome = self.forget(&pool, id.clone(), &fuse);
+                forgotten(&ends.forgets, &[id], &outcome);
+            }
             tokio::select! {
                 request = ends.requests.recv() => match request {
                     Some(request) => self.room(&pool, request, &fuse),
                     None => return,
                 },
-                Some(Forget { id, done }) = ends.forgets.recv() => {
-                    _ = done.send(self.forget(&pool, id, &fuse));
-                }
                 _ = ends.expected.changed() => {}
                 // Somebody may have brought it down or up.
                 () = tokio::time::sleep(Duration::from_millis(1)) => {}

@@ -140,13 +140,16 @@ impl Operator {
         self
     }
 
-    /// Looks at everything until a whole pass writes nothing, or the fuse is blown; gives what went wrong in the last.
+    /// Looks at everything until two whole passes write nothing (what the first one asked for may be done beside it), or
+    /// the fuse is blown; gives what went wrong in the last.
     pub(crate) async fn settle(&mut self) -> Vec<Problem> {
+        let mut quiet = 0;
         for _ in 0..PASSES_MAX {
             let before = (self.fuse.written(), self.world.broker.content());
             let problems = self.pass().await;
             self.world.start_pods();
-            if !self.fuse.is_whole() || before == (self.fuse.written(), self.world.broker.content()) {
+            quiet = if before == (self.fuse.written(), self.world.broker.content()) { quiet + 1 } else { 0 };
+            if !self.fuse.is_whole() || quiet == 2 {
                 return problems;
             }
         }

@@ -96,7 +96,7 @@ async fn a_dedicated_room_has_a_pool_of_its_own_that_goes_with_it() {
     assert_eq!(pool["spec"]["gateway"]["replicas"], 4);
     let show = World::room_path("show");
     assert_eq!(world.condition(&show, "Ready").0, "True", "{}", world.message(&show, "Ready"));
-    let id = pool["metadata"]["name"].as_str().unwrap();
+    let id = pool["spec"]["poolId"].as_str().unwrap();
     assert!(world.broker.table(id).unwrap().rooms.find("show").is_some());
     assert!(world.broker.table("default").unwrap().rooms.find("show").is_none());
     world.server.delete(&show);

@@ -46,8 +46,9 @@ pub(super) async fn save(shared: &Shared, room: &RoomId, books: &Books) -> Resul
 }
 
 pub(super) async fn forget(shared: &Shared, room: &RoomId) -> Result<(), StoreError> {
+    let counts = serde_json::to_vec(&Counts::default()).map_err(|error| failed("written", error.to_string()))?;
     let (script, key) = (&shared.scripts.forget_books, shared.keys.books(room));
-    let emptied = shared.calls.script::<()>(script, &[key], &[""; 0]).await;
+    let emptied = shared.calls.script::<()>(script, &[key], &[counts]).await;
     emptied.map_err(|error| failure("written", room, &error))
 }
 

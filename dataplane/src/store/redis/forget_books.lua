@@ -1,5 +1,5 @@
 -- Empties a room's books; who had them has them no more.
--- KEYS 1 books
-if redis.call('EXISTS', KEYS[1]) == 0 then return end
+-- KEYS 1 books; ARGV 1 the counts of nothing
+if redis.call('HEXISTS', KEYS[1], 'e') == 0 then return end
 redis.call('HINCRBY', KEYS[1], 'e', 1)
-redis.call('HDEL', KEYS[1], 'c')
+redis.call('HSET', KEYS[1], 'c', ARGV[1])
