@@ -290,6 +290,20 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_to_a_room_that_was_emptied_is_given_nothing_of_it_and_who_is_there_misses_no_number() {
+        let (outlets, demo) = (Outlets::default(), RoomId::from("demo"));
+        let outlet = outlets.find_or_make(&demo);
+        outlet.begin(3, &Cursor::default());
+        let board = BoardChange { scores: vec![Scored { user: 7, score: 1 }], ..BoardChange::default() };
+        outlet.emit(RoomFrame { epoch: 3, number: 1, board: Some(board), ..RoomFrame::default() }, 0);
+        outlets.empty(|room| *room == demo);
+        let missing = outlet.since((0, 0));
+        let base = missing.snapshot.unwrap();
+        assert_eq!((base.epoch, base.number, base.board, missing.frames.len()), (3, 1, Vec::new(), 0));
+        assert!(outlet.since((3, 1)).snapshot.is_none());
+    }
+
+    #[test]
     fn frames_settle_when_the_slowest_gateway_has_them() {
         let outlet = Outlet::new();
         outlet.begin(3, &Cursor::default());

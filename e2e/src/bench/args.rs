@@ -91,7 +91,7 @@ mod tests {
         Cli::command().debug_assert();
         let some = Cli::parse_from(["barrage-bench", "--short", "codec", "idle"]);
         assert_eq!((some.benches(), some.short), (vec![Bench::Codec, Bench::Idle], true));
-        assert_eq!(Cli::parse_from(["barrage-bench"]).benches().len(), 9);
+        assert_eq!(Cli::parse_from(["barrage-bench"]).benches().len(), 10);
         let serve = Cli::parse_from(["barrage-bench", "serve-bare", "--rate", "10", "--bytes", "100"]);
         assert!(matches!(serve.command, Some(Command::ServeBare(Stream { rate: 10, bytes: 100 }))));
     }

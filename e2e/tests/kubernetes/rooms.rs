@@ -56,9 +56,10 @@ fn a_viewer_in_a_pod_sees_what_another_says() {
     let said = ended(&scene, "talk");
     let report: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
     assert!(report["acknowledged"].as_u64() > Some(10), "{said}");
-    // Each was shown to its sender, the other user and the two who only watch.
-    assert_eq!(report["received"].as_u64(), report["acknowledged"].as_u64().map(|kept| 4 * kept), "{said}");
-    assert_eq!(report["findings"].as_u64(), Some(0), "{said}");
+    // Each was shown to its sender, the other user and the two who only watch; the last one may be on its way still.
+    let shown = report["acknowledged"].as_u64().map(|kept| 4 * (kept - 1));
+    assert!(report["received"].as_u64() >= shown, "{said}");
+    assert_eq!([report["findings"].as_u64(), report["missed"].as_u64()], [Some(0); 2], "{said}");
     scene.kubectl(&["delete", "pod", "talk"]);
 }
 
@@ -136,6 +137,13 @@ fn what_was_said_goes_with_a_room_that_wants_it() {
         let mut viewer = scene.join("passing", user);
         let seq = viewer.say(text).unwrap();
         assert!(matches!(viewer.wait_fate(seq, PATIENCE).unwrap(), Fate::Acknowledged(_)));
+        // The leaderboard that viewers are sent is of this room from the first moment.
+        let board = |event: &Event| match event {
+            Event::Snapshot(board) => Some(board.user.clone()).filter(|users| !users.is_empty()),
+            Event::Delta(board) => Some(board.user.clone()),
+            _ => None,
+        };
+        assert_eq!(viewer.wait_for("the leaderboard", PATIENCE, board).unwrap(), [user]);
         let api = scene.api("passing");
         scene.until("history and ranking are those of this room", |_| {
             let history = api.whole_history("passing").map_err(debug)?;
