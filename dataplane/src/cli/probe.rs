@@ -55,7 +55,8 @@ fn ask(host: &str, path: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(ANSWERS_WITHIN))?;
     stream.set_write_timeout(Some(ANSWERS_WITHIN))?;
-    write!(stream, "GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n")?;
+    // In one piece: formatting straight into a socket sends each part by itself.
+    stream.write_all(format!("GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
     Ok(answer)
@@ -82,9 +83,14 @@ mod tests {
         thread::spawn(move || {
             for answer in answers {
                 let (mut stream, _) = listener.accept().unwrap();
-                let mut request = [0; 512];
-                let length = stream.read(&mut request).unwrap();
-                assert!(request[..length].starts_with(b"GET /readyz HTTP/1.0\r\n"));
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    let mut part = [0; 512];
+                    let length = stream.read(&mut part).unwrap();
+                    assert!(length > 0, "the request ends in the middle");
+                    request.extend_from_slice(&part[..length]);
+                }
+                assert!(request.starts_with(b"GET /readyz HTTP/1.0\r\n"));
                 stream.write_all(answer.as_bytes()).unwrap();
             }
         });
