@@ -166,7 +166,8 @@ pub struct LiveRoomSpec {
     pub moderation: ModerationSpec,
     /// Whether viewers without a token may watch. They can never send.
     pub anonymous_viewing: bool,
-    /// Where capacity is short, rooms of a higher priority keep their quality longer.
+    /// Reserved: nothing goes by it yet. Where capacity is short, rooms of a higher priority are to keep their quality
+    /// longer.
     #[schemars(range(min = -1000, max = 1000))]
     pub priority: i32,
     /// What becomes of history, ranking and moderation when this object is deleted.

@@ -236,6 +236,7 @@ pub(crate) fn change_for(table: &Table, requests: &[Request]) -> Change {
 pub(crate) fn manual() -> Problem {
     Problem::new(
         Reason::Manual,
-        "an engineer has taken over the route table, so nothing is changed: `barrage routes apply --auto` gives it back",
+        "an engineer has taken over the route table, so nothing is changed: \
+         `barrage routes show -o file | barrage routes apply -f - --auto` gives it back",
     )
 }

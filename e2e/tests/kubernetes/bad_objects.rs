@@ -154,7 +154,7 @@ fn a_certificate_that_has_expired_is_named_until_there_is_another() {
     scene.settle();
     scene.apply(&certificate(2020));
     let ingress = r#"{"spec":{"viewers":{"ingress":{"host":"live.example.org","tlsSecret":"live-tls"}}}}"#;
-    scene.kubectl(&["patch", "roompool", "default", "--type=merge", "-p", ingress]);
+    scene.patch_pool(ingress);
     let object = ["-n", NAMESPACE, "roompool", "default"];
     let message = scene.condition(&object, "Degraded", "True", "CertificateExpired");
     assert!(message.contains("live-tls has expired: put a new one there"), "{message}");
@@ -167,8 +167,7 @@ fn a_certificate_that_has_expired_is_named_until_there_is_another() {
     assert_eq!(ready[0], "True", "{ready:?}");
     scene.apply(&certificate(2999));
     scene.condition(&object, "Degraded", "False", "");
-    let without = r#"[{"op":"remove","path":"/spec/viewers/ingress"}]"#;
-    scene.kubectl(&["patch", "roompool", "default", "--type=json", "-p", without]);
+    scene.remove_from_pool("/spec/viewers/ingress");
     scene.settle();
     scene.kubectl(&["delete", "secret", "live-tls"]);
 }

@@ -17,14 +17,7 @@ fn an_image_that_is_not_there_is_named_and_serves_on_meanwhile() {
     let scene = scene();
     scene.settle();
     let object = ["-n", NAMESPACE, "roompool", "default"];
-    scene.kubectl(&[
-        "patch",
-        "roompool",
-        "default",
-        "--type=merge",
-        "-p",
-        r#"{"spec":{"image":"ghcr.io/barrage-live/barrage:absent"}}"#,
-    ]);
+    scene.patch_pool(r#"{"spec":{"image":"ghcr.io/barrage-live/barrage:absent"}}"#);
     let message = scene.condition(&object, "Degraded", "True", "ImagePull");
     assert!(message.contains("barrage:absent"), "{message}");
     // Those that run go on.
@@ -32,8 +25,7 @@ fn an_image_that_is_not_there_is_named_and_serves_on_meanwhile() {
     let seq = viewer.say("hello").unwrap();
     viewer.wait_fate(seq, crate::PATIENCE).unwrap();
     // Without any it keeps what it was last given.
-    let right = format!(r#"{{"spec":{{"image":"{}"}}}}"#, NAMES.barrage);
-    scene.kubectl(&["patch", "roompool", "default", "--type=merge", "-p", &right]);
+    scene.patch_pool(&format!(r#"{{"spec":{{"image":"{}"}}}}"#, NAMES.barrage));
     scene.condition(&object, "Degraded", "False", "");
     scene.condition(&object, "Progressing", "False", "");
     scene.settle();

@@ -25,26 +25,16 @@ fn replaced(scene: &Scene, selector: &str, before: &[(String, String)]) {
 }
 
 #[test]
-fn another_image_of_the_gateways_cuts_nobody_without_a_word() {
+fn another_image_cuts_nobody_without_a_word() {
     let scene = scene();
     scene.settle();
     let load = Running::start(&scene, "demo");
-    let before = scene.pods(&role("gateway"));
+    let before = ["gateway", "consumer", "ranker"].map(|name| (role(name), scene.pods(&role(name))));
     let newer = barrage_e2e::kubernetes::Images::again("ghcr.io/barrage-live/barrage:0.1.2").unwrap();
     scene.cluster.load(&[newer]).unwrap();
-    scene.kubectl(&[
-        "patch",
-        "roompool",
-        "default",
-        "--type=merge",
-        "-p",
-        r#"{"spec":{"image":"ghcr.io/barrage-live/barrage:0.1.2"}}"#,
-    ]);
-    for name in ["gateway", "consumer", "ranker"] {
-        let before = if name == "gateway" { before.clone() } else { Vec::new() };
-        if !before.is_empty() {
-            replaced(&scene, &role(name), &before);
-        }
+    scene.patch_pool(r#"{"spec":{"image":"ghcr.io/barrage-live/barrage:0.1.2"}}"#);
+    for (selector, before) in &before {
+        replaced(&scene, selector, before);
     }
     load.goes_on(&scene, 100);
     let report = load.end();
@@ -52,7 +42,7 @@ fn another_image_of_the_gateways_cuts_nobody_without_a_word() {
     // Everybody was told to go, which is what 1001 means; nobody was cut off, and nobody missed anything.
     assert!(report.ended.keys().all(|reason| reason.contains("1001")), "{:?}", report.ended);
     assert_eq!((report.lost, report.missed), (Some(0), Some(0)), "{report:?}");
-    scene.kubectl(&["patch", "roompool", "default", "--type=json", "-p", r#"[{"op":"remove","path":"/spec/image"}]"#]);
+    scene.remove_from_pool("/spec/image");
     scene.settle();
 }
 

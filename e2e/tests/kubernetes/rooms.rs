@@ -36,24 +36,12 @@ spec:
     )
 }
 
-/// What a pod said, once it has ended.
-fn ended(scene: &Scene, name: &str) -> String {
-    scene.until(&format!("{name} has ended"), |cluster| {
-        let pod = cluster.get(&["-n", NAMESPACE, "pod", name]).map_err(debug)?;
-        match pod["status"]["phase"].as_str() {
-            Some("Succeeded") => Ok(()),
-            Some("Failed") => panic!("{name} failed:\n{}", scene.kubectl(&["logs", name])),
-            other => Err(debug(other)),
-        }
-    });
-    scene.kubectl(&["logs", name])
-}
-
 #[test]
 fn a_viewer_in_a_pod_sees_what_another_says() {
     let scene = scene();
     scene.apply(&talk("talk"));
-    let said = ended(&scene, "talk");
+    let (ended_well, said) = scene.ended("talk");
+    assert!(ended_well, "{said}");
     let report: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
     assert!(report["acknowledged"].as_u64() > Some(10), "{said}");
     // Each was shown to its sender, the other user and the two who only watch; the last one may be on its way still.

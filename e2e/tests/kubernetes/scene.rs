@@ -113,6 +113,29 @@ impl Scene {
         self.cluster.kubectl(&arguments).unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// Changes the default pool by a merge patch.
+    pub(crate) fn patch_pool(&self, patch: &str) {
+        self.kubectl(&["patch", "roompool", "default", "--type=merge", "-p", patch]);
+    }
+
+    /// Takes a field of the default pool's spec away.
+    pub(crate) fn remove_from_pool(&self, path: &str) {
+        let patch = format!(r#"[{{"op":"remove","path":"{path}"}}]"#);
+        self.kubectl(&["patch", "roompool", "default", "--type=json", "-p", &patch]);
+    }
+
+    /// Waits until a pod has ended; whether well, and what it said.
+    pub(crate) fn ended(&self, pod: &str) -> (bool, String) {
+        let phase = self.until(&format!("{pod} has ended"), |cluster| {
+            let found = cluster.get(&["-n", NAMESPACE, "pod", pod]).map_err(debug)?;
+            match found["status"]["phase"].as_str() {
+                Some(phase @ ("Succeeded" | "Failed")) => Ok(phase.to_owned()),
+                other => Err(debug(other)),
+            }
+        });
+        (phase == "Succeeded", self.kubectl(&["logs", pod]))
+    }
+
     /// An object of the release's namespace.
     pub(crate) fn get(&self, arguments: &[&str]) -> Value {
         let arguments = [&["-n", NAMESPACE], arguments].concat();

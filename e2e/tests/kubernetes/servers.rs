@@ -1,6 +1,6 @@
 //! Kafka and Redis of `dev.enabled`, and the image, as pods.
 
-use crate::scene::{NAMES, NAMESPACE, Scene, debug, scene};
+use crate::scene::{NAMES, NAMESPACE, Scene, scene};
 
 /// A pod that runs one command of the image, with the rights that the chart's pods have.
 fn pod(name: &str, arguments: &str) -> String {
@@ -28,16 +28,9 @@ spec:
 /// Runs it; whether it succeeded, and what it said.
 fn run(scene: &Scene, name: &str, arguments: &str) -> (bool, String) {
     scene.apply(&pod(name, arguments));
-    let phase = scene.until(&format!("{name} has ended"), |cluster| {
-        let pod = cluster.get(&["-n", NAMESPACE, "pod", name]).map_err(debug)?;
-        match pod["status"]["phase"].as_str() {
-            Some(phase @ ("Succeeded" | "Failed")) => Ok(phase.to_owned()),
-            other => Err(debug(other)),
-        }
-    });
-    let said = scene.kubectl(&["logs", name]);
+    let ended = scene.ended(name);
     scene.kubectl(&["delete", "pod", name]);
-    (phase == "Succeeded", said)
+    ended
 }
 
 fn are_ready(scene: &Scene) {

@@ -63,8 +63,12 @@ impl Heard {
     /// Somebody said something.
     pub fn report(&mut self, report: Report, now: Instant) {
         self.begin(now);
-        self.last = Some(now);
+        self.last = self.last.max(Some(now));
         let key = (report.role, report.name);
+        if self.members.get(&key).is_some_and(|known| now < known.at) {
+            // Whoever listens anew hears again what is known already.
+            return;
+        }
         let fresh = self.members.get(&key).is_none_or(|known| known.incarnation != report.incarnation);
         if fresh {
             let (incarnation, address) = (report.incarnation, String::new());
@@ -225,6 +229,20 @@ mod tests {
         // One that was there before may have more rooms than it has said yet.
         heard.report(Report { whole: false, ..report(Role::Gateway, "g-2", 1, 1) }, now);
         assert_eq!(heard.room(&demo, &table, now), None);
+    }
+
+    #[test]
+    fn what_is_heard_again_is_no_news() {
+        let (mut heard, now) = (Heard::default(), Instant::now() + ROOM);
+        let before = |seconds| now.checked_sub(Duration::from_secs(seconds)).unwrap();
+        heard.report(report(Role::Ranker, "r-0", 0, 0), before(60));
+        let newer =
+            |address: &str| Report { incarnation: 2, address: address.to_owned(), ..report(Role::Ranker, "r-0", 0, 0) };
+        heard.report(newer("r-0:2"), now);
+        // Listening began again.
+        heard.report(report(Role::Ranker, "r-0", 0, 0), before(60));
+        assert!(!heard.is_stale(now));
+        assert_eq!(heard.alive(now).rankers.get("r-0").map(String::as_str), Some("r-0:2"));
     }
 
     #[test]
