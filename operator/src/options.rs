@@ -65,6 +65,12 @@ impl std::fmt::Display for PoolKey {
 }
 
 impl Options {
+    /// Whether rooms and pools of this namespace are looked after.
+    #[must_use]
+    pub fn sees(&self, namespace: &str) -> bool {
+        self.scopes().iter().any(|scope| scope.as_deref().is_none_or(|scope| scope == namespace))
+    }
+
     /// The namespaces to watch, each by itself; `None` is all of them at once.
     #[must_use]
     pub fn scopes(&self) -> Vec<Option<String>> {

@@ -4,6 +4,7 @@
 mod build;
 mod certificates;
 mod dereference;
+mod orphans;
 mod pods;
 mod secrets;
 mod status;
@@ -16,9 +17,10 @@ use kube::{Resource, runtime::controller::Action};
 
 use crate::{
     apply::{self, Child},
-    context::{Context, Guarded, Looked},
+    context::{Context, Guarded, Looked, key_of},
+    options::PoolKey,
     problem::{Problem, Reason},
-    session::{Session, plan::is_draining},
+    session::{Session, Stage, plan::is_draining},
     unreadable,
 };
 pub(crate) use build::names;
@@ -51,14 +53,15 @@ pub async fn reconcile(pool: Arc<Guarded<RoomPool>>, ctx: Arc<Context>) -> Looke
         Ok(blueprint) => {
             outcome.image = Some(blueprint.image.clone());
             let session = ctx.sessions.ensure(&uid, blueprint.target.clone(), blueprint.expected.clone());
-            if !pool.spec.paused
-                && let Err(problem) = build_all(&ctx, &blueprint, &session, &mut outcome).await
-            {
-                // What was refused for good is for the pool's author to read.
-                if problem.reason == Reason::ApiError {
-                    return Err(problem);
+            if !pool.spec.paused {
+                if let Err(problem) = build_all(&ctx, &blueprint, &session, &mut outcome).await {
+                    // What was refused for good is for the pool's author to read.
+                    if problem.reason == Reason::ApiError {
+                        return Err(problem);
+                    }
+                    outcome.problems.push(problem);
                 }
-                outcome.problems.push(problem);
+                outcome.problems.extend(close_orphans(&ctx, &key_of(pool), &session).await.err());
             }
             pods::look(&ctx, &blueprint, &mut outcome).await?;
             outcome.problems.extend(found.warnings);
@@ -104,6 +107,20 @@ async fn build_all(
     }
 }
 
+/// Viewers of rooms that are no more are told so.
+async fn close_orphans(ctx: &Context, pool: &PoolKey, session: &Session) -> Result<(), Problem> {
+    let news = session.news();
+    // Whoever has taken over decides which rooms there are.
+    if news.stage != Stage::Open || news.table.manual {
+        return Ok(());
+    }
+    for id in orphans::of(ctx, pool, &news) {
+        tracing::warn!(%pool, room = %id, "the route table has a room that no LiveRoom is: it is taken out");
+        session.serve(id, None).await?;
+    }
+    Ok(())
+}
+
 /// Pods that shall go keep running until nothing is theirs any more.
 async fn replicas(
     ctx: &Context,
@@ -117,7 +134,7 @@ async fn replicas(
     };
     let pods = if role == build::Role::Consumer { &blueprint.expected.consumers } else { &blueprint.expected.rankers };
     let news = session.news();
-    let known = news.stage == crate::session::Stage::Open;
+    let known = news.stage == Stage::Open;
     let draining = !known || is_draining(&news.table, &session.heard(), pods, ctx.instant());
     Ok(if draining { current } else { wanted })
 }

@@ -20,6 +20,7 @@ use crate::{
     session::{Session, Stage},
     unreadable,
 };
+pub(crate) use dereference::pool_of;
 use status::Outcome;
 use validate::Placed;
 

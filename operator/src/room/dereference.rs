@@ -54,6 +54,15 @@ fn reference(ctx: &Context, room: &LiveRoom) -> PoolKey {
     }
 }
 
+/// The pool that serves a room, if it is there.
+#[must_use]
+pub(crate) fn pool_of(ctx: &Context, room: &LiveRoom) -> PoolKey {
+    match room.spec.placement {
+        Placement::Shared => reference(ctx, room),
+        Placement::Dedicated => dedicated::key(room),
+    }
+}
+
 fn is_owned(pool: &Guarded<RoomPool>, room: &LiveRoom) -> bool {
     let owners = kube::Resource::meta(pool).owner_references.iter().flatten();
     owners.into_iter().any(|owner| Some(&owner.uid) == room.metadata.uid.as_ref())

@@ -15,6 +15,7 @@ use barrage::{
         plan::{self, Alive},
     },
 };
+use barrage_crds::LiveRoom;
 use barrage_proto::{
     heat::{Report, report::Role},
     routes as pb,
@@ -77,6 +78,13 @@ impl Broker {
     /// An engineer takes over, or gives back.
     pub(crate) fn set_manual(&self, pool: &str, manual: bool) {
         self.0.lock().unwrap().tables.get_mut(pool).unwrap().0.manual = manual;
+    }
+
+    /// Somebody else writes a room.
+    pub(crate) fn put(&self, pool: &str, room: &LiveRoom) {
+        let table = self.table(pool).unwrap();
+        let change = Change { rooms: [(room.room_id().as_str().into(), Some(room.clone()))].into(), ..Change::on(&table) };
+        assert!(self.write(pool, &change, &Fuse::never()));
     }
 
     /// The table of a pool.

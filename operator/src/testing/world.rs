@@ -140,6 +140,13 @@ impl Operator {
         self
     }
 
+    /// Sees these namespaces alone.
+    pub(crate) fn with_namespaces(mut self, names: &[&str]) -> Self {
+        let ctx = Arc::get_mut(&mut self.ctx).unwrap();
+        ctx.options.namespaces = names.iter().map(ToString::to_string).collect();
+        self
+    }
+
     /// Looks at everything until two whole passes write nothing (what the first one asked for may be done beside it), or
     /// the fuse is blown; gives what went wrong in the last.
     pub(crate) async fn settle(&mut self) -> Vec<Problem> {
@@ -159,6 +166,8 @@ impl Operator {
     /// Looks at everything once.
     pub(crate) async fn pass(&mut self) -> Vec<Problem> {
         let mut problems = Vec::new();
+        // Nobody looks at anything before all is known.
+        refresh::<LiveRoom>(&self.world.server, "/liverooms/", &mut self.rooms);
         for pool in refresh::<RoomPool>(&self.world.server, "/roompools/", &mut self.pools) {
             problems.extend(pool::reconcile(pool, Arc::clone(&self.ctx)).await.err());
         }

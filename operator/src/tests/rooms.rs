@@ -1,5 +1,6 @@
 //! Rooms: how they come to be served, change, are paused and go.
 
+use barrage_crds::{LiveRoom, LiveRoomSpec};
 use serde_json::json;
 
 use super::served;
@@ -70,6 +71,45 @@ async fn a_room_whose_pool_is_gone_can_be_deleted() {
     world.server.delete(&demo);
     operator.settle().await;
     assert!(world.server.get(&demo).is_none());
+}
+
+#[tokio::test]
+async fn a_pool_that_is_made_again_does_not_serve_rooms_that_are_no_more() {
+    let (world, mut operator) = served().await;
+    world.room("stays", json!({}));
+    operator.settle().await;
+    world.broker.put("default", &LiveRoom::new("by-hand", LiveRoomSpec::default()));
+    world.server.delete(&World::pool_path("default"));
+    operator.settle().await;
+    world.server.delete(&World::room_path("demo"));
+    operator.settle().await;
+    let rooms = || {
+        let table = world.broker.table("default").unwrap();
+        ["demo", "stays", "by-hand"].map(|id| table.rooms.find(id).is_some())
+    };
+    assert_eq!(rooms(), [true; 3], "nobody could be told");
+    world.pool("default", json!({}));
+    operator.settle().await;
+    assert_eq!(rooms(), [false, true, true]);
+}
+
+#[tokio::test]
+async fn rooms_that_this_operator_does_not_see_or_understand_stay() {
+    let (world, mut operator) = served().await;
+    let mut elsewhere = LiveRoom::new("elsewhere", LiveRoomSpec::default());
+    elsewhere.metadata.namespace = Some("other".to_owned());
+    elsewhere.metadata.uid = Some("of another".to_owned());
+    world.broker.put("default", &elsewhere);
+    world.server.edit(&World::room_path("demo"), |room| room["spec"]["shards"] = json!("many"));
+    let rooms = || {
+        let table = world.broker.table("default").unwrap();
+        ["demo", "elsewhere"].map(|id| table.rooms.find(id).is_some())
+    };
+    let mut of_default = world.operator(Fuse::never()).with_namespaces(&["default"]);
+    of_default.settle().await;
+    assert_eq!(rooms(), [true, true]);
+    operator.settle().await;
+    assert_eq!(rooms(), [true, false]);
 }
 
 #[tokio::test]
