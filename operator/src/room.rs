@@ -9,7 +9,7 @@ mod validate;
 use std::{sync::Arc, time::Duration};
 
 use barrage::room::RoomId;
-use barrage_crds::{DeletionPolicy, LiveRoom};
+use barrage_crds::{DeletionPolicy, LiveRoom, condition};
 use kube::{Resource, ResourceExt, runtime::controller::Action};
 
 use crate::{
@@ -105,6 +105,8 @@ async fn close(ctx: &Context, room: &LiveRoom, found: &dereference::Found) -> Lo
         let Some(session) = open else {
             let why = match news.stage {
                 Stage::Failing(problem) => problem.message,
+                // An operator that has just begun knows less than the status says already.
+                _ if is_known_to_go(room) => return Ok((Action::requeue(LOOK_AGAIN), Reason::Deleting)),
                 _ => "it is not connected yet".to_owned(),
             };
             let what = format!(
@@ -131,6 +133,11 @@ async fn close(ctx: &Context, room: &LiveRoom, found: &dereference::Found) -> Lo
     }
     apply::finalizers(ctx, room, &[]).await?;
     Ok((Action::await_change(), Reason::Deleting))
+}
+
+fn is_known_to_go(room: &LiveRoom) -> bool {
+    let conditions = room.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    condition::find(conditions, "Ready").is_some_and(|ready| ready.reason == Reason::Deleting.as_str())
 }
 
 /// It cannot go yet.

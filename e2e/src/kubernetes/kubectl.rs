@@ -1,7 +1,7 @@
 //! What a person would type: `kubectl` and `helm`, as administrator of the cluster.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -159,7 +159,13 @@ impl Kubernetes {
     #[must_use]
     pub fn program(&self, name: &str) -> Command {
         let mut command = self.tools.program(name);
-        command.env("KUBECONFIG", self.state().join("pki/admin.kubeconfig"));
+        command.env("KUBECONFIG", self.kubeconfig());
         command
+    }
+
+    /// How its administrator reaches it.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.state().join("pki/admin.kubeconfig")
     }
 }

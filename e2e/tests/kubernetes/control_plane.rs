@@ -12,10 +12,13 @@ fn idle() -> Duration {
     Duration::from_secs(if std::env::var_os("SOAK").is_some() { 300 } else { 60 })
 }
 
-/// Danmaku that have to come through while there is nobody in control; at 20/s.
-fn meanwhile() -> u64 {
-    if std::env::var_os("SOAK").is_some() { 12_000 } else { 1_200 }
+/// How long there is nobody in control, minutes.
+fn minutes_alone() -> u64 {
+    if std::env::var_os("SOAK").is_some() { 10 } else { 1 }
 }
+
+/// Danmaku that have to come through in each of them, at 20/s.
+const A_MINUTE: u64 = 1_200;
 
 const PODS: &str = "app.kubernetes.io/managed-by=barrage-operator";
 
@@ -70,7 +73,9 @@ fn without_operator_and_api_server_viewers_notice_nothing() {
     });
     scene.cluster.stop_api_server().unwrap();
     assert!(scene.cluster.kubectl(&["get", "nodes"]).is_err());
-    load.goes_on(&scene, meanwhile());
+    for _ in 0..minutes_alone() {
+        load.goes_on(&scene, A_MINUTE);
+    }
     scene.cluster.start_api_server().unwrap();
     scene.kubectl(&["scale", OPERATOR, "--replicas=2"]);
     scene.kubectl(&["rollout", "status", OPERATOR, "--timeout=120s"]);

@@ -4,7 +4,9 @@
 mod bad_objects;
 mod chart;
 mod control_plane;
+mod cutter;
 mod failures;
+mod killed;
 mod load;
 mod rollout;
 mod rooms;
