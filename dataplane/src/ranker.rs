@@ -364,7 +364,7 @@ impl Ranker {
 }
 
 fn is_served(table: &Table, room: &RoomId) -> bool {
-    table.rooms.find(room.as_str()).is_some()
+    table.serves(room)
 }
 
 /// Ends the decision about traced records; what gateways follow.

@@ -120,6 +120,12 @@ impl Table {
         owned.filter(move |(_, owner)| owner.consumer.as_deref() == Some(consumer)).map(|(p, owner)| (p, owner.epoch))
     }
 
+    /// Whether a room is served.
+    #[must_use]
+    pub fn serves(&self, room: &RoomId) -> bool {
+        self.rooms.find(room.as_str()).is_some()
+    }
+
     /// The ranker of a room; `None` when there is no ranker.
     #[must_use]
     pub fn ranker_of(&self, room: &RoomId) -> Option<&Peer> {

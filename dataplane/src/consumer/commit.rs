@@ -38,7 +38,7 @@ pub(super) async fn run(context: Arc<Context>, shutdown: CancellationToken) {
 fn give_up_unserved(context: &Context, partitions: &[Arc<Progress>]) {
     let table = Arc::clone(&context.routes.borrow());
     for progress in partitions {
-        progress.give_up(|room| table.rooms.find(room.as_str()).is_some());
+        progress.give_up(|room| table.serves(room));
     }
 }
 

@@ -77,7 +77,7 @@ impl Poll {
         let judged = self.slices.iter().flat_map(|(slice, records)| records.iter().map(move |r| (slice, r.offset)));
         let arriving = self.arriving.iter();
         let arriving = arriving.flat_map(|(slice, (_, records))| records.iter().map(move |(_, r)| (slice, r.offset)));
-        judged.chain(arriving).filter(|((room, _), _)| table.rooms.find(room.as_str()).is_some())
+        judged.chain(arriving).filter(|((room, _), _)| table.serves(room))
     }
 
     /// The trace that the record at an offset is part of.
@@ -104,7 +104,7 @@ pub(super) fn candidates<'a>(
     ranker: &str,
 ) -> impl Iterator<Item = Candidates> + use<'a> {
     let owner_epoch = table.partitions.get(partition as usize).map_or(0, |owner| owner.epoch);
-    let its = table.rooms.find(room.as_str()).is_some() && table.ranker_of(room).map(|r| &**r) == Some(ranker);
+    let its = table.serves(room) && table.ranker_of(room).map(|r| &**r) == Some(ranker);
     records.iter().filter(move |_| its).map(move |SliceRecord { offset, record }| {
         let place = Position { moved: record.moved, partition, offset: *offset, index: 0 };
         let entries = || (0..).zip(&record.entries).map(|(index, entry)| (Position { index, ..place }, entry));

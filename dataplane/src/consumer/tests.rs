@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use barrage_crds::LiveRoom;
+use barrage_crds::{LiveRoom, LiveRoomSpec};
 use barrage_proto::{
     Cursor,
     log::{Entry, Mark, Record, mark},
@@ -224,6 +224,30 @@ async fn a_room_that_goes_before_its_last_danmaku_is_accounted_for_holds_no_comm
         }
     };
     timeout(Duration::from_secs(10), committed).await.unwrap();
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_room_that_goes_and_is_back_at_once_is_handed_on_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = start(dir.path()).await;
+    let of = |rooms: &[LiveRoom]| {
+        let mut table = (**running.routes.borrow()).clone();
+        table.rooms = Rooms::new(rooms);
+        Arc::new(table)
+    };
+    let other = LiveRoom::new("other", LiveRoomSpec::default());
+    let (both, without) = (of(&[LiveRoom::demo(), other.clone()]), of(&[other]));
+    running.routes.send_replace(without);
+    let before = Record { room: "other".into(), ..Record::decode(&*record(&[(1, false, "holds the commit")])).unwrap() };
+    running.append(before.encode_to_vec()).await;
+    running.candidates().await;
+    running.append(record(&[(2, false, "a")])).await;
+    while running.history().await != ["a"] {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    running.routes.send_replace(both);
+    while texts(&running.candidates().await) != ["a"] {}
     running.stop().await;
 }
 

@@ -93,7 +93,7 @@ pub fn plan(table: &Table, alive: &Alive, partitions: Option<u32>) -> Result<Tab
 /// # Errors
 /// The room is not served, or `over` is 0, or more than a room has slices or the pool has partitions.
 pub fn spread(table: &Table, room: &RoomId, over: u32) -> Result<Table, PlanError> {
-    if table.rooms.find(room.as_str()).is_none() {
+    if !table.serves(room) {
         return Err(PlanError::NoRoom(room.clone()));
     }
     let most = SHARDS.min(table.partition_count());
