@@ -66,8 +66,8 @@ use served::{Backing, Served, Wishes};
 use shard::Inlets;
 use webtransport::{Arrival, Endpoint, SESSIONS_QUEUE};
 
-pub use identity::{Identity, IdentityFiles, check_files};
 pub(crate) use identity::check as check_identity;
+pub use identity::{Identity, IdentityFiles, check_files};
 pub use inject::Injector;
 pub use listen::Listeners;
 pub use metrics::Metrics;

@@ -107,7 +107,8 @@ pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: Cancellatio
 /// What cannot be opened, read or bound, and what to do about it.
 pub async fn consumer(settings: Settings, shutdown: CancellationToken) -> Result<()> {
     let mut begun = Begun::new(&settings, Role::Consumer, String::new()).await?;
-    Ready { role: "consumer", name: &settings.name, admin: begun.admin, listen: None, tls_listen: None, link: None }.print()?;
+    Ready { role: "consumer", name: &settings.name, admin: begun.admin, listen: None, tls_listen: None, link: None }
+        .print()?;
     let local = begun.local().await?;
     let metrics = consumer::Metrics::register(begun.registry().sub_registry_with_prefix("consumer"));
     let Some((log, store)) = begun.wait(&shutdown).await? else { return begun.end().await };
@@ -142,7 +143,15 @@ pub async fn ranker(settings: Settings, shutdown: CancellationToken) -> Result<(
     let metrics = ranker::Metrics::register(begun.registry().sub_registry_with_prefix("ranker"));
     let links = CancellationToken::new();
     let (link, callers, listening) = quic::listen(settings.link.listen, local, links.clone())?;
-    Ready { role: "ranker", name: &settings.name, admin: begun.admin, listen: None, tls_listen: None, link: Some(link) }.print()?;
+    Ready {
+        role: "ranker",
+        name: &settings.name,
+        admin: begun.admin,
+        listen: None,
+        tls_listen: None,
+        link: Some(link),
+    }
+    .print()?;
     let Some((_, store)) = begun.wait(&shutdown).await? else { return begun.end().await };
     let deps = ranker::Deps {
         name: begun.name.clone(),

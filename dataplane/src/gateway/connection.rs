@@ -20,7 +20,7 @@ use super::{
     shard::Shard,
     socket::{Handler, Socket},
     stream::Stream,
-    webtransport, websocket,
+    websocket, webtransport,
 };
 use crate::{moderation::is_exempt, token::Identity};
 

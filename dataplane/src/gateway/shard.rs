@@ -88,12 +88,7 @@ pub(super) struct Inlets {
 }
 
 /// Runs a shard on this thread until `shutdown`.
-pub(super) fn run(
-    served: Arc<Served>,
-    router: Router,
-    inlets: Inlets,
-    shutdown: CancellationToken,
-) -> io::Result<()> {
+pub(super) fn run(served: Arc<Served>, router: Router, inlets: Inlets, shutdown: CancellationToken) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let shard = Rc::new(Shard {
         served,

@@ -117,8 +117,8 @@ pub(super) fn check(served: &Served, room: &str, uri: &Uri, headers: &HeaderMap)
     let room = served.room(room).ok_or_else(|| refused(UpgradeRefusal::Room, StatusCode::NOT_FOUND, "no such room"))?;
     check_origin(served, headers)?;
     let malformed = |why: &str| refused(UpgradeRefusal::Request, StatusCode::BAD_REQUEST, why);
-    let Query(parameters) = Query::<Parameters>::try_from_uri(uri)
-        .map_err(|error| malformed(&format!("query: {}", error.body_text())))?;
+    let Query(parameters) =
+        Query::<Parameters>::try_from_uri(uri).map_err(|error| malformed(&format!("query: {}", error.body_text())))?;
     let identity = identify(served, &room, headers, &parameters, &offered(headers))?;
     let wanted = wanted(&parameters).map_err(|why| malformed(&why))?;
     Ok(Checked { room, identity, session: parameters.session, wanted })

@@ -190,7 +190,8 @@ fn viewers_are_served_over_tls_where_certificate_and_key_are_given() {
     let listen = "tls-listen = '127.0.0.1:0'\ntls-cert-file = 'tls-cert'\ntls-key-file = 'tls-key'\n";
     assert_eq!(tls(listen).as_deref(), Some("127.0.0.1:0"));
     let refused = |text: &str, expected: &[&str]| refused(Role::Gateway, &with(text), expected);
-    let needed = ["gateway.tls-cert-file is not set; allowed: a PEM", "gateway.tls-key-file is not set; allowed: a PEM"];
+    let needed =
+        ["gateway.tls-cert-file is not set; allowed: a PEM", "gateway.tls-key-file is not set; allowed: a PEM"];
     refused("tls-listen = '127.0.0.1:0'\n", &needed);
     refused("tls-cert-file = 'tls-cert'\n", &["gateway.tls-key-file is not set; allowed: a value, because"]);
     refused("tls-key-file = 'tls-key'\n", &["gateway.tls-cert-file is not set; allowed: a value, because"]);
