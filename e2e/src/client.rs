@@ -98,7 +98,7 @@ pub enum Connection {
     /// WebSocket, in plain text or over TLS.
     WebSocket(Box<Socket>),
     /// WebTransport; a message is one frame.
-    WebTransport(WebTransport),
+    WebTransport(Box<WebTransport>),
 }
 
 impl Connection {
@@ -108,7 +108,7 @@ impl Connection {
     /// [`ClientError::Io`], [`ClientError::Refused`], [`ClientError::Protocol`].
     pub fn open(join: &Join) -> Result<Self, ClientError> {
         if join.url.starts_with("https://") {
-            return WebTransport::open(join).map(Self::WebTransport);
+            return WebTransport::open(join).map(|session| Self::WebTransport(Box::new(session)));
         }
         Socket::open(join).map(|socket| Self::WebSocket(Box::new(socket)))
     }

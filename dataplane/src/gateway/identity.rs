@@ -61,8 +61,8 @@ impl Identity {
     /// Reads the files, and looks at them again every few seconds for as long as somebody holds this.
     ///
     /// # Errors
-    /// [`CertificateError`]. A file that is wrong *later* is logged, counted and shown by `/readyz`, and what was in force
-    /// stays.
+    /// [`CertificateError`]. A file that is wrong *later* is logged, counted and shown by `/readyz`, and what was in
+    /// force stays.
     pub async fn load(files: IdentityFiles, metrics: Metrics, health: Health) -> Result<Self, CertificateError> {
         let contents = certificate::read(&files.all())?;
         let current = verified(&contents, &files)?;

@@ -1,7 +1,7 @@
 //! A viewer's socket with its single writer, and the loop that reads it, whatever it speaks.
 //!
-//! All output, broadcasts and private messages and control frames alike, goes through [`Socket::send`]: whole frames, in
-//! order, behind a partly written one.
+//! All output, broadcasts and private messages and control frames alike, goes through [`Socket::send`]: whole frames,
+//! in order, behind a partly written one.
 
 use std::{
     cell::{Cell, RefCell},

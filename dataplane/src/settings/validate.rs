@@ -187,7 +187,7 @@ fn gateway(role: Role, raw: &raw::Gateway, check: &mut Check) -> Option<Option<G
         reconnect_spread: reconnect_spread?,
         ..gateway::Config::default()
     };
-    let (listen, shards, tls) = (listen?, shards?, tls?);
+    let (listen, shards, tls) = (listen?, shards?, tls?.map(Box::new));
     Some(keys?.map(|(keys_file, keys)| Gateway { listen, tls, shards, keys: Arc::new(keys), keys_file, config }))
 }
 
