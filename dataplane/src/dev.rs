@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     consumer,
-    gateway::{self, Listeners},
+    gateway::{self, Identity, IdentityFiles, Listeners},
     health::Health,
     heat::Heat,
     link::{self, Caller, Peer},
@@ -48,6 +48,8 @@ pub struct Options {
     pub data: PathBuf,
     /// Where to listen; port 0 picks a free one.
     pub listen: SocketAddr,
+    /// Where to listen for TLS and QUIC, and what viewers are shown; `None` is nowhere.
+    pub tls: Option<gateway::Tls>,
     /// Threads that serve connections.
     pub shards: usize,
     /// The gateway's settings.
@@ -71,9 +73,14 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
     let floors = store.applied_ends(PARTITIONS).await?;
     let log = EmbeddedLog::open(&options.data, &floors, registry.sub_registry_with_prefix("log"))?;
     let (log, store) = (Log::Embedded(log), Store::Embedded(store));
-    let listeners = Listeners::bind(options.listen, options.shards)?;
-    banner::print(&options, listeners.address(), &rooms, &keys)?;
-    let stages = Stages { log, store, rooms, keys };
+    let tls = options.tls.as_ref().map(|tls| tls.listen);
+    let listeners = Listeners::bind(options.listen, tls, options.shards)?;
+    if let Some(tls) = &options.tls {
+        gateway::check_files(&tls.files)?;
+    }
+    banner::print(&options, &listeners, &rooms, &keys)?;
+    let identity = options.tls.map(|tls| tls.files);
+    let stages = Stages { log, store, rooms, keys, identity };
     stages.run(registry, options.gateway, listeners, shutdown).await
 }
 
@@ -82,6 +89,7 @@ struct Stages {
     store: Store,
     rooms: Rooms,
     keys: Arc<Keys>,
+    identity: Option<IdentityFiles>,
 }
 
 impl Stages {
@@ -92,7 +100,7 @@ impl Stages {
         listeners: Listeners,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
-        let Self { log, store, rooms, keys } = self;
+        let Self { log, store, rooms, keys, identity } = self;
         let name = Peer::from(NAME);
         // Nobody ever sends another: the table stays as it is.
         let (_table, routes) = watch::channel(Arc::new(Table::of_one(&name, PARTITIONS, rooms)));
@@ -124,6 +132,10 @@ impl Stages {
             metrics: ranker::Metrics::register(registry.sub_registry_with_prefix("ranker")),
         };
         let metrics = gateway::Metrics::register(registry.sub_registry_with_prefix("gateway"));
+        let identity = match identity {
+            Some(files) => Some(Identity::load(files, metrics.clone(), health.clone()).await?),
+            None => None,
+        };
         let registry = Arc::new(RwLock::new(registry));
         let (rankers, store_at_end) = (only(following), store.clone());
         let standing = gateway::Standing::alone();
@@ -134,6 +146,7 @@ impl Stages {
             routes,
             standing,
             keys: LiveKeys::fixed(keys),
+            identity,
             rankers,
             limiter: None,
             health,

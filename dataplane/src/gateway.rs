@@ -13,6 +13,7 @@ mod echo;
 mod encode;
 mod held;
 mod hub;
+mod identity;
 mod inbound;
 mod inject;
 mod join;
@@ -27,12 +28,20 @@ mod problem;
 mod publish;
 mod served;
 mod shard;
+mod socket;
 mod standing;
+mod stream;
 mod upgrade;
 mod verdict;
 mod websocket;
+mod webtransport;
 
-use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -51,9 +60,14 @@ use crate::{
     trace::Tracer,
 };
 use hub::{Hub, Inputs};
+use listen::Doors;
 use moves::Mover;
 use served::{Backing, Served, Wishes};
+use shard::Inlets;
+use webtransport::{Arrival, Endpoint, SESSIONS_QUEUE};
 
+pub(crate) use identity::check as check_identity;
+pub use identity::{Identity, IdentityFiles, check_files};
 pub use inject::Injector;
 pub use listen::Listeners;
 pub use metrics::Metrics;
@@ -74,6 +88,8 @@ pub mod checks {
     pub const STORE: &str = "store";
     /// Every ranker of the route table is linked.
     pub const RANKERS: &str = "rankers";
+    /// The certificate that viewers are shown is what its files say.
+    pub const CERTIFICATE: &str = "certificate";
 }
 
 /// How a gateway behaves.
@@ -115,6 +131,15 @@ impl Default for Config {
     }
 }
 
+/// How viewers are served over TLS and QUIC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// Where they connect, by TCP and by UDP; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// What they are shown.
+    pub files: IdentityFiles,
+}
+
 /// What a gateway works with.
 pub struct Deps {
     /// Its identity.
@@ -129,6 +154,8 @@ pub struct Deps {
     pub standing: Standing,
     /// What tokens are verified with.
     pub keys: LiveKeys,
+    /// What viewers are shown over TLS and QUIC; `None` where only plain text is served.
+    pub identity: Option<Identity>,
     /// Sessions with rankers, as they begin.
     pub rankers: mpsc::Receiver<Following>,
     /// The rate limit that gateways share; `None` where this is the only one.
@@ -156,6 +183,19 @@ pub enum GatewayError {
         /// Why.
         source: std::io::Error,
     },
+    /// The address for TLS and QUIC cannot be had.
+    #[error(
+        "cannot listen on {address} (TCP and UDP): {source}. Is something else there? Choose another with --tls-listen"
+    )]
+    ListenSecurely {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The QUIC socket cannot be used.
+    #[error("cannot serve QUIC: {0}")]
+    Quic(std::io::Error),
     /// No thread for a shard.
     #[error("cannot start a shard: {0}")]
     Shard(std::io::Error),
@@ -171,8 +211,8 @@ pub async fn run(
     deps: Deps,
     shutdown: CancellationToken,
 ) -> Result<(), GatewayError> {
-    let Deps { name, log, store, routes, standing, keys, rankers, limiter, health, heat, tracer, metrics, registry } =
-        deps;
+    let Deps { name, log, store, routes, standing, keys, identity, rankers, limiter, health, heat, .. } = deps;
+    let (tracer, metrics, registry) = (deps.tracer, deps.metrics, deps.registry);
     let (mover, gates) = Mover::new(name, log.clone(), routes.clone(), standing.clone(), metrics.clone());
     let moves_over = CancellationToken::new();
     let moving = tokio::spawn(mover.run(moves_over.clone()));
@@ -181,23 +221,28 @@ pub async fn run(
     let (acts, awaited) = mpsc::channel(ACTS_QUEUE);
     let served = Arc::new(Served::new(config, backing, health, metrics, Wishes { wanted, acts }));
     let router = api::router(Arc::clone(&served), registry);
-    let mut mailboxes = Vec::new();
-    let mut threads = Vec::new();
-    for (index, listener) in listeners.into_shards().into_iter().enumerate() {
-        let (mailbox, flushes) = mpsc::channel(SHARD_QUEUE);
-        mailboxes.push(mailbox);
-        let (served, router, shutdown) = (Arc::clone(&served), router.clone(), shutdown.clone());
-        let thread = thread::Builder::new()
-            .name(format!("shard-{index}"))
-            .spawn(move || shard::run(served, router, listener, flushes, shutdown));
-        threads.push(thread.map_err(GatewayError::Shard)?);
-    }
-    Hub::new(served, mailboxes).run(Inputs { rankers, wishes, routes, acts: awaited }, shutdown).await;
-    for thread in threads {
+    let (doors, quic) = listeners.into_shards();
+    let shards = Shards::start(doors, &served, &router, identity.as_ref(), &shutdown)?;
+    let endpoint = match quic.zip(identity) {
+        Some((socket, identity)) => {
+            let endpoint = Endpoint::new(socket, identity, Arc::clone(&served), shards.sessions);
+            Some(tokio::spawn(endpoint.map_err(GatewayError::Quic)?.run(shutdown.clone())))
+        }
+        None => None,
+    };
+    let inputs = Inputs { rankers, wishes, routes, acts: awaited };
+    Hub::new(served, shards.mailboxes).run(inputs, shutdown).await;
+    for thread in shards.threads {
         let ended = tokio::task::spawn_blocking(move || thread.join()).await;
         match ended {
             Ok(Ok(result)) => result.map_err(GatewayError::Shard)?,
             _ => tracing::error!("a shard panicked"),
+        }
+    }
+    if let Some(endpoint) = endpoint {
+        match endpoint.await {
+            Ok(endpoint) => endpoint.close().await,
+            Err(error) => tracing::error!(%error, "the QUIC endpoint failed"),
         }
     }
     moves_over.cancel();
@@ -205,4 +250,36 @@ pub async fn run(
         tracing::error!(%error, "the mover failed");
     }
     Ok(())
+}
+
+/// The threads that serve connections, and the ways to them.
+struct Shards {
+    mailboxes: Vec<mpsc::Sender<hub::Flushes>>,
+    sessions: Vec<mpsc::Sender<Arrival>>,
+    threads: Vec<JoinHandle<std::io::Result<()>>>,
+}
+
+impl Shards {
+    fn start(
+        doors: Vec<Doors>,
+        served: &Arc<Served>,
+        router: &axum::Router,
+        identity: Option<&Identity>,
+        shutdown: &CancellationToken,
+    ) -> Result<Self, GatewayError> {
+        let mut shards = Self { mailboxes: Vec::new(), sessions: Vec::new(), threads: Vec::new() };
+        for (index, doors) in doors.into_iter().enumerate() {
+            let (mailbox, flushes) = mpsc::channel(SHARD_QUEUE);
+            let (session, sessions) = mpsc::channel(SESSIONS_QUEUE);
+            shards.mailboxes.push(mailbox);
+            shards.sessions.push(session);
+            let (served, router, shutdown) = (Arc::clone(served), router.clone(), shutdown.clone());
+            let inlets = Inlets { doors, identity: identity.cloned(), sessions, flushes };
+            let thread = thread::Builder::new()
+                .name(format!("shard-{index}"))
+                .spawn(move || shard::run(served, router, inlets, shutdown));
+            shards.threads.push(thread.map_err(GatewayError::Shard)?);
+        }
+        Ok(shards)
+    }
 }

@@ -5,6 +5,7 @@ pub mod admin;
 mod age;
 mod backlog;
 mod blocking;
+pub mod certificate;
 pub mod clock;
 pub mod consumer;
 pub mod dev;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     consumer,
-    gateway::{self, Listeners},
+    gateway::{self, Identity, Listeners},
     link::quic,
     ranker,
     settings::{Gateway, Settings},
@@ -38,6 +38,9 @@ struct Ready<'a> {
     /// Where viewers connect.
     #[serde(skip_serializing_if = "Option::is_none")]
     listen: Option<SocketAddr>,
+    /// Where they connect over TLS and QUIC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_listen: Option<SocketAddr>,
     /// UDP address of a ranker.
     #[serde(skip_serializing_if = "Option::is_none")]
     link: Option<SocketAddr>,
@@ -56,12 +59,18 @@ impl Ready<'_> {
 /// # Errors
 /// What cannot be opened, read or bound, and what to do about it.
 pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: CancellationToken) -> Result<()> {
-    let listeners = Listeners::bind(gateway.listen, gateway.shards)?;
-    let listen = listeners.address();
+    let tls = gateway.tls.as_ref().map(|tls| tls.listen);
+    let listeners = Listeners::bind(gateway.listen, tls, gateway.shards)?;
+    let (listen, tls_listen) = (listeners.address(), listeners.tls_address());
     let mut begun = Begun::new(&settings, Role::Gateway, listen.to_string()).await?;
-    Ready { role: "gateway", name: &settings.name, admin: begun.admin, listen: Some(listen), link: None }.print()?;
+    Ready { role: "gateway", name: &settings.name, admin: begun.admin, listen: Some(listen), tls_listen, link: None }
+        .print()?;
     let local = begun.local().await?;
     let metrics = gateway::Metrics::register(begun.registry().sub_registry_with_prefix("gateway"));
+    let identity = match gateway.tls {
+        Some(tls) => Some(Identity::load(tls.files, metrics.clone(), begun.health.clone()).await?),
+        None => None,
+    };
     let Some((log, store)) = begun.wait(&shutdown).await? else { return begun.end().await };
     let (sessions, rankers) = mpsc::channel(SESSIONS_QUEUE);
     let links = CancellationToken::new();
@@ -77,6 +86,7 @@ pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: Cancellatio
         routes: begun.routes(),
         standing: begun.standing(),
         keys,
+        identity,
         rankers,
         limiter,
         health: begun.health.clone(),
@@ -97,7 +107,8 @@ pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: Cancellatio
 /// What cannot be opened, read or bound, and what to do about it.
 pub async fn consumer(settings: Settings, shutdown: CancellationToken) -> Result<()> {
     let mut begun = Begun::new(&settings, Role::Consumer, String::new()).await?;
-    Ready { role: "consumer", name: &settings.name, admin: begun.admin, listen: None, link: None }.print()?;
+    Ready { role: "consumer", name: &settings.name, admin: begun.admin, listen: None, tls_listen: None, link: None }
+        .print()?;
     let local = begun.local().await?;
     let metrics = consumer::Metrics::register(begun.registry().sub_registry_with_prefix("consumer"));
     let Some((log, store)) = begun.wait(&shutdown).await? else { return begun.end().await };
@@ -132,7 +143,15 @@ pub async fn ranker(settings: Settings, shutdown: CancellationToken) -> Result<(
     let metrics = ranker::Metrics::register(begun.registry().sub_registry_with_prefix("ranker"));
     let links = CancellationToken::new();
     let (link, callers, listening) = quic::listen(settings.link.listen, local, links.clone())?;
-    Ready { role: "ranker", name: &settings.name, admin: begun.admin, listen: None, link: Some(link) }.print()?;
+    Ready {
+        role: "ranker",
+        name: &settings.name,
+        admin: begun.admin,
+        listen: None,
+        tls_listen: None,
+        link: Some(link),
+    }
+    .print()?;
     let Some((_, store)) = begun.wait(&shutdown).await? else { return begun.end().await };
     let deps = ranker::Deps {
         name: begun.name.clone(),

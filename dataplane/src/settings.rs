@@ -158,6 +158,8 @@ impl Settings {
 pub struct Gateway {
     /// Where viewers connect; port 0 picks a free one.
     pub listen: SocketAddr,
+    /// Where they connect over TLS and QUIC, and what they are shown; `None` is nowhere.
+    pub tls: Option<Box<gateway::Tls>>,
     /// Threads that serve connections, 1 to 256.
     pub shards: usize,
     /// What tokens are verified with.

@@ -14,13 +14,15 @@ const LINES_KEPT = 40;
 export class Server {
   /** Where it listens, with a slash at the end; the same over restarts. */
   url = '';
+  /** The same for TLS and QUIC, where its flags ask for that. */
+  tlsUrl = '';
   #data = '';
   #arguments = [];
   #process;
   #lines = [];
 
   /** Starts a server on new data, with a manifest of rooms or its own default; it ends with the test `t`. */
-  static async start(t, manifest) {
+  static async start(t, manifest, flags = []) {
     const server = new Server();
     server.#data = await mkdtemp(join(tmpdir(), 'barrage-browser-'));
     if (manifest) {
@@ -28,6 +30,7 @@ export class Server {
       await writeFile(file, manifest);
       server.#arguments = ['-f', file];
     }
+    server.#arguments.push(...flags);
     t.after(async () => {
       await server.kill();
       await rm(server.#data, { recursive: true, force: true });
@@ -87,6 +90,7 @@ export class Server {
     const url = new Promise((resolveUrl, reject) => {
       const read = (line) => {
         this.#lines = [...this.#lines, line].slice(-LINES_KEPT);
+        this.tlsUrl = /on (https:\/\/\S+)/.exec(line)?.[1] ?? this.tlsUrl;
         const found = /listening on (http:\/\/\S+)/.exec(line);
         if (found) {
           resolveUrl(found[1]);

@@ -1,36 +1,27 @@
 //! Plain clients for tests, blocking, one connection each: what a client of either version does, and what it must
 //! not do. Many at once are [`crate::swarm`]'s business.
 
+mod socket;
+mod tls;
 mod v1;
 mod v2;
+mod webtransport;
 
+pub use socket::Socket;
+pub use tls::{Certificate, handshake as tls_handshake};
 pub use v1::{ClientV1, Shown};
 pub use v2::{ClientV2, Danmaku, Event};
+pub use webtransport::WebTransport;
 
-use std::{
-    io,
-    net::TcpStream,
-    time::{Duration, Instant},
-};
+use std::{io, net::TcpStream, time::Duration};
 
 use thiserror::Error;
-use tokio_tungstenite::tungstenite::{
-    self, Message, WebSocket,
-    client::client_with_config,
-    handshake::{HandshakeError, client::generate_key},
-    http::{Request, header},
-    protocol::{WebSocketConfig, frame::coding::CloseCode},
-};
-
-use crate::http::problem_detail;
-
-/// Bytes of read buffer of a test's connection.
-const BUFFER_BYTES: usize = 4 * 1024;
+use tokio_tungstenite::tungstenite::Message;
 
 /// How to join a room; start from [`Join::new`] and say what is different.
 #[derive(Debug, Clone)]
 pub struct Join {
-    /// `ws://HOST:PORT`.
+    /// `ws://HOST:PORT`, `wss://` for TLS, `https://` for WebTransport.
     pub url: String,
     /// Room ID.
     pub room: String,
@@ -42,6 +33,8 @@ pub struct Join {
     pub protocols: Option<String>,
     /// `Origin`.
     pub origin: Option<String>,
+    /// The certificate that the server has to show, DER; any where nothing stands here.
+    pub certificate: Option<Vec<u8>>,
 }
 
 impl Join {
@@ -55,6 +48,7 @@ impl Join {
             query: String::new(),
             protocols: None,
             origin: None,
+            certificate: None,
         }
     }
 }
@@ -99,144 +93,97 @@ pub enum ClientError {
     Protocol(String),
 }
 
-/// One WebSocket; messages in, messages out.
-pub struct Connection {
-    socket: WebSocket<TcpStream>,
-    protocol: Option<String>,
+/// One connection; messages in, messages out.
+pub enum Connection {
+    /// WebSocket, in plain text or over TLS.
+    WebSocket(Box<Socket>),
+    /// WebTransport; a message is one frame.
+    WebTransport(Box<WebTransport>),
 }
 
 impl Connection {
-    /// Connects and shakes hands.
+    /// Connects and shakes hands: `ws://` and `wss://` by WebSocket, `https://` by WebTransport.
     ///
     /// # Errors
     /// [`ClientError::Io`], [`ClientError::Refused`], [`ClientError::Protocol`].
     pub fn open(join: &Join) -> Result<Self, ClientError> {
-        let request = request(join).map_err(|error| ClientError::Protocol(error.to_string()))?;
-        let host = join.url.trim_start_matches("ws://");
-        let failed = |source| ClientError::Io { doing: format!("connecting to {host}"), source };
-        let stream = TcpStream::connect(host).map_err(failed)?;
-        stream.set_nodelay(true).map_err(failed)?;
-        let config = WebSocketConfig::default().read_buffer_size(BUFFER_BYTES);
-        match client_with_config(request, stream, Some(config)) {
-            Ok((socket, response)) => {
-                let protocol = response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
-                let protocol = protocol.and_then(|value| value.to_str().ok()).map(str::to_owned);
-                Ok(Self { socket, protocol })
-            }
-            Err(HandshakeError::Failure(error)) => Err(error_of("shaking hands", error)),
-            Err(HandshakeError::Interrupted(_)) => {
-                Err(ClientError::Protocol("the handshake would block on a blocking socket".to_owned()))
-            }
+        if join.url.starts_with("https://") {
+            return WebTransport::open(join).map(|session| Self::WebTransport(Box::new(session)));
         }
+        Socket::open(join).map(|socket| Self::WebSocket(Box::new(socket)))
     }
 
     /// The subprotocol that the server chose.
     #[must_use]
     pub fn protocol(&self) -> Option<&str> {
-        self.protocol.as_deref()
+        match self {
+            Self::WebSocket(socket) => socket.protocol(),
+            Self::WebTransport(_) => Some(barrage_proto::v2::SUBPROTOCOL),
+        }
     }
 
-    /// Sends a message of any kind.
+    /// Sends a WebSocket message of any kind.
+    ///
+    /// # Errors
+    /// [`ClientError::Io`], [`ClientError::Closed`], [`ClientError::Protocol`] where there are no messages.
+    pub fn send(&mut self, message: Message) -> Result<(), ClientError> {
+        match self {
+            Self::WebSocket(socket) => socket.send(message),
+            Self::WebTransport(_) => Err(ClientError::Protocol("a session has no messages".to_owned())),
+        }
+    }
+
+    /// Sends bytes: a binary message, or just so on a stream.
     ///
     /// # Errors
     /// [`ClientError::Io`], [`ClientError::Closed`].
-    pub fn send(&mut self, message: Message) -> Result<(), ClientError> {
-        self.socket.send(message).map_err(|error| error_of("sending", error))
-    }
-
-    /// Sends a binary message.
-    ///
-    /// # Errors
-    /// As [`Connection::send`].
     pub fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
-        self.send(Message::binary(bytes.to_vec()))
+        match self {
+            Self::WebSocket(socket) => socket.send(Message::binary(bytes.to_vec())),
+            Self::WebTransport(session) => session.send(bytes),
+        }
     }
 
-    /// The next binary message; nothing when none comes in time. Pings are answered on the way.
+    /// The next binary message or frame; nothing when none comes in time. Pings are answered on the way.
     ///
     /// # Errors
     /// [`ClientError::Io`], [`ClientError::Closed`], [`ClientError::Protocol`] for a text message.
     pub fn receive(&mut self, timeout: Duration) -> Result<Option<Vec<u8>>, ClientError> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            // A timeout of zero would mean none at all.
-            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            let set = self.stream().set_read_timeout(Some(left));
-            set.map_err(|source| ClientError::Io { doing: "setting a timeout".to_owned(), source })?;
-            match self.socket.read() {
-                Ok(Message::Binary(bytes)) => return Ok(Some(bytes.into())),
-                Ok(Message::Text(text)) => {
-                    return Err(ClientError::Protocol(format!("text message {text:?}")));
-                }
-                Ok(Message::Close(frame)) => {
-                    let code = frame.as_ref().map_or(CloseCode::Status, |frame| frame.code);
-                    let reason = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
-                    return Err(ClientError::Closed { code: code.into(), reason });
-                }
-                Ok(_) => {}
-                Err(tungstenite::Error::Io(error)) if is_timeout(&error) => {
-                    if Instant::now() >= deadline {
-                        return Ok(None);
-                    }
-                }
-                Err(error) => return Err(error_of("receiving", error)),
-            }
+        match self {
+            Self::WebSocket(socket) => socket.receive(timeout),
+            Self::WebTransport(session) => session.receive(timeout),
         }
     }
 
     /// The TCP connection beneath, for what no client should do.
+    ///
+    /// # Panics
+    /// Over QUIC, where there is none.
     #[must_use]
     pub fn stream(&self) -> &TcpStream {
-        self.socket.get_ref()
+        match self {
+            Self::WebSocket(socket) => socket.stream(),
+            Self::WebTransport(_) => panic!("WebTransport has no TCP connection"),
+        }
+    }
+
+    /// The session beneath, for what no client should do.
+    ///
+    /// # Panics
+    /// Over TCP, where there is none.
+    pub fn session(&mut self) -> &mut WebTransport {
+        match self {
+            Self::WebTransport(session) => session,
+            Self::WebSocket(_) => panic!("WebSocket has no session"),
+        }
     }
 
     /// Says goodbye and leaves.
-    pub fn close(mut self) {
-        // A server that is gone already needs no goodbye.
-        let _gone = self.socket.close(None).and_then(|()| self.socket.flush());
-    }
-}
-
-fn request(join: &Join) -> Result<Request<()>, tungstenite::http::Error> {
-    let Join { url, room, token, query, protocols, origin } = join;
-    let host = url.trim_start_matches("ws://");
-    let mut request = Request::get(format!("{url}/v1/rooms/{room}/ws?{query}"))
-        .header(header::HOST, host)
-        .header(header::CONNECTION, "Upgrade")
-        .header(header::UPGRADE, "websocket")
-        .header(header::SEC_WEBSOCKET_VERSION, "13")
-        .header(header::SEC_WEBSOCKET_KEY, generate_key());
-    if let Some(token) = token {
-        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-    }
-    for (name, value) in [(header::SEC_WEBSOCKET_PROTOCOL, protocols), (header::ORIGIN, origin)] {
-        if let Some(value) = value {
-            request = request.header(name, value);
+    pub fn close(self) {
+        match self {
+            Self::WebSocket(socket) => socket.close(),
+            Self::WebTransport(session) => drop(session),
         }
-    }
-    request.body(())
-}
-
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
-}
-
-fn error_of(doing: &str, error: tungstenite::Error) -> ClientError {
-    match error {
-        tungstenite::Error::Http(response) => {
-            let body = response.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
-            ClientError::Refused { status: response.status().as_u16(), detail: problem_detail(&body) }
-        }
-        tungstenite::Error::Io(source) if source.kind() == io::ErrorKind::ConnectionReset => {
-            ClientError::Closed { code: 1006, reason: source.to_string() }
-        }
-        tungstenite::Error::Io(source) => ClientError::Io { doing: doing.to_owned(), source },
-        tungstenite::Error::ConnectionClosed
-        | tungstenite::Error::AlreadyClosed
-        | tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => {
-            ClientError::Closed { code: 1006, reason: error.to_string() }
-        }
-        error => ClientError::Protocol(format!("{doing}: {error}")),
     }
 }
 

@@ -226,7 +226,10 @@ fn launch(options: &Options, home: &Path, port: u16) -> Result<Process, ServerEr
 
 /// A port that was free a moment ago. Chosen here and not by the server, so that a restart can take it again; below
 /// the range that outgoing connections take theirs from, so that none of them sits on it meanwhile.
-pub(crate) fn free_port() -> io::Result<u16> {
+///
+/// # Errors
+/// All are taken.
+pub fn free_port() -> io::Result<u16> {
     const PORTS: std::ops::Range<u16> = 20_000..30_000;
     // Tests of one program run beside each other: none is offered what another was.
     static OFFERED: AtomicUsize = AtomicUsize::new(0);

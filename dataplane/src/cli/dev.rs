@@ -10,6 +10,9 @@ use super::process::until_signal;
 /// The stages beside the gateway's shards get one thread for so many cores.
 const STAGES_PER_CORES: usize = 2;
 
+/// Where TLS and QUIC are served when only the files are given.
+const TLS_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8443);
+
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   barrage dev
@@ -24,6 +27,15 @@ pub(super) struct Dev {
     /// Address to listen on; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS", env = "BARRAGE_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// Address to listen on for TLS and, on the same UDP port, WebTransport [default with the files: 127.0.0.1:8443]
+    #[arg(long, value_name = "ADDRESS", env = "BARRAGE_GATEWAY_TLS_LISTEN", requires = "tls_cert_file")]
+    tls_listen: Option<SocketAddr>,
+    /// PEM file of the certificate that viewers are shown; read again when it changes
+    #[arg(long, value_name = "FILE", env = "BARRAGE_GATEWAY_TLS_CERT_FILE", requires = "tls_key_file")]
+    tls_cert_file: Option<PathBuf>,
+    /// PEM file of its private key
+    #[arg(long, value_name = "FILE", env = "BARRAGE_GATEWAY_TLS_KEY_FILE", requires = "tls_cert_file")]
+    tls_key_file: Option<PathBuf>,
     /// Threads that serve connections [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     shards: Option<u16>,
@@ -60,10 +72,16 @@ impl Dev {
             dev_tokens: true,
             ..gateway::Config::default()
         };
+        let files = self.tls_cert_file.zip(self.tls_key_file);
+        let tls = files.map(|(certificate, key)| gateway::Tls {
+            listen: self.tls_listen.unwrap_or(TLS_LISTEN),
+            files: gateway::IdentityFiles { certificate, key },
+        });
         let options = dev::Options {
             manifest: self.file,
             data: self.data,
             listen: self.listen,
+            tls,
             shards: self.shards.map_or(host.cores, usize::from),
             gateway: config,
         };

@@ -1,9 +1,10 @@
 //! What dev mode prints when it is up: where it is, and tokens to begin with.
 
-use std::{io::Write, net::SocketAddr};
+use std::io::Write;
 
 use crate::{
     clock::unix_ms,
+    gateway::Listeners,
     room::Rooms,
     token::{AUDIENCE, Claims, KeyError, Keys, Role, RoomClaim, mint},
 };
@@ -15,8 +16,12 @@ const ROOMS_LISTED: usize = 3;
 /// How long the printed tokens last, s.
 const TOKEN_S: u64 = 24 * 60 * 60;
 
-pub(super) fn print(options: &Options, address: SocketAddr, rooms: &Rooms, keys: &Keys) -> Result<(), KeyError> {
+pub(super) fn print(options: &Options, listeners: &Listeners, rooms: &Rooms, keys: &Keys) -> Result<(), KeyError> {
+    let address = listeners.address();
     let mut text = format!("listening on http://{address}/\n");
+    if let Some(tls) = listeners.tls_address() {
+        text += &format!("and over TLS and QUIC on https://{tls}/\n");
+    }
     let all = rooms.all();
     for room in all.iter().take(ROOMS_LISTED) {
         let id = room.id.as_str();

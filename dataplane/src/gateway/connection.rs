@@ -18,7 +18,9 @@ use super::{
     metrics::Disconnect,
     outbox::SendState,
     shard::Shard,
-    websocket::{Handler, Socket, serve},
+    socket::{Handler, Socket},
+    stream::Stream,
+    websocket, webtransport,
 };
 use crate::{moderation::is_exempt, token::Identity};
 
@@ -95,9 +97,19 @@ impl Viewer {
 
     /// Serves the connection to its end; `first` are bytes that came behind the handshake.
     pub(super) fn run(self: Rc<Self>, first: &[u8]) -> impl Future<Output = ()> + use<> {
-        self.shard.served.metrics.connections.inc();
-        self.room.enter(&self);
-        serve(Served(self), first, MESSAGE_BYTES_MAX)
+        self.arrive();
+        websocket::serve(Served(self), first, MESSAGE_BYTES_MAX)
+    }
+
+    /// Serves a session of WebTransport to its end.
+    pub(super) fn run_session(self: Rc<Self>) -> impl Future<Output = ()> + use<> {
+        self.arrive();
+        webtransport::run(Served(self), MESSAGE_BYTES_MAX)
+    }
+
+    fn arrive(self: &Rc<Self>) {
+        self.shard.served.metrics.connected(self.socket.stream.transport());
+        self.room.enter(self);
     }
 
     /// Writes a message to this viewer alone.
@@ -142,7 +154,11 @@ impl Viewer {
         self.liked.set(0);
         let config = &self.shard.served.config;
         let since = |then_s: u32| u64::from(now_s.saturating_sub(then_s));
-        let silent_s = since(self.socket.heard_s.get());
+        // QUIC has pings of its own, and ends who does not answer them.
+        let silent_s = match self.socket.stream {
+            Stream::Plain(_) | Stream::Tls(_) => since(self.socket.heard_s.get()),
+            Stream::Quic(_) => 0,
+        };
         if silent_s >= config.idle_timeout.as_secs() {
             return self.socket.end(Disconnect::Idle);
         }
@@ -195,8 +211,7 @@ impl Handler for Served {
         viewer.socket.end(reason);
         viewer.room.leave(viewer);
         let metrics = &viewer.shard.served.metrics;
-        metrics.connections.dec();
-        metrics.disconnected(reason);
+        metrics.disconnected(viewer.socket.stream.transport(), reason);
         tracing::info!(room = %viewer.room.served.id(), user = viewer.identity.user, ?reason, "viewer left");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, UdpSocket},
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -15,26 +15,41 @@ const BACKLOG: i32 = 4_096;
 /// megabytes would let a slow viewer fall minutes behind, and its memory with it.
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
 
+/// Port 0 picks a port that is free for TCP; that it is for UDP, too, may take several tries.
+const SAME_PORT_TRIES: usize = 16;
+
 /// Bound sockets, one per shard.
 pub struct Listeners {
     address: SocketAddr,
     sockets: Vec<TcpListener>,
+    secure: Option<Secure>,
+}
+
+/// Where viewers connect over TLS, one socket per shard, and over QUIC.
+struct Secure {
+    address: SocketAddr,
+    sockets: Vec<TcpListener>,
+    quic: UdpSocket,
+}
+
+/// What a shard accepts connections on.
+pub(super) struct Doors {
+    pub(super) plain: TcpListener,
+    pub(super) tls: Option<TcpListener>,
 }
 
 impl Listeners {
-    /// Binds `shards` sockets to an address; port 0 picks a free one.
+    /// Binds `shards` sockets to an address; port 0 picks a free one. With an address for TLS so many to that, too, and
+    /// one for QUIC on the same port.
     ///
     /// # Errors
     /// [`GatewayError::Listen`], also when another process of the same user shares the address willingly.
-    pub fn bind(address: SocketAddr, shards: usize) -> Result<Self, GatewayError> {
+    pub fn bind(address: SocketAddr, tls: Option<SocketAddr>, shards: usize) -> Result<Self, GatewayError> {
         let failed = |source| GatewayError::Listen { address, source };
-        // SO_REUSEPORT would let two servers take turns on one port; a plain bind first finds out.
-        let probe = bind(address, false).map_err(failed)?;
-        let address = probe.local_addr().map_err(failed)?;
-        drop(probe);
-        let sockets = (0..shards.max(1)).map(|_| bind(address, true));
-        let sockets = sockets.collect::<io::Result<_>>().map_err(failed)?;
-        Ok(Self { address, sockets })
+        let (address, sockets) = bind_shards(address, shards).map_err(failed)?;
+        let failed = |source| GatewayError::ListenSecurely { address: tls.unwrap_or(address), source };
+        let secure = tls.map(|address| Secure::bind(address, shards)).transpose().map_err(failed)?;
+        Ok(Self { address, sockets, secure })
     }
 
     /// The address, with the port that was picked.
@@ -43,9 +58,43 @@ impl Listeners {
         self.address
     }
 
-    pub(super) fn into_shards(self) -> Vec<TcpListener> {
-        self.sockets
+    /// The address for TLS and QUIC, with the port that was picked.
+    #[must_use]
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.secure.as_ref().map(|secure| secure.address)
     }
+
+    pub(super) fn into_shards(self) -> (Vec<Doors>, Option<UdpSocket>) {
+        let (tls, quic) = match self.secure {
+            Some(Secure { sockets, quic, .. }) => (sockets, Some(quic)),
+            None => (Vec::new(), None),
+        };
+        let mut tls = tls.into_iter();
+        (self.sockets.into_iter().map(|plain| Doors { plain, tls: tls.next() }).collect(), quic)
+    }
+}
+
+impl Secure {
+    fn bind(wanted: SocketAddr, shards: usize) -> io::Result<Self> {
+        for _ in 1..SAME_PORT_TRIES {
+            let (address, sockets) = bind_shards(wanted, shards)?;
+            match UdpSocket::bind(address) {
+                Ok(quic) => return Ok(Self { address, sockets, quic }),
+                Err(error) if wanted.port() != 0 => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Err(io::ErrorKind::AddrInUse.into())
+    }
+}
+
+fn bind_shards(address: SocketAddr, shards: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+    // SO_REUSEPORT would let two servers take turns on one port; a plain bind first finds out.
+    let probe = bind(address, false)?;
+    let address = probe.local_addr()?;
+    drop(probe);
+    let sockets = (0..shards.max(1)).map(|_| bind(address, true));
+    Ok((address, sockets.collect::<io::Result<_>>()?))
 }
 
 fn bind(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
@@ -69,9 +118,21 @@ mod tests {
 
     #[test]
     fn shards_share_a_port_and_another_server_does_not() {
-        let first = Listeners::bind(([127, 0, 0, 1], 0).into(), 2).ok().unwrap();
+        let first = Listeners::bind(([127, 0, 0, 1], 0).into(), None, 2).ok().unwrap();
         assert_eq!(first.sockets.len(), 2);
-        let error = Listeners::bind(first.address(), 2).err().unwrap().to_string();
+        let error = Listeners::bind(first.address(), None, 2).err().unwrap().to_string();
         assert!(error.contains("--listen"), "{error}");
+    }
+
+    #[test]
+    fn tls_and_quic_share_a_port() {
+        let any = ([127, 0, 0, 1], 0).into();
+        let first = Listeners::bind(any, Some(any), 2).ok().unwrap();
+        let taken = first.tls_address().unwrap();
+        let error = Listeners::bind(any, Some(taken), 2).err().unwrap().to_string();
+        assert!(error.contains("--tls-listen") && error.contains(&taken.to_string()), "{error}");
+        let (doors, quic) = first.into_shards();
+        assert!(doors.len() == 2 && doors.iter().all(|door| door.tls.is_some()));
+        assert_eq!(quic.unwrap().local_addr().unwrap(), taken);
     }
 }

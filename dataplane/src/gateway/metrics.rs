@@ -4,7 +4,7 @@ use barrage_proto::{v1, v2};
 use prometheus_client::{
     encoding::EncodeLabelValue,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
+    registry::{Registry, Unit},
 };
 
 use super::encode::Flush;
@@ -99,13 +99,28 @@ pub(super) enum UpgradeRefusal {
     Request,
 }
 
+/// What a viewer is connected over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(super) enum Transport {
+    /// WebSocket over TCP.
+    Plain,
+    /// WebSocket over TLS.
+    Tls,
+    /// WebTransport.
+    Quic,
+}
+
 /// The one label of a family; its values are a closed enum.
 type Reason<T> = [(&'static str, T); 1];
 
 /// Counters of a gateway.
 #[derive(Clone, Default)]
 pub struct Metrics {
-    pub(super) connections: Gauge,
+    connections: Family<[(&'static str, Transport); 1], Gauge>,
+    handshakes_failed: Family<[(&'static str, Transport); 1], Counter>,
+    certificate_reloads: Counter,
+    certificate_reloads_failed: Counter,
+    certificate_expiry: Gauge,
     disconnects: Family<Reason<Disconnect>, Counter>,
     refusals: Family<Reason<Refusal>, Counter>,
     upgrades_refused: Family<Reason<UpgradeRefusal>, Counter>,
@@ -136,12 +151,24 @@ impl Metrics {
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let m = Self::default();
-        registry.register("connections", "Open WebSocket connections", m.connections.clone());
+        for transport in [Transport::Plain, Transport::Tls, Transport::Quic] {
+            // A transport without connections is seen to have none.
+            let _none = m.connections.get_or_create(&[("transport", transport)]);
+        }
+        registry.register("connections", "Open connections of viewers, by transport", m.connections.clone());
+        let help = "TLS and WebTransport handshakes that gave no connection, by transport";
+        registry.register("handshakes_failed", help, m.handshakes_failed.clone());
+        let help = "Certificates for viewers taken up while running";
+        registry.register("certificate_reloads", help, m.certificate_reloads.clone());
+        let help = "New certificates for viewers that cannot be used; the old ones stay";
+        registry.register("certificate_reloads_failed", help, m.certificate_reloads_failed.clone());
+        let help = "Unix time at which the certificate in force for viewers expires";
+        registry.register_with_unit("certificate_expiry", help, Unit::Seconds, m.certificate_expiry.clone());
         registry.register("disconnects", "Connections that ended, by reason", m.disconnects.clone());
         registry.register("refusals", "Frames and danmaku of clients that were refused, by reason", m.refusals.clone());
         registry.register(
             "upgrades_refused",
-            "WebSocket upgrades that were refused, by reason",
+            "WebSocket upgrades and WebTransport sessions that were refused, by reason",
             m.upgrades_refused.clone(),
         );
         registry.register("verdicts", "Danmaku that an outside moderator was to judge, by outcome", m.verdicts.clone());
@@ -171,8 +198,31 @@ impl Metrics {
         m
     }
 
-    pub(super) fn disconnected(&self, reason: Disconnect) {
+    pub(super) fn connected(&self, transport: Transport) {
+        self.connections.get_or_create(&[("transport", transport)]).inc();
+    }
+
+    pub(super) fn disconnected(&self, transport: Transport, reason: Disconnect) {
+        self.connections.get_or_create(&[("transport", transport)]).dec();
         self.disconnects.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    pub(super) fn handshake_failed(&self, transport: Transport) {
+        self.handshakes_failed.get_or_create(&[("transport", transport)]).inc();
+    }
+
+    pub(super) fn certificate_reloaded(&self, expiry: Option<i64>) {
+        self.certificate_reloads.inc();
+        self.certificate_expires(expiry);
+    }
+
+    pub(super) fn certificate_reload_failed(&self) {
+        self.certificate_reloads_failed.inc();
+    }
+
+    /// 0 where it cannot be read.
+    pub(super) fn certificate_expires(&self, unix_s: Option<i64>) {
+        self.certificate_expiry.set(unix_s.unwrap_or_default());
     }
 
     pub(super) fn refused(&self, reason: Refusal) {

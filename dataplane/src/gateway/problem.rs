@@ -24,11 +24,15 @@ impl Problem {
         let title = status.canonical_reason().unwrap_or_default();
         Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.to_owned() }
     }
+
+    pub(super) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         let body = serde_json::to_string(&self).unwrap_or_default();
         (status, [(CONTENT_TYPE, "application/problem+json")], body).into_response()
     }

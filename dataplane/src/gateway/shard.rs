@@ -3,8 +3,9 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
+    future::pending,
     io,
-    net::TcpListener,
+    net::IpAddr,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
@@ -17,26 +18,32 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rand::RngExt;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{self, TcpStream},
     runtime::{Builder, LocalOptions},
     sync::{Notify, mpsc},
     task::spawn_local,
     time::{interval, sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    Identity,
+    admission::{Admitted, Full},
     api,
     broadcast::RoomHere,
     connection::Version,
     encode::message_of,
     held::Held,
     hub::Flushes,
-    metrics::Disconnect,
+    listen::Doors,
+    metrics::{Disconnect, Transport},
     outbox::Outbox,
     publish,
     served::{Served, ServedRoom},
     upgrade,
+    webtransport::{self, Arrival},
 };
 
 /// Longest head of a request; tokens are a few hundred bytes.
@@ -71,14 +78,17 @@ pub(super) struct Shard {
     log_lines: Cell<u32>,
 }
 
+/// Where a shard's work comes from.
+pub(super) struct Inlets {
+    pub(super) doors: Doors,
+    /// For TLS.
+    pub(super) identity: Option<Identity>,
+    pub(super) sessions: mpsc::Receiver<Arrival>,
+    pub(super) flushes: mpsc::Receiver<Flushes>,
+}
+
 /// Runs a shard on this thread until `shutdown`.
-pub(super) fn run(
-    served: Arc<Served>,
-    router: Router,
-    listener: TcpListener,
-    flushes: mpsc::Receiver<Flushes>,
-    shutdown: CancellationToken,
-) -> io::Result<()> {
+pub(super) fn run(served: Arc<Served>, router: Router, inlets: Inlets, shutdown: CancellationToken) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let shard = Rc::new(Shard {
         served,
@@ -95,12 +105,16 @@ pub(super) fn run(
         log_lines: Cell::new(0),
     });
     runtime.block_on(async move {
-        let listener = net::TcpListener::from_std(listener)?;
+        let Inlets { doors, identity, sessions, flushes } = inlets;
+        let plain = net::TcpListener::from_std(doors.plain)?;
+        let tls = doors.tls.map(net::TcpListener::from_std).transpose()?;
         spawn_local(Rc::clone(&shard).broadcast(flushes));
         spawn_local(publish::run(Rc::clone(&shard)));
         spawn_local(Rc::clone(&shard).sweep());
         tokio::select! {
-            () = Rc::clone(&shard).accept(listener) => {}
+            () = Rc::clone(&shard).accept(plain, None) => {}
+            () = Rc::clone(&shard).accept_tls(tls, identity) => {}
+            () = Rc::clone(&shard).accept_sessions(sessions) => {}
             () = shutdown.cancelled() => {}
         }
         shard.drain().await;
@@ -127,12 +141,16 @@ impl Shard {
         self.log_lines.get() <= LOG_LINES_PER_SECOND
     }
 
-    async fn accept(self: Rc<Self>, listener: net::TcpListener) {
+    async fn accept(self: Rc<Self>, listener: net::TcpListener, identity: Option<Identity>) {
         loop {
             match listener.accept().await {
-                Ok((stream, peer)) => {
-                    spawn_local(Rc::clone(&self).serve(stream, peer.ip()));
-                }
+                Ok((stream, peer)) => match &identity {
+                    None => drop(spawn_local(Rc::clone(&self).serve_plain(stream, peer.ip()))),
+                    Some(identity) => {
+                        let acceptor = TlsAcceptor::from(identity.tcp());
+                        spawn_local(Rc::clone(&self).serve_tls(stream, peer.ip(), acceptor));
+                    }
+                },
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     sleep(ACCEPT_RETRY).await;
@@ -141,10 +159,43 @@ impl Shard {
         }
     }
 
-    async fn serve(self: Rc<Self>, stream: TcpStream, peer: std::net::IpAddr) {
+    async fn accept_tls(self: Rc<Self>, listener: Option<net::TcpListener>, identity: Option<Identity>) {
+        match (listener, identity) {
+            (Some(listener), Some(identity)) => self.accept(listener, Some(identity)).await,
+            _ => pending().await,
+        }
+    }
+
+    async fn accept_sessions(self: Rc<Self>, mut sessions: mpsc::Receiver<Arrival>) {
+        while let Some(arrival) = sessions.recv().await {
+            spawn_local(webtransport::serve(Rc::clone(&self), arrival));
+        }
+        pending().await
+    }
+
+    async fn serve_plain(self: Rc<Self>, stream: TcpStream, peer: IpAddr) {
+        let admitted = self.served.admission.admit(peer);
+        self.serve(stream, peer, admitted).await;
+    }
+
+    /// A handshake of TLS has to be through in the time that a request has.
+    async fn serve_tls(self: Rc<Self>, stream: TcpStream, peer: IpAddr, acceptor: TlsAcceptor) {
+        let admitted = self.served.admission.admit(peer);
+        match timeout(self.served.config.handshake_timeout, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => return self.serve(stream, peer, admitted).await,
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+        }
+        self.served.metrics.handshake_failed(Transport::Tls);
+    }
+
+    async fn serve<S>(self: Rc<Self>, stream: S, peer: IpAddr, admitted: Result<Admitted, Full>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let shard = Rc::clone(&self);
         // An upgrade takes this with it; a plain connection gives it back when it ends.
-        let admitted = Rc::new(RefCell::new(Some(self.served.admission.admit(peer))));
+        let admitted = Rc::new(RefCell::new(Some(admitted)));
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(api::Peer(peer));
             upgrade::route(Rc::clone(&shard), Rc::clone(&admitted), request)

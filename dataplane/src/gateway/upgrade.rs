@@ -1,6 +1,6 @@
-//! The door: tells WebSocket upgrades from other requests, and checks them before they are granted.
+//! The door: tells WebSocket upgrades from other requests, and checks who wants in before that is granted.
 
-use std::{cell::RefCell, convert::Infallible, rc::Rc};
+use std::{cell::RefCell, convert::Infallible, rc::Rc, sync::Arc};
 
 use axum::{
     body::Body,
@@ -11,13 +11,14 @@ use barrage_proto::{Cursor, v2::SUBPROTOCOL};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Request, StatusCode,
+    HeaderMap, HeaderValue, Request, StatusCode, Uri,
     header::{AUTHORIZATION, HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL},
 };
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::{net::TcpStream, task::spawn_local, time::timeout};
+use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tower::ServiceExt;
 
@@ -29,7 +30,8 @@ use super::{
     problem::Problem,
     served::{Served, ServedRoom},
     shard::Shard,
-    websocket::Socket,
+    socket::Socket,
+    stream::{Stream, Tls},
 };
 use crate::token::{self, Identity, TokenError};
 
@@ -80,7 +82,8 @@ pub(super) async fn route(
 /// A connection's place among those that there may be, until an upgrade takes it along.
 type Admission = RefCell<Option<Result<Admitted, Full>>>;
 
-type Refused = (UpgradeRefusal, Problem);
+/// Why somebody is not let in: for the metric, and for the client.
+pub(super) type Refused = (UpgradeRefusal, Problem);
 
 /// Anything but an upgrade; a body that does not come in time is not waited for.
 async fn plain(shard: &Shard, request: Request<Incoming>) -> Result<Response, Infallible> {
@@ -101,22 +104,35 @@ fn full(admission: &Admission) -> Option<Refused> {
     Some(refused(UpgradeRefusal::Full, status, why))
 }
 
+/// Who wants to enter which room, and that they may.
+pub(super) struct Checked {
+    room: Arc<ServedRoom>,
+    identity: Identity,
+    session: Option<u64>,
+    wanted: Wanted,
+}
+
+/// Everything that is looked at before a viewer is let in, whatever it is connected over.
+pub(super) fn check(served: &Served, room: &str, uri: &Uri, headers: &HeaderMap) -> Result<Checked, Refused> {
+    let room = served.room(room).ok_or_else(|| refused(UpgradeRefusal::Room, StatusCode::NOT_FOUND, "no such room"))?;
+    check_origin(served, headers)?;
+    let malformed = |why: &str| refused(UpgradeRefusal::Request, StatusCode::BAD_REQUEST, why);
+    let Query(parameters) =
+        Query::<Parameters>::try_from_uri(uri).map_err(|error| malformed(&format!("query: {}", error.body_text())))?;
+    let identity = identify(served, &room, headers, &parameters, &offered(headers))?;
+    let wanted = wanted(&parameters).map_err(|why| malformed(&why))?;
+    Ok(Checked { room, identity, session: parameters.session, wanted })
+}
+
 fn upgrade(
     shard: &Rc<Shard>,
     admission: &Admission,
     room: &str,
     request: Request<Incoming>,
 ) -> Result<Response, Refused> {
-    let served = &shard.served;
-    let room = served.room(room).ok_or_else(|| refused(UpgradeRefusal::Room, StatusCode::NOT_FOUND, "no such room"))?;
-    check_origin(served, request.headers())?;
+    let checked = check(&shard.served, room, request.uri(), request.headers())?;
+    let (version, subprotocol) = choose(&offered(request.headers()))?;
     let malformed = |why: &str| refused(UpgradeRefusal::Request, StatusCode::BAD_REQUEST, why);
-    let Query(parameters) = Query::<Parameters>::try_from_uri(request.uri())
-        .map_err(|error| malformed(&format!("query: {}", error.body_text())))?;
-    let offered = offered(request.headers());
-    let (version, subprotocol) = choose(&offered)?;
-    let identity = identify(served, &room, request.headers(), &parameters, &offered)?;
-    let wanted = wanted(&parameters).map_err(|why| malformed(&why))?;
     let mut response =
         create_response_with_body(&request, Body::empty).map_err(|error| malformed(&error.to_string()))?;
     if let Some(refused) = full(admission) {
@@ -126,34 +142,56 @@ fn upgrade(
     if let Some(subprotocol) = subprotocol {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
     }
-    let (shard, room) = (Rc::clone(shard), shard.room(&room));
-    // Version 1 counts its danmaku anew on each connection: its sessions must never meet.
-    let session = parameters.session.filter(|_| version == Version::V2).unwrap_or_else(rand::random);
+    let shard = Rc::clone(shard);
     spawn_local(async move {
         let Some((stream, first)) = stream(request).await else { return };
-        shard.served.want(room.served.id());
-        room.served.moderated.know(&shard.served.store, room.served.id()).await;
-        let socket = Socket::new(stream, shard.now_s.get());
-        let arrival = Arrival { socket, room, identity, session, version, admitted };
-        let viewer = Viewer::new(shard, arrival);
-        if let Some(notice) = viewer.room.served.moderated.notice(viewer.identity.user) {
-            viewer.notify(&notice);
-        }
-        if version == Version::V2 {
-            spawn_local(join::join(Rc::clone(&viewer), wanted));
-        }
+        let viewer = enter(shard, Entry { stream, checked, version, admitted }).await;
         // The viewer's task is its own, so that what the handshake needed is freed.
         spawn_local(viewer.run(&first));
     });
     Ok(response)
 }
 
-/// The TCP connection behind an upgraded request, with what came behind the handshake.
-async fn stream(request: Request<Incoming>) -> Option<(TcpStream, Bytes)> {
+/// A connection that is to become a viewer.
+pub(super) struct Entry {
+    pub(super) stream: Stream,
+    pub(super) checked: Checked,
+    pub(super) version: Version,
+    pub(super) admitted: Admitted,
+}
+
+/// Makes a viewer, which is to be run next; its history is on the way.
+pub(super) async fn enter(shard: Rc<Shard>, entry: Entry) -> Rc<Viewer> {
+    let Entry { stream, checked, version, admitted } = entry;
+    let Checked { room, identity, session, wanted } = checked;
+    let room = shard.room(&room);
+    // Version 1 counts its danmaku anew on each connection: its sessions must never meet.
+    let session = session.filter(|_| version == Version::V2).unwrap_or_else(rand::random);
+    shard.served.want(room.served.id());
+    room.served.moderated.know(&shard.served.store, room.served.id()).await;
+    let socket = Socket::new(stream, shard.now_s.get());
+    let arrival = Arrival { socket, room, identity, session, version, admitted };
+    let viewer = Viewer::new(shard, arrival);
+    if let Some(notice) = viewer.room.served.moderated.notice(viewer.identity.user) {
+        viewer.notify(&notice);
+    }
+    if version == Version::V2 {
+        spawn_local(join::join(Rc::clone(&viewer), wanted));
+    }
+    viewer
+}
+
+/// The connection behind an upgraded request, with what came behind the handshake.
+async fn stream(request: Request<Incoming>) -> Option<(Stream, Bytes)> {
     let upgraded = hyper::upgrade::on(request).await.ok()?;
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
     // A copy, mostly of nothing: the buffer of the handshake is of 8 KiB and would live as long as the connection.
-    Some((parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf)))
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => return Some((Stream::Plain(parts.io.into_inner()), Bytes::copy_from_slice(&parts.read_buf))),
+        Err(upgraded) => upgraded,
+    };
+    let parts = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>().ok()?;
+    let (tcp, session) = parts.io.into_inner().into_inner();
+    Some((Stream::Tls(Box::new(Tls::new(tcp, session))), Bytes::copy_from_slice(&parts.read_buf)))
 }
 
 fn check_origin(served: &Served, headers: &HeaderMap) -> Result<(), Refused> {
@@ -223,7 +261,8 @@ fn wanted(parameters: &Parameters) -> Result<Wanted, String> {
     Cursor::decode(&bytes).map(Wanted::Since).map_err(|error| format!("resume: {error}"))
 }
 
-fn refused(refusal: UpgradeRefusal, status: StatusCode, detail: &str) -> Refused {
+/// A refusal.
+pub(super) fn refused(refusal: UpgradeRefusal, status: StatusCode, detail: &str) -> Refused {
     (refusal, Problem::new(status, detail))
 }
 

@@ -5,7 +5,6 @@
 
 pub mod authority;
 mod dial;
-mod expiry;
 mod hello;
 mod identity;
 mod listen;
@@ -21,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 use quinn::{Connection, ConnectionError, IdleTimeout, TransportConfig, VarInt, congestion::CubicConfig};
 
 pub use dial::{Rankers, dial_consumer, dial_gateway};
-pub use identity::{Identity, IdentityError, IdentityFiles};
+pub use identity::{Identity, IdentityFiles};
 pub use listen::listen;
 pub use metrics::Metrics;
 pub use streams::{QuicStream, QuicStreams};

@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use super::{Node, Secret, host::Host, refusal::Refusal, value::Value};
 
+const ADDRESS: &str = "an IP address and a port, like 127.0.0.1:8080 or [::]:8080";
 const PEM_CERTIFICATES: &str = "a PEM file with one or more certificates";
 const PEM_KEY: &str = "a PEM file with a private key";
 const PASSWORD: &str = "a file with one line of text";
@@ -26,6 +27,12 @@ impl Check<'_> {
     /// Refuses a value that is there.
     pub(super) fn refuse<T>(&mut self, name: &str, value: &Value, allowed: &str) -> Option<T> {
         self.refusals.push(Refusal::new(name, format!("is {value}"), allowed));
+        None
+    }
+
+    /// Refuses a value that is there for what was found in it.
+    pub(super) fn refuse_because<T>(&mut self, name: &str, value: &Value, why: &str, allowed: &str) -> Option<T> {
+        self.refusals.push(Refusal::new(name, format!("is {value}: {why}"), allowed));
         None
     }
 
@@ -95,7 +102,11 @@ impl Check<'_> {
     }
 
     pub(super) fn address(&mut self, name: &str, value: &Value) -> Option<SocketAddr> {
-        self.parse(name, value, "an IP address and a port, like 127.0.0.1:8080 or [::]:8080", |text| text.parse().ok())
+        self.parse(name, value, ADDRESS, |text| text.parse().ok())
+    }
+
+    pub(super) fn address_if_set(&mut self, name: &str, value: &Option<Value>) -> Option<Option<SocketAddr>> {
+        self.parse_if_set(name, value, ADDRESS, |text| text.parse().ok())
     }
 
     pub(super) fn items<T>(

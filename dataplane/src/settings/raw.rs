@@ -213,6 +213,26 @@ pub(crate) struct Gateway {
         layer_attr(arg(id = "gateway-listen", long, value_name = "ADDRESS"))
     )]
     pub(super) listen: Value,
+    /// Where viewers connect over TLS (TCP) and by WebTransport (UDP, the same port). Default: 0.0.0.0:8443 where the
+    /// files are set; without them, viewers are served in plain text only
+    #[config(
+        env = "BARRAGE_GATEWAY_TLS_LISTEN",
+        layer_attr(arg(id = "gateway-tls-listen", long, value_name = "ADDRESS"))
+    )]
+    pub(super) tls_listen: Option<Value>,
+    /// PEM file of the certificate that viewers are shown, then those between it and its authority; read again when it
+    /// changes. Goes with gateway.tls-key-file
+    #[config(
+        env = "BARRAGE_GATEWAY_TLS_CERT_FILE",
+        layer_attr(arg(id = "gateway-tls-cert-file", long, value_name = "FILE"))
+    )]
+    pub(super) tls_cert_file: Option<Value>,
+    /// PEM file of its private key
+    #[config(
+        env = "BARRAGE_GATEWAY_TLS_KEY_FILE",
+        layer_attr(arg(id = "gateway-tls-key-file", long, value_name = "FILE"))
+    )]
+    pub(super) tls_key_file: Option<Value>,
     /// Threads that serve connections, 1 to 256. Without it, one per core
     #[config(env = "BARRAGE_GATEWAY_SHARDS", layer_attr(arg(id = "gateway-shards", long, value_name = "N")))]
     pub(super) shards: Option<Value>,

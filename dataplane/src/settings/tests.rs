@@ -1,6 +1,6 @@
 //! Settings as a whole: what a file says is judged, all of it, and nothing secret comes out.
 
-use std::io;
+use std::{io, sync::LazyLock};
 
 use confique::Layer;
 
@@ -10,12 +10,27 @@ const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFI
 const KEY: &[u8] = b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
 const LINK: &str = "[link]\nca-file = 'ca'\ncert-file = 'cert'\nkey-file = 'key'\n";
 
+/// A certificate with its key, and one that was good once.
+static TLS: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| pair(2200));
+static EXPIRED: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| pair(2020));
+
+fn pair(year: i32) -> (Vec<u8>, Vec<u8>) {
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(year, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    (params.self_signed(&key).unwrap().pem().into(), key.serialize_pem().into())
+}
+
 fn host() -> Host {
     let read = |path: &std::path::Path| match path.to_str() {
         Some("ca" | "cert") => Ok(CERTIFICATE.to_vec()),
         Some("key") => Ok(KEY.to_vec()),
         Some("keys") => Ok(include_bytes!("../token/testing/keys.json").to_vec()),
         Some("no-keys") => Ok(br#"{"keys":[]}"#.to_vec()),
+        Some("tls-cert") => Ok(TLS.0.clone()),
+        Some("tls-key") => Ok(TLS.1.clone()),
+        Some("tls-expired") => Ok(EXPIRED.0.clone()),
+        Some("tls-expired-key") => Ok(EXPIRED.1.clone()),
         Some("password") => Ok(b"hunter2\r\n".to_vec()),
         Some("two-lines") => Ok(b"hunter2\nhunter3\n".to_vec()),
         _ => Err(io::ErrorKind::NotFound.into()),
@@ -161,6 +176,37 @@ fn settings_that_contradict_each_other_are_refused() {
     let ports = format!("admin.listen = '127.0.0.1:80'\n{keys}listen = '0.0.0.0:80'\n{LINK}");
     refused(Role::Gateway, &ports, &["admin.listen is \"127.0.0.1:80\"; allowed: another port"]);
     assert!(load(Role::Ranker, &ports).is_ok(), "another role opens no gateway.listen");
+}
+
+#[test]
+fn viewers_are_served_over_tls_where_certificate_and_key_are_given() {
+    let with = |text: &str| format!("[gateway]\nkeys-file = 'keys'\n{text}{LINK}");
+    let tls = |text: &str| match load(Role::Gateway, &with(text)) {
+        Ok(RoleSettings::Gateway(_, gateway)) => gateway.tls.map(|tls| tls.listen.to_string()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(tls(""), None);
+    assert_eq!(tls("tls-cert-file = 'tls-cert'\ntls-key-file = 'tls-key'\n").as_deref(), Some("0.0.0.0:8443"));
+    let listen = "tls-listen = '127.0.0.1:0'\ntls-cert-file = 'tls-cert'\ntls-key-file = 'tls-key'\n";
+    assert_eq!(tls(listen).as_deref(), Some("127.0.0.1:0"));
+    let refused = |text: &str, expected: &[&str]| refused(Role::Gateway, &with(text), expected);
+    let needed =
+        ["gateway.tls-cert-file is not set; allowed: a PEM", "gateway.tls-key-file is not set; allowed: a PEM"];
+    refused("tls-listen = '127.0.0.1:0'\n", &needed);
+    refused("tls-cert-file = 'tls-cert'\n", &["gateway.tls-key-file is not set; allowed: a value, because"]);
+    refused("tls-key-file = 'tls-key'\n", &["gateway.tls-cert-file is not set; allowed: a value, because"]);
+    refused(
+        "tls-cert-file = 'absent'\ntls-key-file = 'tls-key'\n",
+        &["gateway.tls-cert-file is \"absent\", which cannot be read"],
+    );
+    refused(
+        "tls-cert-file = 'tls-cert'\ntls-key-file = 'tls-expired-key'\n",
+        &["Certificate and key have to belong together; allowed: a certificate that is valid now, and its private key"],
+    );
+    refused("tls-cert-file = 'tls-expired'\ntls-key-file = 'tls-expired-key'\n", &["it has expired"]);
+    let clash = "tls-listen = '127.0.0.1:8080'\ntls-cert-file = 'tls-cert'\ntls-key-file = 'tls-key'\n";
+    refused(clash, &["gateway.tls-listen is \"127.0.0.1:8080\"; allowed: another port"]);
+    assert!(load(Role::Ranker, &with("tls-cert-file = 'absent'\n")).is_ok(), "the file is on gateways' machines");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! From settings as they are written to settings that a role can use without a second look. Depends on nothing but
 //! its arguments; every value is looked at, so that one start names all that is wrong.
 
-use std::sync::Arc;
+mod tls;
+
+use std::{net::SocketAddr, sync::Arc};
 
 use super::{
     Cluster, Credentials, Gateway, Identity, Kafka, Link, Mechanism, Redis, Role, RoleSettings, Sasl, Settings, Tls,
@@ -171,6 +173,10 @@ fn gateway(role: Role, raw: &raw::Gateway, check: &mut Check) -> Option<Option<G
         // The file is on the gateways' machines.
         _ => Some(None),
     };
+    let tls = match role {
+        Role::Gateway => tls::tls(raw, check),
+        _ => Some(None),
+    };
     let config = gateway::Config {
         allowed_origins: allowed_origins?,
         connections_max: connections_max?,
@@ -181,19 +187,28 @@ fn gateway(role: Role, raw: &raw::Gateway, check: &mut Check) -> Option<Option<G
         reconnect_spread: reconnect_spread?,
         ..gateway::Config::default()
     };
-    let (listen, shards) = (listen?, shards?);
-    Some(keys?.map(|(keys_file, keys)| Gateway { listen, shards, keys: Arc::new(keys), keys_file, config }))
+    let (listen, shards, tls) = (listen?, shards?, tls?.map(Box::new));
+    Some(keys?.map(|(keys_file, keys)| Gateway { listen, tls, shards, keys: Arc::new(keys), keys_file, config }))
 }
 
 fn needs_own_address(raw: &Raw, check: &mut Check) {
-    let address = |value: &super::value::Value| value.text().and_then(|text| text.parse::<std::net::SocketAddr>().ok());
+    let address = |value: &super::value::Value| value.text().and_then(|text| text.parse::<SocketAddr>().ok());
+    let clash = |one: Option<SocketAddr>, other: Option<SocketAddr>| {
+        one.zip(other).is_some_and(|(one, other)| {
+            let same_host = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+            same_host && one.port() == other.port() && one.port() != 0
+        })
+    };
     let (admin, viewers) = (address(&raw.admin.listen), address(&raw.gateway.listen));
-    let clash = admin.zip(viewers).is_some_and(|(admin, viewers)| {
-        let same_host = admin.ip() == viewers.ip() || admin.ip().is_unspecified() || viewers.ip().is_unspecified();
-        same_host && admin.port() == viewers.port() && admin.port() != 0
-    });
-    if clash {
+    if clash(admin, viewers) {
         check.refuse::<()>("admin.listen", &raw.admin.listen, "another port than that of gateway.listen");
+    }
+    if let Some(value) = &raw.gateway.tls_listen {
+        let tls = address(value);
+        if clash(tls, viewers) || clash(tls, admin) {
+            let allowed = "another port than those of gateway.listen and admin.listen";
+            check.refuse::<()>("gateway.tls-listen", value, allowed);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use barrage_proto::{
     v2::{self, Decoder, Encoder, Payload, pb},
 };
 use tokio_tungstenite::tungstenite::{
-    accept_hdr,
+    WebSocket, accept_hdr,
     handshake::server::{Request, Response},
 };
 

@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::{
 };
 
 use super::{
-    super::{metrics::Disconnect, websocket},
+    super::{metrics::Disconnect, socket, websocket},
     Problem, Socket, stream,
 };
 
@@ -34,8 +34,8 @@ pub(super) fn echo(request: Request<Incoming>) -> Response {
         Err(error) => return Problem::new(StatusCode::BAD_REQUEST, &error.to_string()).into_response(),
     };
     spawn_local(async move {
-        let Some((tcp, first)) = stream(request).await else { return };
-        websocket::serve(Echo(Rc::new(Socket::new(tcp, 0))), &first, MESSAGE_BYTES_MAX).await;
+        let Some((stream, first)) = stream(request).await else { return };
+        websocket::serve(Echo(Rc::new(Socket::new(stream, 0))), &first, MESSAGE_BYTES_MAX).await;
     });
     response
 }
@@ -43,7 +43,7 @@ pub(super) fn echo(request: Request<Incoming>) -> Response {
 #[derive(Clone)]
 struct Echo(Rc<Socket>);
 
-impl websocket::Handler for Echo {
+impl socket::Handler for Echo {
     fn message(&self, message: Message) {
         let (data, opcode) = match message {
             Message::Text(text) => (Bytes::from(text), Data::Text),

@@ -6,7 +6,8 @@ use rcgen::{
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use time::{Duration, OffsetDateTime};
 
-use super::{LINK_NAME, expiry};
+use super::LINK_NAME;
+use crate::certificate;
 
 /// Clocks of machines differ: a certificate is good from so long before it was made.
 pub const BACKDATED: Duration = Duration::days(1);
@@ -63,8 +64,8 @@ impl Authority {
 /// When the first certificate of a PEM text ends, Unix seconds; `None` when there is none.
 #[must_use]
 pub fn not_after(pem: &str) -> Option<i64> {
-    let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
-    expiry::not_after(&certificate)
+    let leaf = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
+    certificate::not_after(&leaf)
 }
 
 fn params(name: &str, now: OffsetDateTime, days: i64) -> Result<CertificateParams, rcgen::Error> {

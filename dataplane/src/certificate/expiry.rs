@@ -7,7 +7,7 @@ const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
 /// `notAfter` of a certificate (RFC 5280, 4.1) in Unix seconds; `None` where there is none.
-pub(super) fn not_after(certificate: &[u8]) -> Option<i64> {
+pub(crate) fn not_after(certificate: &[u8]) -> Option<i64> {
     let (_, certificate, _) = element(certificate)?;
     let (_, mut rest, _) = element(certificate)?;
     // Version, if it is said, then serial number, signature and issuer.
