@@ -269,6 +269,10 @@ fn a_new_certificate_is_shown_to_new_viewers_and_old_ones_stay() {
 fn at_shutdown_viewers_are_told_when_to_come_back() {
     let mut scene = Scene::new(&[]);
     let mut viewers = ["wss", "https"].map(|scheme| scene.client(scheme, 1));
+    for viewer in &mut viewers {
+        // Who is still on the way in is not told.
+        viewer.wait_for("history", PATIENCE, |event| matches!(event, Event::History(..)).then_some(())).unwrap();
+    }
     let ending = std::thread::spawn(move || scene.server.terminate(PATIENCE).unwrap());
     for viewer in &mut viewers {
         viewer.wait_for("go-away", PATIENCE, |event| matches!(event, Event::GoAway(_)).then_some(())).unwrap();
