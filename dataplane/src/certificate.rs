@@ -42,6 +42,12 @@ pub enum CertificateError {
         /// Why it does not.
         reason: String,
     },
+    /// Its time is over.
+    #[error("the certificate {path} has expired: put a new one there")]
+    Expired {
+        /// The file of the certificate.
+        path: PathBuf,
+    },
     /// The parts do not fit each other.
     #[error("the certificate {path} cannot be used: {reason}. Certificate and key have to belong together")]
     Unusable {

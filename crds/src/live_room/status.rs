@@ -67,6 +67,10 @@ pub struct LiveRoomStatus {
 pub struct Endpoints {
     /// The WebSocket.
     pub web_socket: String,
+    /// WebTransport, where the pool's gateways have a certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub web_transport: Option<String>,
     /// History, ranking and state over HTTP.
     pub http: String,
 }

@@ -42,6 +42,10 @@ pub struct RoomPoolStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub address: Option<String>,
+    /// Where viewers connect by WebTransport, as a URL without a path; only where gateways have a certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub web_transport_address: Option<String>,
     /// When the certificate of the links between pods ends, RFC 3339; it is replaced long before.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]

@@ -42,6 +42,17 @@ pub struct ServiceSpec {
     /// How it is reached.
     #[serde(rename = "type")]
     pub kind: ServiceType,
+    /// Host name that viewers use, as in the certificate. Absent: what the load balancer says of itself, or the Service's
+    /// name in the cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 253))]
+    pub host: Option<String>,
+    /// Secret of type `kubernetes.io/tls`. With it, gateways serve HTTPS and WebSocket on TCP port 443 and WebTransport on
+    /// UDP port 443, and take up a new certificate without a restart; a load balancer then has no port for plain text
+    /// unless there is an Ingress. Absent: plain text on port 80.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 253))]
+    pub tls_secret: Option<String>,
     /// Annotations, for whoever provides load balancers.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,

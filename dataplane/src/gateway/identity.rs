@@ -62,12 +62,13 @@ impl Identity {
     ///
     /// # Errors
     /// [`CertificateError`]. A file that is wrong *later* is logged, counted and shown by `/readyz`, and what was in
-    /// force stays.
+    /// force stays. A certificate that has expired is shown all the same, and `/readyz` says so: to serve nobody would
+    /// take those along who come in plain text.
     pub async fn load(files: IdentityFiles, metrics: Metrics, health: Health) -> Result<Self, CertificateError> {
         let contents = certificate::read(&files.all())?;
         let current = verified(&contents, &files)?;
         metrics.certificate_expires(current.expiry);
-        health.ok(checks::CERTIFICATE);
+        tell(&health, &current, &files);
         let (quic, _) = watch::channel(Arc::clone(&current.quic));
         let inner = Arc::new(Inner { files, current: RwLock::new(current), quic, metrics, health });
         let span = tracing::info_span!("viewers' certificate");
@@ -99,10 +100,12 @@ impl Holder<2> for Inner {
 
     fn take_up(&self, contents: &[Vec<u8>; 2]) {
         match verified(contents, &self.files) {
+            // Somebody has put an old one there.
+            Ok(current) if current.has_expired() && !self.has_expired() => self.failed(&expired(&self.files)),
             Ok(current) => {
                 tracing::info!(certificate = %self.files.certificate.display(), "the certificate is read anew");
                 self.metrics.certificate_reloaded(current.expiry);
-                self.health.ok(checks::CERTIFICATE);
+                tell(&self.health, &current, &self.files);
                 self.quic.send_replace(Arc::clone(&current.quic));
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
             }
@@ -115,6 +118,31 @@ impl Holder<2> for Inner {
         tracing::warn!(%error, "a new certificate is not used, the old one stays in force");
         self.health.degraded(checks::CERTIFICATE, format!("the old one stays in force: {error}"));
     }
+}
+
+impl Inner {
+    fn has_expired(&self) -> bool {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).has_expired()
+    }
+}
+
+impl Current {
+    fn has_expired(&self) -> bool {
+        self.expiry.is_some_and(|expiry_s| expiry_s <= unix_ms() / 1_000)
+    }
+}
+
+fn tell(health: &Health, current: &Current, files: &IdentityFiles) {
+    if current.has_expired() {
+        let error = expired(files);
+        tracing::error!(%error, "viewers refuse it");
+        return health.degraded(checks::CERTIFICATE, format!("viewers refuse it: {error}"));
+    }
+    health.ok(checks::CERTIFICATE);
+}
+
+fn expired(files: &IdentityFiles) -> CertificateError {
+    CertificateError::Expired { path: files.certificate.clone() }
 }
 
 /// Whether what stands in files can be shown to viewers.
@@ -138,9 +166,6 @@ fn verified([certificate, key]: &[Vec<u8>; 2], files: &IdentityFiles) -> Result<
     let key = private_key(key, &files.key)?;
     let expiry = chain.first().and_then(|leaf| certificate::not_after(leaf));
     let unusable = |reason: String| CertificateError::Unusable { path: files.certificate.clone(), reason };
-    if expiry.is_some_and(|expiry_s| expiry_s <= unix_ms() / 1_000) {
-        return Err(unusable("it has expired".to_owned()));
-    }
     let (tcp, quic) = configs(chain, key).map_err(|error| unusable(error.to_string()))?;
     Ok(Current { tcp: Arc::new(tcp), quic: Arc::new(quic), expiry })
 }
@@ -174,6 +199,8 @@ fn configs(
 
 #[cfg(test)]
 mod tests {
+    use prometheus_client::registry::Registry;
+
     use super::*;
 
     fn files() -> IdentityFiles {
@@ -193,9 +220,28 @@ mod tests {
         assert!(check(&[certificate.clone(), key.clone()], &files()).is_ok());
         let mismatch = check(&[certificate.clone(), pair(2200)[1].clone()], &files()).unwrap_err().to_string();
         assert!(mismatch.contains("cert.pem") && mismatch.contains("belong together"), "{mismatch}");
-        let expired = check(&pair(2020), &files()).unwrap_err().to_string();
-        assert!(expired.contains("it has expired"), "{expired}");
         let swapped = check(&[key, certificate], &files()).unwrap_err().to_string();
         assert!(swapped.contains("cert.pem holds no usable certificate"), "{swapped}");
+    }
+
+    #[tokio::test]
+    async fn an_expired_certificate_is_shown_and_said_and_takes_no_good_ones_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = IdentityFiles { certificate: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
+        let put = |[certificate, key]: &[Vec<u8>; 2]| {
+            std::fs::write(&files.certificate, certificate).unwrap();
+            std::fs::write(&files.key, key).unwrap();
+        };
+        let (old, good) = (pair(2020), pair(2200));
+        put(&old);
+        let (metrics, health) = (Metrics::register(&mut Registry::default()), Health::default());
+        let identity = Identity::load(files.clone(), metrics, health.clone()).await.unwrap();
+        assert!(identity.0.has_expired());
+        let said = |health: &Health| serde_json::to_string(&health.report()).unwrap();
+        assert!(said(&health).contains("has expired"), "{}", said(&health));
+        identity.0.take_up(&good);
+        assert!(!identity.0.has_expired() && !said(&health).contains("has expired"), "{}", said(&health));
+        identity.0.take_up(&old);
+        assert!(!identity.0.has_expired() && said(&health).contains("has expired"), "{}", said(&health));
     }
 }

@@ -10,13 +10,12 @@ const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFI
 const KEY: &[u8] = b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
 const LINK: &str = "[link]\nca-file = 'ca'\ncert-file = 'cert'\nkey-file = 'key'\n";
 
-/// A certificate with its key, and one that was good once.
-static TLS: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| pair(2200));
-static EXPIRED: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| pair(2020));
+/// A certificate with its key, and those of somebody else.
+static TLS: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(pair);
+static OTHER: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(pair);
 
-fn pair(year: i32) -> (Vec<u8>, Vec<u8>) {
-    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
-    params.not_after = rcgen::date_time_ymd(year, 1, 1);
+fn pair() -> (Vec<u8>, Vec<u8>) {
+    let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
     (params.self_signed(&key).unwrap().pem().into(), key.serialize_pem().into())
 }
@@ -29,8 +28,7 @@ fn host() -> Host {
         Some("no-keys") => Ok(br#"{"keys":[]}"#.to_vec()),
         Some("tls-cert") => Ok(TLS.0.clone()),
         Some("tls-key") => Ok(TLS.1.clone()),
-        Some("tls-expired") => Ok(EXPIRED.0.clone()),
-        Some("tls-expired-key") => Ok(EXPIRED.1.clone()),
+        Some("tls-other-key") => Ok(OTHER.1.clone()),
         Some("password") => Ok(b"hunter2\r\n".to_vec()),
         Some("two-lines") => Ok(b"hunter2\nhunter3\n".to_vec()),
         _ => Err(io::ErrorKind::NotFound.into()),
@@ -200,10 +198,9 @@ fn viewers_are_served_over_tls_where_certificate_and_key_are_given() {
         &["gateway.tls-cert-file is \"absent\", which cannot be read"],
     );
     refused(
-        "tls-cert-file = 'tls-cert'\ntls-key-file = 'tls-expired-key'\n",
-        &["Certificate and key have to belong together; allowed: a certificate that is valid now, and its private key"],
+        "tls-cert-file = 'tls-cert'\ntls-key-file = 'tls-other-key'\n",
+        &["Certificate and key have to belong together; allowed: a certificate, and its private key"],
     );
-    refused("tls-cert-file = 'tls-expired'\ntls-key-file = 'tls-expired-key'\n", &["it has expired"]);
     let clash = "tls-listen = '127.0.0.1:8080'\ntls-cert-file = 'tls-cert'\ntls-key-file = 'tls-key'\n";
     refused(clash, &["gateway.tls-listen is \"127.0.0.1:8080\"; allowed: another port"]);
     assert!(load(Role::Ranker, &with("tls-cert-file = 'absent'\n")).is_ok(), "the file is on gateways' machines");

@@ -40,7 +40,7 @@ impl WebTransport {
         let failed = |source| ClientError::Io { doing: "beginning a session".to_owned(), source };
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(failed)?;
         let (endpoint, session, stream) = runtime.block_on(async {
-            let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into()).map_err(failed)?;
+            let endpoint = Endpoint::client(([0, 0, 0, 0], 0).into()).map_err(failed)?;
             let begun = time::timeout(PATIENCE, begin(&endpoint, join)).await;
             let (session, stream) = begun.map_err(|_| failed(io::ErrorKind::TimedOut.into()))??;
             Ok::<_, ClientError>((endpoint, session, stream))

@@ -12,6 +12,7 @@ mod rollout;
 mod rooms;
 mod scene;
 mod servers;
+mod viewers;
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ mod service;
 mod tests;
 pub(super) mod worker;
 
-pub(super) use service::address_inside;
+pub(super) use service::host_inside;
 
 use serde_json::{Map, Value, json};
 
@@ -20,6 +20,8 @@ use crate::apply::Child;
 
 /// Where viewers connect.
 const VIEWERS_PORT: u16 = 8080;
+/// Where they connect over TLS, and by QUIC.
+const TLS_PORT: u16 = 8443;
 /// Health and metrics.
 const ADMIN_PORT: u16 = 9090;
 /// Links of rankers, UDP.

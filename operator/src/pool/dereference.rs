@@ -34,7 +34,9 @@ pub(crate) async fn dereference(ctx: &Context, pool: &RoomPool) -> Result<Found,
         found => found,
     };
     let mut warnings = Vec::new();
-    if let Some(name) = pool.spec.viewers.ingress.as_ref().and_then(|ingress| ingress.tls_secret.as_ref()) {
+    let viewers = &pool.spec.viewers;
+    let of_ingress = viewers.ingress.as_ref().and_then(|ingress| ingress.tls_secret.as_ref());
+    for name in of_ingress.into_iter().chain(&viewers.service.tls_secret) {
         warnings.extend(secrets.certificate(name).await.err());
     }
     if let Some(keys) = &pool.spec.tokens.keys {

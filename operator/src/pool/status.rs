@@ -1,12 +1,12 @@
 //! What a pool's status says: how its pods are, whether rooms are served, and why not. Written only when it is another
 //! one, and figures alone at most every ten seconds.
 
-use barrage_crds::{RoleStatus, RoomPool, RoomPoolStatus, condition};
+use barrage_crds::{RoleStatus, RoomPool, RoomPoolStatus, ServiceType, condition};
 use k8s_openapi::{api::core::v1::Service, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::Api;
 use serde_json::json;
 
-use super::build::{Role, address_inside, names};
+use super::build::{Role, host_inside, names};
 use crate::{
     apply,
     conditions::{Finding, merged},
@@ -74,6 +74,7 @@ pub(super) async fn write(ctx: &Context, pool: &RoomPool, outcome: &Outcome) -> 
     let known = news.stage == Stage::Open;
     let count = |number: usize| i64::try_from(number).ok();
     let viewers = outcome.session.as_ref().and_then(|session| session.heard().viewers(ctx.instant()));
+    let addresses = addresses(ctx, pool).await?;
     let new = RoomPoolStatus {
         observed_generation: pool.metadata.generation,
         image: outcome.image.clone().or_else(|| old.image.clone()),
@@ -81,7 +82,8 @@ pub(super) async fn write(ctx: &Context, pool: &RoomPool, outcome: &Outcome) -> 
         routes_epoch: if known { i64::try_from(news.table.epoch).ok() } else { old.routes_epoch },
         rooms: if known { count(news.manifests.len()) } else { old.rooms },
         viewers: viewers.filter(|_| known).map(rounded).or(old.viewers),
-        address: Some(address(ctx, pool).await?),
+        address: Some(addresses.http),
+        web_transport_address: addresses.web_transport,
         certificate_not_after: outcome.certificate_not_after.clone().or_else(|| old.certificate_not_after.clone()),
         gateway: outcome.roles[Role::Gateway as usize].clone(),
         consumer: outcome.roles[Role::Consumer as usize].clone(),
@@ -176,21 +178,42 @@ fn owners_know(news: &News, heard: &crate::session::heat::Heard, ctx: &Context) 
 }
 
 /// Where viewers connect.
-async fn address(ctx: &Context, pool: &RoomPool) -> Result<String, Problem> {
+struct Addresses {
+    http: String,
+    web_transport: Option<String>,
+}
+
+async fn addresses(ctx: &Context, pool: &RoomPool) -> Result<Addresses, Problem> {
+    let viewers = &pool.spec.viewers;
+    let host = service_host(ctx, pool).await?;
+    let tls = viewers.service.tls_secret.is_some();
+    let http = match &viewers.ingress {
+        Some(ingress) => {
+            let scheme = if ingress.tls_secret.is_some() { "https" } else { "http" };
+            format!("{scheme}://{}", ingress.host)
+        }
+        None if tls => format!("https://{host}"),
+        None => format!("http://{host}"),
+    };
+    // An Ingress passes on no UDP.
+    Ok(Addresses { http, web_transport: tls.then(|| format!("https://{host}")) })
+}
+
+/// What the Service before the gateways is called.
+async fn service_host(ctx: &Context, pool: &RoomPool) -> Result<String, Problem> {
+    let service = &pool.spec.viewers.service;
+    if let Some(host) = &service.host {
+        return Ok(host.clone());
+    }
     let (name, namespace) =
         (pool.metadata.name.clone().unwrap_or_default(), pool.metadata.namespace.clone().unwrap_or_default());
-    if let Some(ingress) = &pool.spec.viewers.ingress {
-        let scheme = if ingress.tls_secret.is_some() { "https" } else { "http" };
-        return Ok(format!("{scheme}://{}", ingress.host));
-    }
-    let inside = address_inside(&name, &namespace);
-    if pool.spec.viewers.service.kind != barrage_crds::ServiceType::LoadBalancer {
+    let inside = host_inside(&name, &namespace);
+    if service.kind != ServiceType::LoadBalancer {
         return Ok(inside);
     }
     let api: Api<Service> = Api::namespaced(ctx.client.clone(), &namespace);
-    let service = api.get_opt(&names(&name).of(Role::Gateway)).await;
-    let service = service.map_err(|error| Problem::of_api("read the Service of the gateways", &error))?;
-    let ingress = service.and_then(|service| service.status?.load_balancer?.ingress?.into_iter().next());
-    let host = ingress.and_then(|ingress| ingress.hostname.or(ingress.ip));
-    Ok(host.map_or(inside, |host| format!("http://{host}")))
+    let found = api.get_opt(&names(&name).of(Role::Gateway)).await;
+    let found = found.map_err(|error| Problem::of_api("read the Service of the gateways", &error))?;
+    let ingress = found.and_then(|found| found.status?.load_balancer?.ingress?.into_iter().next());
+    Ok(ingress.and_then(|ingress| ingress.hostname.or(ingress.ip)).unwrap_or(inside))
 }

@@ -74,7 +74,11 @@ fn endpoints(placed: &Placed) -> Option<Endpoints> {
     let (http, id) = (placed.address.as_ref()?, &placed.id);
     // http to ws, https to wss.
     let socket = http.strip_prefix("http").map(|rest| format!("ws{rest}"))?;
-    Some(Endpoints { web_socket: format!("{socket}/v1/rooms/{id}/ws"), http: format!("{http}/v1/rooms/{id}") })
+    Some(Endpoints {
+        web_socket: format!("{socket}/v1/rooms/{id}/ws"),
+        web_transport: placed.web_transport_address.as_ref().map(|https| format!("{https}/v1/rooms/{id}/wt")),
+        http: format!("{http}/v1/rooms/{id}"),
+    })
 }
 
 fn findings(

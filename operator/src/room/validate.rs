@@ -18,6 +18,8 @@ pub(crate) struct Placed {
     pub(crate) pool: PoolKey,
     /// URL of that pool's gateways.
     pub(crate) address: Option<String>,
+    /// The same by WebTransport.
+    pub(crate) web_transport_address: Option<String>,
     /// Gateways that are ready.
     pub(crate) gateways: i32,
     /// What is written.
@@ -90,6 +92,7 @@ fn placed(room: &LiveRoom, found: Found, pool: PoolKey, dedicated: Option<Child>
         id: room.room_id(),
         pool,
         address: status.address,
+        web_transport_address: status.web_transport_address,
         gateways: status.gateway.ready,
         manifest,
         stored,

@@ -114,7 +114,8 @@ fn tls(name: &str, days_ago: i64) -> serde_json::Value {
 async fn a_certificate_that_has_expired_is_named_until_there_is_a_new_one() {
     let world = World::default();
     let kafka = json!({"brokers": ["kafka:9092"], "partitions": 4, "tls": {"certificateSecret": "kafka-client"}});
-    let viewers = json!({"ingress": {"host": "live.example.org", "tlsSecret": "live-tls"}});
+    let service = json!({"host": "wt.example.org", "tlsSecret": "live-tls"});
+    let viewers = json!({"service": service, "ingress": {"host": "live.example.org", "tlsSecret": "live-tls"}});
     world.pool("default", json!({"kafka": kafka, "viewers": viewers}));
     let (client, ingress) =
         ("/api/v1/namespaces/default/secrets/kafka-client", "/api/v1/namespaces/default/secrets/live-tls");
@@ -132,8 +133,13 @@ async fn a_certificate_that_has_expired_is_named_until_there_is_a_new_one() {
     assert_eq!(world.condition(&pool, "Degraded"), ("True".to_owned(), "CertificateExpired".to_owned()));
     assert!(world.message(&pool, "Degraded").contains("live-tls has expired"));
     world.server.put(ingress, tls("live-tls", 1));
+    world.room("demo", json!({}));
     operator.settle().await;
     assert_eq!(world.condition(&pool, "Degraded").0, "False");
+    let endpoints = world.server.get(&World::room_path("demo")).unwrap()["status"]["endpoints"].clone();
+    assert_eq!(endpoints["webSocket"], "wss://live.example.org/v1/rooms/demo/ws");
+    // An Ingress passes on no UDP, so that goes to the Service.
+    assert_eq!(endpoints["webTransport"], "https://wt.example.org/v1/rooms/demo/wt");
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ async fn a_room_is_served_with_its_limits_and_says_where() {
     assert_eq!((&status["roomId"], &status["pool"]), (&json!("demo"), &json!("default/default")));
     assert_eq!(status["endpoints"]["webSocket"], "ws://default-gateway.default.svc/v1/rooms/demo/ws");
     assert!(status["ranker"].as_str().unwrap().starts_with("default-ranker-"));
+    assert_eq!(status["endpoints"].get("webTransport"), None);
     world.room("demo", json!({"rateLimit": {"messagesPerSecond": 3, "burst": 4}}));
     operator.settle().await;
     let table = world.broker.table("default").unwrap();

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use super::{super::raw, Check};
 use crate::gateway::{IdentityFiles, Tls, check_identity};
 
-const PAIR: &str = "a certificate that is valid now, and its private key in gateway.tls-key-file";
+const PAIR: &str = "a certificate, and its private key in gateway.tls-key-file";
 
 /// Where viewers connect when only the files are set.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8443);
@@ -31,7 +31,7 @@ pub(super) fn tls(raw: &raw::Gateway, check: &mut Check) -> Option<Option<Tls>> 
     Some(Some(Tls { listen: listen.unwrap_or(LISTEN), files }))
 }
 
-/// Whether certificate and key go together and are good today.
+/// Whether certificate and key go together.
 fn fit(raw: &raw::Gateway, files: &IdentityFiles, check: &mut Check) -> Option<()> {
     let read = |path: &std::path::Path| (check.host.read)(path).unwrap_or_default();
     let contents = [read(&files.certificate), read(&files.key)];

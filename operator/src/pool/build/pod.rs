@@ -4,7 +4,7 @@ mod settings;
 
 use serde_json::{Map, Value, json};
 
-use super::{ADMIN_PORT, LINK_PORT, Role, VIEWERS_PORT, names, object, selector_labels};
+use super::{ADMIN_PORT, LINK_PORT, Role, TLS_PORT, VIEWERS_PORT, names, object, selector_labels};
 use crate::pool::validate::Blueprint;
 use barrage_crds::{RoleSpec, TopologySpread};
 
@@ -119,12 +119,6 @@ fn security() -> Value {
 
 fn container(blueprint: &Blueprint, role: Role) -> Value {
     let spec = blueprint.role(role);
-    let mut ports = vec![json!({"name": "admin", "containerPort": ADMIN_PORT, "protocol": "TCP"})];
-    match role {
-        Role::Gateway => ports.push(json!({"name": "http", "containerPort": VIEWERS_PORT, "protocol": "TCP"})),
-        Role::Consumer => {}
-        Role::Ranker => ports.push(json!({"name": "link", "containerPort": LINK_PORT, "protocol": "UDP"})),
-    }
     let lifecycle = json!({"preStop": {"sleep": {"seconds": LEAVE}}});
     object([
         ("name", Some(json!(role.as_str()))),
@@ -132,7 +126,7 @@ fn container(blueprint: &Blueprint, role: Role) -> Value {
         // The image's entrypoint is `barrage`.
         ("args", Some(json!([role.as_str()]))),
         ("env", Some(json!(settings::environment(blueprint, role)))),
-        ("ports", Some(json!(ports))),
+        ("ports", Some(json!(ports(blueprint, role)))),
         ("resources", Some(json!({"requests": spec.resources.requests, "limits": spec.resources.limits}))),
         // A long start is a wait for Kafka, which is no reason to start again.
         ("startupProbe", Some(probe("/livez", 1, 60))),
@@ -151,6 +145,22 @@ fn container(blueprint: &Blueprint, role: Role) -> Value {
             })),
         ),
     ])
+}
+
+fn ports(blueprint: &Blueprint, role: Role) -> Vec<Value> {
+    let port = |name: &str, port: u16, protocol: &str| json!({"name": name, "containerPort": port, "protocol": protocol});
+    let mut ports = vec![port("admin", ADMIN_PORT, "TCP")];
+    match role {
+        Role::Gateway => {
+            ports.push(port("http", VIEWERS_PORT, "TCP"));
+            if blueprint.spec.viewers.service.tls_secret.is_some() {
+                ports.extend([port("https", TLS_PORT, "TCP"), port("webtransport", TLS_PORT, "UDP")]);
+            }
+        }
+        Role::Consumer => {}
+        Role::Ranker => ports.push(port("link", LINK_PORT, "UDP")),
+    }
+    ports
 }
 
 fn probe(path: &str, period_seconds: u32, failures: u32) -> Value {

@@ -5,13 +5,19 @@
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::{Value, json};
 
-use super::{ADMIN_PORT, LINK_PORT, Role, VIEWERS_PORT, metadata, names, selector_labels};
+use super::{ADMIN_PORT, LINK_PORT, Role, TLS_PORT, VIEWERS_PORT, metadata, names, selector_labels};
 use crate::{apply::Child, pool::validate::Blueprint};
 
 pub(super) fn network_policy(blueprint: &Blueprint, role: Role) -> Child {
     let mut ingress = vec![json!({"ports": [port("TCP", ADMIN_PORT)]})];
     match role {
-        Role::Gateway => ingress.push(json!({"ports": [port("TCP", VIEWERS_PORT)]})),
+        Role::Gateway => {
+            let mut ports = vec![port("TCP", VIEWERS_PORT)];
+            if blueprint.spec.viewers.service.tls_secret.is_some() {
+                ports.extend([port("TCP", TLS_PORT), port("UDP", TLS_PORT)]);
+            }
+            ingress.push(json!({"ports": ports}));
+        }
         Role::Consumer => {}
         Role::Ranker => {
             let peer = |role| json!({"podSelector": {"matchLabels": selector_labels(&blueprint.name, role)}});

@@ -39,7 +39,7 @@ fn blueprint() -> Blueprint {
             "viewers": {
                 "allowedOrigins": ["https://example.org"], "reconnectSpreadSeconds": 20,
                 "ingress": {"host": "live.example.org", "className": "nginx", "tlsSecret": "live-tls", "annotations": {"a": "b"}},
-                "service": {"type": "LoadBalancer", "annotations": {"c": "d"}},
+                "service": {"type": "LoadBalancer", "tlsSecret": "viewers-tls", "annotations": {"c": "d"}},
             },
             "gateway": {"autoscaling": {"engine": "External"}, "topologySpread": "Require", "pod": {
                 "labels": {"team": "live"}, "annotations": {"e": "f"}, "nodeSelector": {"pool": "edge"},
@@ -181,11 +181,38 @@ fn settings_are_those_of_the_roles_and_no_secret_is_among_them() {
     assert_eq!(advertised.value.as_deref(), Some("$(BARRAGE_NAME).default-ranker.live.svc:7800"));
 }
 
+/// `PROTOCOL PORT` of what is open.
+fn open(ports: &Value) -> Vec<String> {
+    let ports = ports.as_array().into_iter().flatten();
+    ports.map(|port| format!("{} {}", port["protocol"].as_str().unwrap(), port["port"])).collect()
+}
+
 #[test]
-fn only_gateways_see_token_keys_and_nobody_sees_the_authority() {
+fn viewers_come_by_tcp_and_udp_where_there_is_a_certificate() {
+    let ports_of = |viewers: Value| {
+        let mut blueprint = blueprint();
+        blueprint.spec.viewers = serde_json::from_value(viewers).unwrap();
+        let policy = policy::network_policy(&blueprint, Role::Gateway);
+        let service = service::service(&blueprint, Role::Gateway);
+        (open(&service.object["spec"]["ports"]), open(&policy.object["spec"]["ingress"][1]["ports"]))
+    };
+    let (both, tls, plain) = (["TCP 443", "UDP 443", "TCP 80"], ["TCP 443", "UDP 443"], ["TCP 80"]);
+    let pods = ["TCP 8080", "TCP 8443", "UDP 8443"];
+    let service = |kind: &str| json!({"type": kind, "tlsSecret": "live-tls"});
+    assert_eq!(ports_of(json!({"service": {"type": "LoadBalancer"}})), (plain.map(Into::into).into(), vec!["TCP 8080".into()]));
+    assert_eq!(ports_of(json!({"service": service("ClusterIP")})), (both.map(Into::into).into(), pods.map(Into::into).into()));
+    assert_eq!(ports_of(json!({"service": service("LoadBalancer")})).0, tls);
+    let with_ingress = json!({"service": service("LoadBalancer"), "ingress": {"host": "live.example.org"}});
+    assert_eq!(ports_of(with_ingress).0, both);
+}
+
+#[test]
+fn only_gateways_see_token_keys_and_viewers_certificate_token_keys_and_nobody_sees_the_authority() {
     for pod in pods() {
         let text = serde_json::to_string(&pod.volumes).unwrap();
-        assert_eq!(text.contains("default-token-keys"), pod.containers[0].name == "gateway");
+        for secret in ["default-token-keys", "viewers-tls"] {
+            assert_eq!(text.contains(secret), pod.containers[0].name == "gateway", "{secret}");
+        }
         assert!(text.contains("default-links") && !text.contains("link-authority"), "{text}");
     }
 }

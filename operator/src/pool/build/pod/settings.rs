@@ -3,7 +3,7 @@
 use barrage_crds::SecretKeyRef;
 use serde_json::{Value, json};
 
-use super::super::{ADMIN_PORT, LINK_PORT, Role, VIEWERS_PORT, names};
+use super::super::{ADMIN_PORT, LINK_PORT, Role, TLS_PORT, VIEWERS_PORT, names};
 use crate::pool::validate::Blueprint;
 
 /// Where the files are.
@@ -48,11 +48,17 @@ pub(super) fn environment(blueprint: &Blueprint, role: Role) -> Vec<Value> {
 fn of_role(blueprint: &Blueprint, role: Role) -> Vec<(&'static str, String)> {
     let viewers = &blueprint.spec.viewers;
     match role {
-        Role::Gateway => vec![
-            ("BARRAGE_GATEWAY_LISTEN", format!("0.0.0.0:{VIEWERS_PORT}")),
-            ("BARRAGE_GATEWAY_ALLOWED_ORIGINS", viewers.allowed_origins.join(",")),
-            ("BARRAGE_GATEWAY_RECONNECT_SPREAD_S", viewers.reconnect_spread_seconds.to_string()),
-        ],
+        Role::Gateway => {
+            let mut settings = vec![
+                ("BARRAGE_GATEWAY_LISTEN", format!("0.0.0.0:{VIEWERS_PORT}")),
+                ("BARRAGE_GATEWAY_ALLOWED_ORIGINS", viewers.allowed_origins.join(",")),
+                ("BARRAGE_GATEWAY_RECONNECT_SPREAD_S", viewers.reconnect_spread_seconds.to_string()),
+            ];
+            if viewers.service.tls_secret.is_some() {
+                settings.push(("BARRAGE_GATEWAY_TLS_LISTEN", format!("0.0.0.0:{TLS_PORT}")));
+            }
+            settings
+        }
         Role::Consumer => Vec::new(),
         Role::Ranker => {
             let (service, namespace) = (names(&blueprint.name).of(role), &blueprint.namespace);
@@ -97,6 +103,9 @@ fn files(blueprint: &Blueprint, role: Role) -> Vec<File> {
     add("redis-password", "BARRAGE_REDIS_PASSWORD_FILE", spec.redis.auth.as_ref().map(|auth| auth.password.clone()));
     if role == Role::Gateway {
         add("keys.json", "BARRAGE_GATEWAY_KEYS_FILE", Some(blueprint.keys.clone()));
+        let certificate = spec.viewers.service.tls_secret.as_ref();
+        add("viewers-cert.pem", "BARRAGE_GATEWAY_TLS_CERT_FILE", certificate.map(|secret| of(secret, "tls.crt")));
+        add("viewers-key.pem", "BARRAGE_GATEWAY_TLS_KEY_FILE", certificate.map(|secret| of(secret, "tls.key")));
     }
     files
 }
