@@ -98,8 +98,8 @@ fn record(entries: &[(u64, bool, &str)]) -> Vec<u8> {
     Record { room: "demo".into(), shard: 2, received_ms: 5, entries, ..Record::default() }.encode_to_vec()
 }
 
-fn texts(candidates: &Candidates) -> Vec<&str> {
-    candidates.danmaku.iter().map(|danmaku| std::str::from_utf8(&danmaku.content).unwrap()).collect()
+fn texts(candidates: &Candidates) -> Vec<String> {
+    candidates.danmaku().map(|danmaku| danmaku.text().to_owned()).collect()
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn a_retry_behind_its_original_counts_once_also_across_a_restart() {
     assert_eq!(texts(&running.candidates().await), ["a", "b"]);
     let second = running.candidates().await;
     assert_eq!(texts(&second), ["c"]);
-    assert_eq!(second.danmaku[0].position.index, 1);
+    assert_eq!(second.danmaku().next().unwrap().position.index, 1);
     running.stop().await;
 
     let mut running = start(dir.path()).await;

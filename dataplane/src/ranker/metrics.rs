@@ -81,7 +81,7 @@ impl Metrics {
 
     /// A record's danmaku are here.
     pub(super) fn arrived(&self, candidates: &Candidates) {
-        if let Some(first) = candidates.danmaku.first() {
+        if let Some(first) = candidates.danmaku().next() {
             self.offer_age.observe(first.received_ms);
         }
     }

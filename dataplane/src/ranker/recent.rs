@@ -34,7 +34,7 @@ impl RecentTexts {
     }
 
     /// A text is shown now, for `total` sent.
-    pub(super) fn show(&mut self, text: &Bytes, position: Position, total: u32, now_ms: i64) {
+    pub(super) fn show(&mut self, text: &[u8], position: Position, total: u32, now_ms: i64) {
         while let Some((shown_ms, oldest)) = self.by_time.front()
             && (now_ms - shown_ms >= ON_SCREEN_MS || self.by_time.len() >= TEXTS_MAX)
         {
@@ -43,7 +43,9 @@ impl RecentTexts {
             }
             self.by_time.pop_front();
         }
+        // A copy: it is a part of its record, which may have a thousand times as much.
+        let text = Bytes::copy_from_slice(text);
         self.texts.insert(text.clone(), Stand { position, total, shown_ms: now_ms });
-        self.by_time.push_back((now_ms, text.clone()));
+        self.by_time.push_back((now_ms, text));
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use barrage_proto::{Cursor, Position};
+use bytes::Bytes;
 
 use super::{
     board::Board,
@@ -188,39 +189,40 @@ impl RankedRoom {
     }
 
     fn take(&mut self, candidates: Candidates, now_ms: i64) -> Offered {
-        let Candidates { shard, record, danmaku, acts, likes, trace, .. } = candidates;
+        let &Candidates { shard, record, trace, .. } = &candidates;
         // Told where the rules did not have it, also where the rest was seen before: whoever had the room then may know
         // more than the store does. And told where it is new here: the rules are the store's, which may be ahead of the
         // gateways.
         let watermark = &self.watermark;
         let is_news = |act: &Act| self.rules.take(act) || !watermark.covers(shard, act.position);
-        self.acts.extend(acts.into_iter().filter(is_news));
+        self.acts.extend(candidates.acts().filter(is_news));
         let whole = Position { index: u32::MAX, ..record };
         let owed = self.owed.entry((shard, record.partition)).or_insert(whole);
         *owed = whole.max(*owed);
         let mut offered = Offered::default();
         if self.watermark.covers(shard, whole) {
-            offered.seen = danmaku.len() as u64;
+            offered.seen = candidates.count() as u64;
             return offered;
         }
         self.advance(shard, whole);
-        self.counts.likes += likes;
+        self.counts.likes += candidates.likes();
         self.traced.extend(trace.map(|trace| (trace, now_ms)));
-        let points = danmaku.iter().map(|danmaku| Scored { user: danmaku.user, score: danmaku.points() });
-        self.board.add(shard, record, points.collect());
-        for mut danmaku in danmaku {
+        let mut points = Vec::with_capacity(candidates.said.entries.len());
+        let latest = self.received_ms.entry(shard).or_insert(i64::MIN);
+        for mut danmaku in candidates.danmaku() {
+            points.push(Scored { user: danmaku.user, score: danmaku.points() });
             // By the time that the log has, which is what the history goes by.
             let hidden = self.rules.hides(danmaku.position, danmaku.user, danmaku.role, danmaku.received_ms);
             if now_ms - danmaku.received_ms > EXPIRED_MS {
                 offered.expired += 1;
                 continue;
             }
-            let latest = self.received_ms.entry(shard).or_insert(danmaku.received_ms);
             *latest = danmaku.received_ms.max(*latest);
             danmaku.received_ms = *latest;
             offered.taken += 1;
             self.pending.push(Pending { shard, hidden, danmaku });
         }
+        self.board.add(shard, record, points);
         self.left_out.expired += u32::try_from(offered.expired).unwrap_or(u32::MAX);
         offered
     }
@@ -259,8 +261,12 @@ impl RankedRoom {
         let deleted = self.delete(&mut pending);
         pending.sort_by_key(|one| (one.danmaku.received_ms, one.shard, one.danmaku.position));
         let candidates = pending.into_iter().map(|one| one.danmaku).collect();
-        let selection =
+        let mut selection =
             select(candidates, &mut self.allowance, &mut self.recent, |user| self.board.shows(user), now_ms);
+        for shown in &mut selection.shown {
+            // It is a part of its record, which may have a thousand times as much; somebody may keep it for minutes.
+            shown.content = Bytes::copy_from_slice(&shown.content);
+        }
         let left_out = LeftOut {
             merged: selection.merged,
             sampled_out: selection.sampled_out,
