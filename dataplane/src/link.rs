@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::{moderation::Act, room::RoomId, store::Scored, trace::TraceParent};
 
-pub use danmaku::{Danmaku, More, Style};
+pub use danmaku::{Danmaku, More, Style, role_of};
 
 /// Candidates between consumer and ranker: a few hundred polls' worth of records.
 pub const CANDIDATES_QUEUE: usize = 4_096;
@@ -55,10 +55,9 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    /// The danmaku that count.
-    pub fn danmaku(&self) -> impl Iterator<Item = Danmaku> {
-        let counting = self.entries().filter(|(_, entry)| entry.user != 0);
-        counting.map(|(position, entry)| Danmaku::of(position, entry, self.received_ms(entry)))
+    /// The danmaku that count, with where they stand.
+    pub fn danmaku(&self) -> impl Iterator<Item = (Position, &Entry)> {
+        self.entries().filter(|(_, entry)| entry.user != 0)
     }
 
     /// How many danmaku count.
@@ -85,7 +84,9 @@ impl Candidates {
         (0..).zip(&self.said.entries).map(|(index, entry)| (Position { index, ..self.record }, entry))
     }
 
-    fn received_ms(&self, entry: &Entry) -> i64 {
+    /// Unix time of an entry's receipt by the gateway's clock, ms.
+    #[must_use]
+    pub fn received_ms(&self, entry: &Entry) -> i64 {
         self.said.received_ms + i64::from(entry.received_delta_ms)
     }
 }

@@ -7,7 +7,6 @@ use barrage_proto::{
     log::{Record, mark},
 };
 use bytes::Bytes;
-use prost::Message;
 
 use super::moves::{Judge, Verdict, Wait};
 use crate::{
@@ -135,7 +134,7 @@ pub(super) fn closes(record: &Record) -> Option<u32> {
 }
 
 fn decode(payload: &Bytes) -> Result<Record, String> {
-    let record = Record::decode(payload.clone()).map_err(|error| format!("no record: {error}"))?;
+    let record = Record::read(payload.clone()).map_err(|error| format!("no record: {error}"))?;
     if record.version > RECORD_VERSION {
         return Err(format!(
             "a record of version {}; this consumer reads up to {RECORD_VERSION}: update it, then append the record again",

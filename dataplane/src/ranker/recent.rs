@@ -1,9 +1,11 @@
 //! Texts shown a moment ago, which repeats can be merged into.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use barrage_proto::Position;
 use bytes::Bytes;
+
+use crate::hash::FastMap;
 
 /// A danmaku is on screen for about this long; a repeat merged later would count on something gone.
 const ON_SCREEN_MS: i64 = 5_000;
@@ -23,13 +25,13 @@ pub(super) struct Stand {
 /// Shown texts by content, the last [`ON_SCREEN_MS`] of them.
 #[derive(Default)]
 pub(super) struct RecentTexts {
-    texts: HashMap<Bytes, Stand>,
+    texts: FastMap<Bytes, Stand>,
     by_time: VecDeque<(i64, Bytes)>,
 }
 
 impl RecentTexts {
     /// The danmaku on screen with this text.
-    pub(super) fn find(&mut self, text: &Bytes, now_ms: i64) -> Option<&mut Stand> {
+    pub(super) fn find(&mut self, text: &[u8], now_ms: i64) -> Option<&mut Stand> {
         self.texts.get_mut(text).filter(|stand| now_ms - stand.shown_ms < ON_SCREEN_MS)
     }
 

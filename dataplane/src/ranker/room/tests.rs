@@ -41,6 +41,14 @@ fn texts(frame: &RoomFrame) -> Vec<&str> {
     frame.danmaku.iter().map(|danmaku| std::str::from_utf8(&danmaku.content).unwrap()).collect()
 }
 
+#[test]
+fn what_is_no_text_is_shown_as_far_as_it_is_one() {
+    let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
+    let entry = Entry { user: 1, content: Bytes::from_static(b"a\xff"), ..Entry::default() };
+    room.offer(of_entries(0, 1, NOW_MS, vec![entry]), NOW_MS);
+    assert_eq!(texts(&room.tick(NOW_MS).unwrap()), ["a\u{fffd}"]);
+}
+
 /// What a moderator did in a slice, as a record of its own.
 fn act(shard: u32, offset: u64, kind: barrage_proto::log::act::Kind) -> Candidates {
     let act = barrage_proto::log::Act { kind: Some(kind), ..<_>::default() };

@@ -11,7 +11,9 @@ use tokio::net::UdpSocket;
 
 use super::*;
 use crate::{
-    link::{Accounted, CANDIDATES_QUEUE, Candidates, Emitted, Request, RoomFrame, Snapshot, Streams, Update, codec},
+    link::{
+        Accounted, CANDIDATES_QUEUE, Candidates, Danmaku, Emitted, Request, RoomFrame, Snapshot, Streams, Update, codec,
+    },
     room::RoomId,
 };
 
@@ -21,6 +23,12 @@ fn candidates(offset: u64, content: &Bytes) -> Candidates {
     let said = Record { entries: vec![entry], ..Record::default() };
     let said = said.into();
     Candidates { room: demo(), shard: 1, record, owner_epoch: 1, closed: false, said, payload: None, trace: None }
+}
+
+/// The same as a frame has it.
+fn danmaku(offset: u64, content: &Bytes) -> Vec<Danmaku> {
+    let candidates = candidates(offset, content);
+    candidates.danmaku().map(|(position, entry)| Danmaku::of(position, entry, candidates.received_ms(entry))).collect()
 }
 
 fn demo() -> RoomId {
@@ -141,7 +149,7 @@ async fn a_send_that_is_given_up_leaves_whole_updates_on_the_stream() {
     let mut dialler = gateway(authority.local("gateway-0").await, ranker.address);
     let (mut following, session) = (dialler.session().await, ranker.gateway().await);
     let mut stream = session.streams.open().await.unwrap();
-    let danmaku = candidates(1, &Bytes::from("x".repeat(12 << 20))).danmaku().collect::<Vec<_>>();
+    let danmaku = danmaku(1, &Bytes::from("x".repeat(12 << 20)));
     let big = |number| {
         let frame = RoomFrame { number, danmaku: danmaku.clone(), ..RoomFrame::default() };
         Update::Frame(demo(), Arc::new(Emitted::from(frame)))
@@ -203,7 +211,7 @@ async fn a_ranker_that_ends_a_session_is_heard_to_its_last_word() {
     };
     let mut stream = streams.open().await.unwrap();
     // Less than a window, and more than can be on its way when the session ends.
-    let danmaku = candidates(1, &Bytes::from("x".repeat(64 << 10))).danmaku().collect::<Vec<_>>();
+    let danmaku = danmaku(1, &Bytes::from("x".repeat(64 << 10)));
     for number in 1..=100 {
         let frame = RoomFrame { number, danmaku: danmaku.clone(), ..RoomFrame::default() };
         stream.send(Update::Frame(demo(), Arc::new(frame.into()))).await.unwrap();
