@@ -11,6 +11,7 @@ pub mod consumer;
 pub mod dev;
 pub mod forget;
 pub mod gateway;
+mod hash;
 pub mod health;
 pub mod heat;
 pub mod kafka;

@@ -10,13 +10,16 @@ pub mod quic;
 
 use std::sync::{Arc, OnceLock};
 
-use barrage_proto::{Cursor, Position};
+use barrage_proto::{
+    Cursor, Position,
+    log::{Entry, Record},
+};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::{moderation::Act, room::RoomId, store::Scored, trace::TraceParent};
 
-pub use danmaku::{Danmaku, More, Style};
+pub use danmaku::{Danmaku, More, Style, role_of};
 
 /// Candidates between consumer and ranker: a few hundred polls' worth of records.
 pub const CANDIDATES_QUEUE: usize = 4_096;
@@ -30,8 +33,8 @@ pub const REQUESTS_QUEUE: usize = 1_024;
 /// The identity of a process in its role, like `ranker-0`; the same after a restart.
 pub type Peer = Arc<str>;
 
-/// The danmaku of one record, on their way to viewers.
-#[derive(Debug, Clone)]
+/// One record on its way to viewers.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Candidates {
     /// The slice's room.
     pub room: RoomId,
@@ -43,14 +46,49 @@ pub struct Candidates {
     pub owner_epoch: u64,
     /// The slice's last record in this partition: it has moved, and the next come from elsewhere.
     pub closed: bool,
-    /// The danmaku that count, by index.
-    pub danmaku: Vec<Danmaku>,
-    /// What moderators did, by index.
-    pub acts: Vec<Act>,
-    /// Likes that the record brings.
-    pub likes: u64,
+    /// What was said, as the log has it; entries that repeat others are empty.
+    pub said: Arc<Record>,
+    /// Its bytes as the log has them, where no entry was emptied and they are at hand.
+    pub payload: Option<Bytes>,
     /// The trace that the record is part of.
     pub trace: Option<TraceParent>,
+}
+
+impl Candidates {
+    /// The danmaku that count, with where they stand.
+    pub fn danmaku(&self) -> impl Iterator<Item = (Position, &Entry)> {
+        self.entries().filter(|(_, entry)| entry.user != 0)
+    }
+
+    /// How many danmaku count.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.said.entries.iter().filter(|entry| entry.user != 0).count()
+    }
+
+    /// What moderators did.
+    pub fn acts(&self) -> impl Iterator<Item = Act> {
+        self.entries().filter_map(|(position, entry)| {
+            let act = *entry.act.clone()?;
+            Some(Act { shard: self.shard, position, at_ms: self.received_ms(entry), act })
+        })
+    }
+
+    /// Likes that the record brings.
+    #[must_use]
+    pub fn likes(&self) -> u64 {
+        self.said.entries.iter().map(|entry| entry.likes).sum()
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (Position, &Entry)> {
+        (0..).zip(&self.said.entries).map(|(index, entry)| (Position { index, ..self.record }, entry))
+    }
+
+    /// Unix time of an entry's receipt by the gateway's clock, ms.
+    #[must_use]
+    pub fn received_ms(&self, entry: &Entry) -> i64 {
+        self.said.received_ms + i64::from(entry.received_delta_ms)
+    }
 }
 
 /// What a ranker decided for a room in one tick.

@@ -236,7 +236,7 @@ impl Ranker {
 
     fn offer(&mut self, session: u64, candidates: Candidates) {
         if !self.sessions.takes(session, &candidates) {
-            self.metrics.stale.inc_by(candidates.danmaku.len() as u64);
+            self.metrics.stale.inc_by(candidates.count() as u64);
             return;
         }
         self.metrics.arrived(&candidates);

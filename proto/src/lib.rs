@@ -7,6 +7,7 @@ pub mod batch;
 mod cursor;
 mod generated;
 mod position;
+mod record;
 pub mod v1;
 pub mod v2;
 

@@ -7,9 +7,11 @@
 //! A session counts its danmaku up, so what is remembered of it is a few runs of numbers, however much it says: memory
 //! goes with sessions, not with danmaku. Runs are cut by spans of time, and a span is forgotten as a whole.
 
-use std::collections::{HashMap, VecDeque, hash_map};
+use std::collections::{VecDeque, hash_map};
 
 use smallvec::SmallVec;
+
+use crate::hash::FastMap;
 
 /// A run ends with its span of append time.
 const SPAN_MS: i64 = 10_000;
@@ -33,7 +35,7 @@ pub(super) struct Dedupe {
     /// The newest span.
     newest: i64,
     /// Runs by their numbers; none overlap, but that a forgotten one may be there still.
-    sessions: HashMap<Session, SmallVec<[Run; 1]>>,
+    sessions: FastMap<Session, SmallVec<[Run; 1]>>,
     /// Where there is a run to forget when its span has passed.
     by_time: VecDeque<(i64, Session)>,
 }
@@ -92,6 +94,8 @@ impl Dedupe {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use proptest::{collection::vec, prelude::*};
 
     use super::*;

@@ -1,18 +1,17 @@
 //! What one read of a partition yields: records by slice, repeats blanked.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use barrage_proto::{
     Position,
-    log::{Entry, Record, mark},
+    log::{Record, mark},
 };
-use prost::Message;
+use bytes::Bytes;
 
 use super::moves::{Judge, Verdict, Wait};
 use crate::{
-    link::{Candidates, Danmaku},
+    link::Candidates,
     log::{DeadLetter, LogRecord},
-    moderation::Act,
     room::RoomId,
     routes::Table,
     store::SliceRecord,
@@ -34,6 +33,8 @@ pub(super) struct Poll {
     pub(super) unreadable: Vec<DeadLetter>,
     pub(super) records: u64,
     pub(super) repeats: u64,
+    /// What the log has of judged records that repeat nothing, by offset, ascending.
+    payloads: Vec<(u64, Bytes)>,
     /// Offsets of the few records that are traced, ascending.
     pub(super) traces: Vec<(u64, TraceParent)>,
 }
@@ -46,8 +47,8 @@ impl Poll {
         let end = records.last().map_or(start, |record| record.offset + 1);
         let (slices, arriving) = (BTreeMap::new(), BTreeMap::new());
         let count = records.len() as u64;
-        let (unreadable, traces) = (Vec::new(), Vec::new());
-        let mut poll = Self { start, end, slices, arriving, unreadable, records: count, repeats: 0, traces };
+        let (unreadable, payloads, traces) = (Vec::new(), Vec::new(), Vec::new());
+        let mut poll = Self { start, end, slices, arriving, unreadable, records: count, repeats: 0, payloads, traces };
         for LogRecord { offset, append_ms, payload, trace } in records {
             poll.traces.extend(trace.map(|trace| (offset, trace)));
             let mut record = match decode(&payload) {
@@ -61,6 +62,9 @@ impl Poll {
             match judge.judge(&slice, &mut record, append_ms) {
                 Verdict::Judged(repeats) => {
                     poll.repeats += repeats;
+                    if repeats == 0 {
+                        poll.payloads.push((offset, payload));
+                    }
                     poll.slices.entry(slice).or_default().push(SliceRecord { offset, record: record.into() });
                 }
                 Verdict::Waits(wait) => {
@@ -85,6 +89,12 @@ impl Poll {
         self.traces.iter().find(|(traced, _)| *traced == offset).map(|(_, trace)| *trace)
     }
 
+    /// The bytes of the record at an offset, if it is as the log has it.
+    pub(super) fn payload(&self, offset: u64) -> Option<Bytes> {
+        let found = self.payloads.binary_search_by_key(&offset, |(at, _)| *at);
+        found.ok().map(|index| self.payloads[index].1.clone())
+    }
+
     /// Danmaku in it, repeats included.
     pub(super) fn danmaku(&self) -> usize {
         let arriving = self.arriving.values().flat_map(|(_, records)| records.iter().map(|(_, record)| record));
@@ -105,25 +115,15 @@ pub(super) fn candidates<'a>(
 ) -> impl Iterator<Item = Candidates> + use<'a> {
     let owner_epoch = table.partitions.get(partition as usize).map_or(0, |owner| owner.epoch);
     let its = table.serves(room) && table.ranker_of(room).map(|r| &**r) == Some(ranker);
-    records.iter().filter(move |_| its).map(move |SliceRecord { offset, record }| {
-        let place = Position { moved: record.moved, partition, offset: *offset, index: 0 };
-        let entries = || (0..).zip(&record.entries).map(|(index, entry)| (Position { index, ..place }, entry));
-        let received_ms = |entry: &Entry| record.received_ms + i64::from(entry.received_delta_ms);
-        let counting = entries().filter(|(_, entry)| entry.user != 0);
-        let acts = entries().filter_map(|(position, entry)| {
-            Some(Act { shard: *shard, position, at_ms: received_ms(entry), act: *entry.act.clone()? })
-        });
-        Candidates {
-            room: room.clone(),
-            shard: *shard,
-            record: place,
-            owner_epoch,
-            closed: closes(record).is_some(),
-            danmaku: counting.map(|(position, entry)| Danmaku::of(position, entry, received_ms(entry))).collect(),
-            acts: acts.collect(),
-            likes: record.entries.iter().map(|entry| entry.likes).sum(),
-            trace: None,
-        }
+    records.iter().filter(move |_| its).map(move |SliceRecord { offset, record }| Candidates {
+        room: room.clone(),
+        shard: *shard,
+        record: Position { moved: record.moved, partition, offset: *offset, index: 0 },
+        owner_epoch,
+        closed: closes(record).is_some(),
+        said: Arc::clone(record),
+        payload: None,
+        trace: None,
     })
 }
 
@@ -133,8 +133,8 @@ pub(super) fn closes(record: &Record) -> Option<u32> {
     Some(mark.r#move)
 }
 
-fn decode(payload: &bytes::Bytes) -> Result<Record, String> {
-    let record = Record::decode(payload.clone()).map_err(|error| format!("no record: {error}"))?;
+fn decode(payload: &Bytes) -> Result<Record, String> {
+    let record = Record::read(payload.clone()).map_err(|error| format!("no record: {error}"))?;
     if record.version > RECORD_VERSION {
         return Err(format!(
             "a record of version {}; this consumer reads up to {RECORD_VERSION}: update it, then append the record again",

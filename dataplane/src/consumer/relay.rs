@@ -75,7 +75,10 @@ pub(super) async fn relay(context: Arc<Context>, source: Arc<Source>, progress: 
                 passed_over.insert(slice.0.clone());
             }
             for mut candidates in candidates(progress.partition, slice, records, &table, &session.ranker) {
-                candidates.trace = poll.as_ref().and_then(|poll| poll.trace(candidates.record.offset));
+                if let Some(poll) = &poll {
+                    let offset = candidates.record.offset;
+                    (candidates.trace, candidates.payload) = (poll.trace(offset), poll.payload(offset));
+                }
                 if session.candidates.send(candidates).await.is_err() {
                     return;
                 }

@@ -98,8 +98,8 @@ fn record(entries: &[(u64, bool, &str)]) -> Vec<u8> {
     Record { room: "demo".into(), shard: 2, received_ms: 5, entries, ..Record::default() }.encode_to_vec()
 }
 
-fn texts(candidates: &Candidates) -> Vec<&str> {
-    candidates.danmaku.iter().map(|danmaku| std::str::from_utf8(&danmaku.content).unwrap()).collect()
+fn texts(candidates: &Candidates) -> Vec<String> {
+    candidates.danmaku().map(|(_, entry)| String::from_utf8(entry.content.to_vec()).unwrap()).collect()
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn a_retry_behind_its_original_counts_once_also_across_a_restart() {
     assert_eq!(texts(&running.candidates().await), ["a", "b"]);
     let second = running.candidates().await;
     assert_eq!(texts(&second), ["c"]);
-    assert_eq!(second.danmaku[0].position.index, 1);
+    assert_eq!(second.danmaku().next().unwrap().0.index, 1);
     running.stop().await;
 
     let mut running = start(dir.path()).await;
@@ -239,7 +239,8 @@ async fn a_room_that_goes_and_is_back_at_once_is_handed_on_all_the_same() {
     let other = LiveRoom::new("other", LiveRoomSpec::default());
     let (both, without) = (of(&[LiveRoom::demo(), other.clone()]), of(&[other]));
     running.routes.send_replace(without);
-    let before = Record { room: "other".into(), ..Record::decode(&*record(&[(1, false, "holds the commit")])).unwrap() };
+    let before =
+        Record { room: "other".into(), ..Record::decode(&*record(&[(1, false, "holds the commit")])).unwrap() };
     running.append(before.encode_to_vec()).await;
     running.candidates().await;
     running.append(record(&[(2, false, "a")])).await;

@@ -1,11 +1,11 @@
 //! What viewers sent and the log does not have yet: gathered into one record per slice, and each sender's order.
 
-use std::{collections::HashMap, rc::Rc, time::Instant};
+use std::{collections::BTreeMap, rc::Rc, time::Instant};
 
 use barrage_proto::log::{Entry, Record};
 
 use super::connection::Viewer;
-use crate::{room::RoomId, trace::Span};
+use crate::{hash::FastMap, room::RoomId, trace::Span};
 
 /// Bytes of danmaku that wait at one shard, at the most; over it senders are told to retry.
 const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -37,7 +37,7 @@ pub(super) fn bytes_of<S>(drafts: &[Draft<S>]) -> usize {
 
 /// Accepted danmaku by slice, each with who waits for its outcome.
 pub(super) struct Outbox<S = Sent> {
-    drafts: HashMap<(RoomId, u32), Draft<S>>,
+    drafts: FastMap<RoomId, BTreeMap<u32, Draft<S>>>,
     /// What waits here and what is on its way to the log.
     bytes: usize,
     last_received_ms: i64,
@@ -67,7 +67,12 @@ impl<S> Outbox<S> {
             span: None,
             bytes: 0,
         };
-        let draft = self.drafts.entry((room.clone(), shard)).or_insert_with(new);
+        // Most rooms are known: no clone for them.
+        if !self.drafts.contains_key(room) {
+            self.drafts.insert(room.clone(), BTreeMap::new());
+        }
+        let Some(of_room) = self.drafts.get_mut(room) else { return };
+        let draft = of_room.entry(shard).or_insert_with(new);
         entry.received_delta_ms = u32::try_from(received_ms - draft.record.received_ms).unwrap_or_default();
         draft.bytes += bytes;
         draft.record.entries.push(entry);
@@ -86,13 +91,18 @@ impl<S> Outbox<S> {
 
     /// Takes what `may_go`; until [`Self::settle`] it counts as waiting.
     pub(super) fn take(&mut self, mut may_go: impl FnMut(&Draft<S>) -> bool) -> Vec<Draft<S>> {
-        self.drafts.extract_if(|_, draft| may_go(draft)).map(|(_, draft)| draft).collect()
+        let mut taken = Vec::new();
+        self.drafts.retain(|_, of_room| {
+            taken.extend(of_room.extract_if(.., |_, draft| may_go(draft)).map(|(_, draft)| draft));
+            !of_room.is_empty()
+        });
+        taken
     }
 }
 
 impl<S> Default for Outbox<S> {
     fn default() -> Self {
-        Self { drafts: HashMap::new(), bytes: 0, last_received_ms: 0 }
+        Self { drafts: FastMap::default(), bytes: 0, last_received_ms: 0 }
     }
 }
 

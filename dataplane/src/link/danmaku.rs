@@ -57,6 +57,12 @@ pub struct More {
     pub gift: Option<log::Gift>,
 }
 
+/// What an entry's sender is in the room; a role that only a newer gateway knows counts as the one with the fewest rights.
+#[must_use]
+pub fn role_of(entry: &log::Entry) -> Role {
+    Role::try_from(entry.role.cast_signed()).unwrap_or_default()
+}
+
 impl Danmaku {
     /// A danmaku as the log has it. What a newer gateway wrote and this does not know is the default.
     #[must_use]
@@ -67,7 +73,7 @@ impl Danmaku {
             user: entry.user,
             session: entry.session,
             seq: entry.seq,
-            role: Role::try_from(entry.role.cast_signed()).unwrap_or_default(),
+            role: role_of(entry),
             sent_ms: entry.sent_ms,
             received_ms,
             content: entry.content.clone(),
@@ -110,12 +116,6 @@ impl Danmaku {
     #[must_use]
     pub fn gift(&self) -> Option<&log::Gift> {
         self.more.as_ref()?.gift.as_ref()
-    }
-
-    /// What it counts in the ranking.
-    #[must_use]
-    pub fn points(&self) -> u64 {
-        self.gift().map_or(1, |gift| gift.value.saturating_add(1))
     }
 
     /// As a row for viewers.

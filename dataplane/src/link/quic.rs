@@ -17,7 +17,9 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use quinn::{Connection, ConnectionError, IdleTimeout, TransportConfig, VarInt, congestion::CubicConfig};
+use quinn::{
+    Connection, ConnectionError, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt, congestion::CubicConfig,
+};
 
 pub use dial::{Rankers, dial_consumer, dial_gateway};
 pub use identity::{Identity, IdentityFiles};
@@ -49,6 +51,9 @@ const STREAMS_MAX: u32 = 100_000;
 /// Round trip assumed before one was measured: within a data centre, with slack for a busy machine. What is lost of a
 /// handshake is sent again after three of these, not after the second that QUIC assumes for the open Internet.
 const ROUND_TRIP: Duration = Duration::from_millis(50);
+/// What is tried for the size of a datagram: a jumbo frame's, without the headers of IPv6 and UDP. Where the network
+/// carries less, that is found out by lost probes alone.
+const DATAGRAM_BYTES_MAX: u16 = 9_000 - 48;
 
 /// Who this process is on links.
 #[derive(Clone)]
@@ -111,6 +116,8 @@ fn ending(error: &ConnectionError) -> String {
 /// Cubic, because quinn's other choice, BBR, drains its window for 200 ms every 10 s to measure the round trip, which
 /// viewers would see, and is experimental there. Within a data centre loss is rare, so Cubic's window is soon wide.
 fn transport(bidirectional: u32, unidirectional: u32) -> Arc<TransportConfig> {
+    let mut mtu = MtuDiscoveryConfig::default();
+    mtu.upper_bound(DATAGRAM_BYTES_MAX);
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(bidirectional.into())
@@ -118,6 +125,7 @@ fn transport(bidirectional: u32, unidirectional: u32) -> Arc<TransportConfig> {
         .max_idle_timeout(IdleTimeout::try_from(IDLE_TIMEOUT).ok())
         .keep_alive_interval(Some(KEEP_ALIVE))
         .initial_rtt(ROUND_TRIP)
+        .mtu_discovery_config(Some(mtu))
         .stream_receive_window(STREAM_WINDOW_BYTES.into())
         .receive_window(CONNECTION_WINDOW_BYTES.into())
         .send_window(CONNECTION_WINDOW_BYTES.into())

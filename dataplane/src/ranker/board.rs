@@ -3,11 +3,12 @@
 //! The store's best N and the offsets that they include are read now and then; danmaku behind those offsets are added
 //! here. So the shown order is exact for everyone the store named, and for all once it is read again.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use barrage_proto::{Cursor, Position};
 
 use crate::{
+    hash::FastMap,
     link::BoardChange,
     store::{Ranking, Scored},
 };
@@ -17,7 +18,7 @@ pub(crate) const BOARD_USERS: usize = 100;
 
 #[derive(Default)]
 pub(super) struct Board {
-    scores: HashMap<u64, u64>,
+    scores: FastMap<u64, u64>,
     /// By shard, in log order: records counted in `scores` that the store had not applied when it was read, each with who
     /// got how many points by it.
     since: BTreeMap<u32, VecDeque<(Position, Vec<Scored>)>>,
@@ -27,7 +28,7 @@ pub(super) struct Board {
     known: bool,
     dirty: bool,
     /// What viewers were told.
-    told: HashMap<u64, u64>,
+    told: FastMap<u64, u64>,
     told_any: bool,
 }
 
@@ -71,7 +72,7 @@ impl Board {
             return None;
         }
         let best = best(&self.scores);
-        let told: HashMap<u64, u64> = best.iter().map(|scored| (scored.user, scored.score)).collect();
+        let told: FastMap<u64, u64> = best.iter().map(|scored| (scored.user, scored.score)).collect();
         let scores = best.into_iter().filter(|new| self.told.get(&new.user) != Some(&new.score)).collect::<Vec<_>>();
         let removed = self.told.keys().filter(|user| !told.contains_key(user)).copied().collect::<Vec<_>>();
         let reset = !std::mem::replace(&mut self.told_any, true);
@@ -87,7 +88,7 @@ impl Board {
 }
 
 /// The best [`BOARD_USERS`], best first: by score, then the lower user ID.
-fn best(scores: &HashMap<u64, u64>) -> Vec<Scored> {
+fn best(scores: &FastMap<u64, u64>) -> Vec<Scored> {
     let mut all: Vec<Scored> = scores.iter().map(|(&user, &score)| Scored { user, score }).collect();
     let order = |scored: &Scored| (std::cmp::Reverse(scored.score), scored.user);
     if all.len() > BOARD_USERS {

@@ -81,8 +81,8 @@ impl Metrics {
 
     /// A record's danmaku are here.
     pub(super) fn arrived(&self, candidates: &Candidates) {
-        if let Some(first) = candidates.danmaku.first() {
-            self.offer_age.observe(first.received_ms);
+        if let Some((_, first)) = candidates.danmaku().next() {
+            self.offer_age.observe(candidates.received_ms(first));
         }
     }
 

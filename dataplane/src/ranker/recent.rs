@@ -1,9 +1,11 @@
 //! Texts shown a moment ago, which repeats can be merged into.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use barrage_proto::Position;
 use bytes::Bytes;
+
+use crate::hash::FastMap;
 
 /// A danmaku is on screen for about this long; a repeat merged later would count on something gone.
 const ON_SCREEN_MS: i64 = 5_000;
@@ -23,18 +25,18 @@ pub(super) struct Stand {
 /// Shown texts by content, the last [`ON_SCREEN_MS`] of them.
 #[derive(Default)]
 pub(super) struct RecentTexts {
-    texts: HashMap<Bytes, Stand>,
+    texts: FastMap<Bytes, Stand>,
     by_time: VecDeque<(i64, Bytes)>,
 }
 
 impl RecentTexts {
     /// The danmaku on screen with this text.
-    pub(super) fn find(&mut self, text: &Bytes, now_ms: i64) -> Option<&mut Stand> {
+    pub(super) fn find(&mut self, text: &[u8], now_ms: i64) -> Option<&mut Stand> {
         self.texts.get_mut(text).filter(|stand| now_ms - stand.shown_ms < ON_SCREEN_MS)
     }
 
     /// A text is shown now, for `total` sent.
-    pub(super) fn show(&mut self, text: &Bytes, position: Position, total: u32, now_ms: i64) {
+    pub(super) fn show(&mut self, text: &[u8], position: Position, total: u32, now_ms: i64) {
         while let Some((shown_ms, oldest)) = self.by_time.front()
             && (now_ms - shown_ms >= ON_SCREEN_MS || self.by_time.len() >= TEXTS_MAX)
         {
@@ -43,7 +45,9 @@ impl RecentTexts {
             }
             self.by_time.pop_front();
         }
+        // A copy: it is a part of its record, which may have a thousand times as much.
+        let text = Bytes::copy_from_slice(text);
         self.texts.insert(text.clone(), Stand { position, total, shown_ms: now_ms });
-        self.by_time.push_back((now_ms, text.clone()));
+        self.by_time.push_back((now_ms, text));
     }
 }

@@ -1,19 +1,22 @@
 //! One room at its ranker: a pure state machine of candidates in, frames out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
-use barrage_proto::{Cursor, Position};
+use barrage_proto::{Cursor, Position, log::Record};
 
 use super::{
     board::Board,
     recent::RecentTexts,
-    select::{Allowance, select},
+    select::{Allowance, Candidate, select},
 };
 use crate::{
-    link::{Accounted, Candidates, Danmaku, LeftOut, RoomFrame},
+    link::{Accounted, Candidates, Danmaku, LeftOut, RoomFrame, role_of},
     moderation::{Act, RoomRules},
     room::RoomId,
-    store::{Books, Counts, Ranking, Scored},
+    store::{Books, Counts, Ranking, Scored, block},
     trace::TraceParent,
 };
 
@@ -72,6 +75,8 @@ pub(super) struct RankedRoom {
     /// Receipt times within a slice never fall, whatever the gateways' clocks say.
     received_ms: BTreeMap<u32, i64>,
     pending: Vec<Pending>,
+    /// The records that they stand in, in the order in which they came.
+    records: Vec<(Position, Arc<Record>)>,
     left_out: LeftOut,
     rules: RoomRules,
     /// Acts that gateways are to be told of with the next frame.
@@ -92,12 +97,14 @@ pub(super) struct RankedRoom {
     traced: Vec<(TraceParent, i64)>,
 }
 
-/// A danmaku that waits for the next tick.
+/// A danmaku that waits for the next tick; a slice's come in its order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Pending {
+    received_ms: i64,
     shard: u32,
-    /// Nobody is to see it.
-    hidden: bool,
-    danmaku: Danmaku,
+    /// Which of the records it stands in, and where.
+    record: u32,
+    index: u32,
 }
 
 /// The books as of a frame.
@@ -124,6 +131,7 @@ impl RankedRoom {
             held: BTreeMap::new(),
             received_ms: BTreeMap::new(),
             pending: Vec::new(),
+            records: Vec::new(),
             left_out: LeftOut::default(),
             rules,
             acts: Vec::new(),
@@ -188,39 +196,47 @@ impl RankedRoom {
     }
 
     fn take(&mut self, candidates: Candidates, now_ms: i64) -> Offered {
-        let Candidates { shard, record, danmaku, acts, likes, trace, .. } = candidates;
+        let &Candidates { shard, record, trace, .. } = &candidates;
         // Told where the rules did not have it, also where the rest was seen before: whoever had the room then may know
         // more than the store does. And told where it is new here: the rules are the store's, which may be ahead of the
         // gateways.
         let watermark = &self.watermark;
         let is_news = |act: &Act| self.rules.take(act) || !watermark.covers(shard, act.position);
-        self.acts.extend(acts.into_iter().filter(is_news));
+        self.acts.extend(candidates.acts().filter(is_news));
         let whole = Position { index: u32::MAX, ..record };
         let owed = self.owed.entry((shard, record.partition)).or_insert(whole);
         *owed = whole.max(*owed);
         let mut offered = Offered::default();
         if self.watermark.covers(shard, whole) {
-            offered.seen = danmaku.len() as u64;
+            offered.seen = candidates.count() as u64;
             return offered;
         }
         self.advance(shard, whole);
-        self.counts.likes += likes;
+        self.counts.likes += candidates.likes();
         self.traced.extend(trace.map(|trace| (trace, now_ms)));
-        let points = danmaku.iter().map(|danmaku| Scored { user: danmaku.user, score: danmaku.points() });
-        self.board.add(shard, record, points.collect());
-        for mut danmaku in danmaku {
-            // By the time that the log has, which is what the history goes by.
-            let hidden = self.rules.hides(danmaku.position, danmaku.user, danmaku.role, danmaku.received_ms);
-            if now_ms - danmaku.received_ms > EXPIRED_MS {
+        let mut points = Vec::with_capacity(candidates.said.entries.len());
+        let latest = self.received_ms.entry(shard).or_insert(i64::MIN);
+        let record_number = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
+        for (position, entry) in candidates.danmaku() {
+            points.push(Scored { user: entry.user, score: block::points(entry) });
+            let received_ms = candidates.received_ms(entry);
+            if now_ms - received_ms > EXPIRED_MS {
                 offered.expired += 1;
                 continue;
             }
-            let latest = self.received_ms.entry(shard).or_insert(danmaku.received_ms);
-            *latest = danmaku.received_ms.max(*latest);
-            danmaku.received_ms = *latest;
+            *latest = received_ms.max(*latest);
             offered.taken += 1;
-            self.pending.push(Pending { shard, hidden, danmaku });
+            // By the time that the log has, which is what the history goes by.
+            if self.rules.hides(position, entry.user, role_of(entry), received_ms) {
+                self.left_out.deleted += 1;
+                continue;
+            }
+            self.pending.push(Pending { received_ms: *latest, shard, record: record_number, index: position.index });
         }
+        if offered.taken > 0 {
+            self.records.push((record, Arc::clone(&candidates.said)));
+        }
+        self.board.add(shard, record, points);
         self.left_out.expired += u32::try_from(offered.expired).unwrap_or(u32::MAX);
         offered
     }
@@ -255,19 +271,17 @@ impl RankedRoom {
         if self.moved.is_empty() && board.is_none() && self.acts.is_empty() {
             return None;
         }
-        let mut pending = std::mem::take(&mut self.pending);
-        let deleted = self.delete(&mut pending);
-        pending.sort_by_key(|one| (one.danmaku.received_ms, one.shard, one.danmaku.position));
-        let candidates = pending.into_iter().map(|one| one.danmaku).collect();
+        let (mut pending, records) = (std::mem::take(&mut self.pending), std::mem::take(&mut self.records));
+        // Each record's are in order already, which this sort makes use of.
+        pending.sort();
+        let mut left_out = std::mem::take(&mut self.left_out);
+        let candidates = self.visible(&pending, &records);
+        left_out.deleted += u32::try_from(pending.len() - candidates.len()).unwrap_or(u32::MAX);
         let selection =
             select(candidates, &mut self.allowance, &mut self.recent, |user| self.board.shows(user), now_ms);
-        let left_out = LeftOut {
-            merged: selection.merged,
-            sampled_out: selection.sampled_out,
-            expired: std::mem::take(&mut self.left_out).expired,
-            deleted,
-        };
-        self.count(selection.shown.len(), left_out);
+        (left_out.merged, left_out.sampled_out) = (selection.merged, selection.sampled_out);
+        let shown: Vec<_> = selection.shown.iter().map(shown).collect();
+        self.count(shown.len(), left_out);
         self.number += 1;
         let (number, counts, watermark) = (self.number, self.counts, self.watermark.clone());
         self.unsettled.push_back(Unsettled { number, at_ms: now_ms, counts, watermark });
@@ -275,7 +289,7 @@ impl RankedRoom {
             epoch: self.epoch,
             number: self.number,
             watermark: std::mem::take(&mut self.moved),
-            danmaku: selection.shown,
+            danmaku: shown,
             merges: selection.merges,
             left_out,
             board,
@@ -294,14 +308,16 @@ impl RankedRoom {
         std::mem::take(&mut self.traced)
     }
 
-    /// Takes out what moderation keeps out of sight, by what is known now; returns how many.
-    fn delete(&self, pending: &mut Vec<Pending>) -> u32 {
-        let before = pending.len();
-        let rules = &self.rules;
-        pending.retain(|Pending { hidden, danmaku, .. }| {
-            !hidden && !rules.hides(danmaku.position, danmaku.user, danmaku.role, danmaku.received_ms)
-        });
-        u32::try_from(before - pending.len()).unwrap_or(u32::MAX)
+    /// All but what moderation keeps out of sight by what is known now.
+    fn visible<'r>(&self, pending: &[Pending], records: &'r [(Position, Arc<Record>)]) -> Vec<Candidate<'r>> {
+        let candidate = |&Pending { received_ms, record, index, .. }: &Pending| {
+            let (position, said) = records.get(record as usize)?;
+            let entry = said.entries.get(index as usize)?;
+            Some(Candidate { position: Position { index, ..*position }, received_ms, entry })
+        };
+        let is_visible =
+            |one: &Candidate<'_>| !self.rules.hides(one.position, one.entry.user, role_of(one.entry), one.received_ms);
+        pending.iter().filter_map(candidate).filter(is_visible).collect()
     }
 
     fn count(&mut self, shown: usize, left_out: LeftOut) {
@@ -379,6 +395,14 @@ impl RankedRoom {
         self.recent = RecentTexts::default();
         true
     }
+}
+
+/// A danmaku as it is shown.
+fn shown(&Candidate { position, received_ms, entry }: &Candidate<'_>) -> Danmaku {
+    // A copy: it is a part of its record, which may have a thousand times as much; somebody may keep it for minutes.
+    // Gateways write UTF-8 alone, and take nothing else from here.
+    let content = String::from_utf8_lossy(&entry.content).into_owned().into();
+    Danmaku { content, ..Danmaku::of(position, entry, received_ms) }
 }
 
 #[cfg(test)]

@@ -3,13 +3,12 @@
 //! Within the budget: everything. Over it: gifts, hosts, moderators and ranked users first; repeats of a text on screen, or of
 //! one shown in this tick, are merged into it; of the rest a sample is shown that no sender can steer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use barrage_proto::{Position, v2::pb::Role};
-use bytes::Bytes;
+use barrage_proto::{Position, log::Entry, v2::pb::Role};
 
 use super::recent::RecentTexts;
-use crate::link::Danmaku;
+use crate::{hash::FastMap, link::role_of};
 
 /// The budget may be saved up for this share of a second, so that a short burst in a calm room is shown whole.
 const BURST_SHARE: f64 = 0.25;
@@ -50,11 +49,21 @@ impl Allowance {
     }
 }
 
+/// A danmaku that may be shown: where it stands, and what it says. Most are not shown, so it is no [`Danmaku`] yet.
+///
+/// [`Danmaku`]: crate::link::Danmaku
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Candidate<'r> {
+    pub(super) position: Position,
+    pub(super) received_ms: i64,
+    pub(super) entry: &'r Entry,
+}
+
 /// What is shown and what became of the rest.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Selection {
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Selection<'r> {
     /// In the order of the candidates.
-    pub(super) shown: Vec<Danmaku>,
+    pub(super) shown: Vec<Candidate<'r>>,
     /// Shown danmaku, of this tick or before, with their new totals.
     pub(super) merges: Vec<(Position, u32)>,
     /// Candidates merged into those.
@@ -72,23 +81,23 @@ struct Group {
 }
 
 /// Selects among `candidates`, which come in the order to show them.
-pub(super) fn select(
-    candidates: Vec<Danmaku>,
+pub(super) fn select<'r>(
+    candidates: Vec<Candidate<'r>>,
     allowance: &mut Allowance,
     recent: &mut RecentTexts,
     is_ranked: impl Fn(u64) -> bool,
     now_ms: i64,
-) -> Selection {
+) -> Selection<'r> {
     let available = allowance.available(now_ms);
     let mut selection = Selection::default();
     if candidates.len() <= available {
-        for danmaku in &candidates {
-            recent.show(&danmaku.content, danmaku.position, 1, now_ms);
+        for one in &candidates {
+            recent.show(&one.entry.content, one.position, 1, now_ms);
         }
         selection.shown = candidates;
     } else {
         let groups = group(&candidates, recent, &mut selection, is_ranked, now_ms);
-        selection.shown = choose(candidates, groups, available, recent, &mut selection, now_ms);
+        selection.shown = choose(&candidates, groups, available, recent, &mut selection, now_ms);
     }
     allowance.spend(selection.shown.len());
     selection
@@ -96,31 +105,31 @@ pub(super) fn select(
 
 /// Merges what can be merged into texts on screen; groups the rest by text.
 fn group(
-    candidates: &[Danmaku],
+    candidates: &[Candidate<'_>],
     recent: &mut RecentTexts,
-    selection: &mut Selection,
+    selection: &mut Selection<'_>,
     is_ranked: impl Fn(u64) -> bool,
     now_ms: i64,
 ) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    let mut by_text: HashMap<&Bytes, usize> = HashMap::new();
+    let mut by_text: FastMap<&[u8], usize> = FastMap::default();
     let mut merges: BTreeMap<Position, u32> = BTreeMap::new();
-    for (index, danmaku) in candidates.iter().enumerate() {
-        let rank = rank(danmaku, &is_ranked);
-        if danmaku.gift().is_some() {
+    for (index, &Candidate { entry, .. }) in candidates.iter().enumerate() {
+        let rank = rank(entry, &is_ranked);
+        if entry.gift.is_some() {
             // Stands for itself, whatever its text.
             groups.push(Group { chosen: index, rank, size: 1 });
             continue;
         }
         if rank == 0
-            && let Some(stand) = recent.find(&danmaku.content, now_ms)
+            && let Some(stand) = recent.find(&entry.content, now_ms)
         {
             stand.total += 1;
             merges.insert(stand.position, stand.total);
             selection.merged += 1;
             continue;
         }
-        let group = *by_text.entry(&danmaku.content).or_insert_with(|| {
+        let group = *by_text.entry(&entry.content).or_insert_with(|| {
             groups.push(Group { chosen: index, rank, size: 0 });
             groups.len() - 1
         });
@@ -135,14 +144,14 @@ fn group(
 }
 
 /// The best groups that the budget has room for, each by its chosen candidate, in the order of the candidates.
-fn choose(
-    mut candidates: Vec<Danmaku>,
+fn choose<'r>(
+    candidates: &[Candidate<'r>],
     mut groups: Vec<Group>,
     available: usize,
     recent: &mut RecentTexts,
-    selection: &mut Selection,
+    selection: &mut Selection<'r>,
     now_ms: i64,
-) -> Vec<Danmaku> {
+) -> Vec<Candidate<'r>> {
     let key = |group: &Group| {
         let lot = lot(&candidates[group.chosen].position);
         (std::cmp::Reverse((group.rank, group.size)), lot)
@@ -150,30 +159,23 @@ fn choose(
     groups.sort_by_cached_key(key);
     let left_out = groups.split_off(available.min(groups.len()));
     for group in left_out {
-        leave_out(&candidates[group.chosen], group.size, recent, selection, now_ms);
+        leave_out(candidates[group.chosen].entry, group.size, recent, selection, now_ms);
     }
     groups.sort_by_key(|group| group.chosen);
     for group in &groups {
-        let danmaku = &candidates[group.chosen];
-        recent.show(&danmaku.content, danmaku.position, group.size, now_ms);
+        let Candidate { position, entry, .. } = candidates[group.chosen];
+        recent.show(&entry.content, position, group.size, now_ms);
         if group.size > 1 {
-            selection.merges.push((danmaku.position, group.size));
+            selection.merges.push((position, group.size));
             selection.merged += group.size - 1;
         }
     }
-    let mut chosen = groups.iter().map(|group| group.chosen).peekable();
-    let mut index = 0;
-    candidates.retain(|_| {
-        let keep = chosen.next_if_eq(&index).is_some();
-        index += 1;
-        keep
-    });
-    candidates
+    groups.iter().map(|group| candidates[group.chosen]).collect()
 }
 
 /// What has no room and is on screen already counts up there, whoever says it; the rest is left out.
-fn leave_out(danmaku: &Danmaku, size: u32, recent: &mut RecentTexts, selection: &mut Selection, now_ms: i64) {
-    let stand = recent.find(&danmaku.content, now_ms).filter(|_| danmaku.gift().is_none());
+fn leave_out(entry: &Entry, size: u32, recent: &mut RecentTexts, selection: &mut Selection<'_>, now_ms: i64) {
+    let stand = recent.find(&entry.content, now_ms).filter(|_| entry.gift.is_none());
     let Some(stand) = stand else {
         selection.sampled_out += size;
         return;
@@ -186,14 +188,14 @@ fn leave_out(danmaku: &Danmaku, size: u32, recent: &mut RecentTexts, selection: 
     }
 }
 
-fn rank(danmaku: &Danmaku, is_ranked: impl Fn(u64) -> bool) -> u8 {
-    if danmaku.gift().is_some() {
+fn rank(entry: &Entry, is_ranked: impl Fn(u64) -> bool) -> u8 {
+    if entry.gift.is_some() {
         return 4;
     }
-    match danmaku.role {
+    match role_of(entry) {
         Role::Host | Role::Service => 3,
         Role::Moderator => 2,
-        Role::Viewer => u8::from(is_ranked(danmaku.user)),
+        Role::Viewer => u8::from(is_ranked(entry.user)),
     }
 }
 

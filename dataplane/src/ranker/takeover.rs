@@ -39,7 +39,7 @@ impl Arriving {
     pub(super) fn hold(&mut self, candidates: Candidates) -> bool {
         self.since_ms.get_or_insert_with(unix_ms);
         // A record without danmaku counts, too.
-        self.danmaku += candidates.danmaku.len() + 1;
+        self.danmaku += candidates.count() + 1;
         self.held.push(candidates);
         self.danmaku <= HELD_DANMAKU_MAX
     }

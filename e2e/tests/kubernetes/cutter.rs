@@ -25,9 +25,7 @@ use kube::{
 use tempfile::TempDir;
 use tokio::{net::TcpListener, runtime::Runtime, sync::Mutex};
 
-use crate::{
-    scene::{NAMES, NAMESPACE, Scene, debug},
-};
+use crate::scene::{NAMES, NAMESPACE, Scene, debug};
 
 /// An operator that writes nothing for so long has nothing to write: it looks at what is not as it should be every 5 s.
 const QUIET: Duration = Duration::from_secs(8);

@@ -46,7 +46,8 @@ fn are_ready(cluster: &Kubernetes, name: &str) -> Result<(), String> {
             let one = conditions.into_iter().flatten().find(|one| one["type"] == kind);
             one.map_or(Value::Null, |one| one["status"].clone())
         };
-        let is_done = status["observedGeneration"] == *generation && of("Ready") == "True" && of("Progressing") != "True";
+        let is_done =
+            status["observedGeneration"] == *generation && of("Ready") == "True" && of("Progressing") != "True";
         if !is_done {
             return Err(format!("{object:?} is {status}"));
         }
@@ -97,10 +98,11 @@ fn an_operator_that_is_killed_after_every_write_comes_to_the_same_end() {
         cut.push(parts(&scene, "severed"));
     }
     scene.kubectl(&["delete", "liveroom", "in-severed", "--wait=false"]);
-    let writes = cutter.run(&scene, "delete", |cluster| match cluster.get(&["-n", NAMESPACE, "liveroom", "in-severed"]) {
-        Ok(room) => Err(room.to_string()),
-        Err(_) => Ok(()),
-    });
+    let writes =
+        cutter.run(&scene, "delete", |cluster| match cluster.get(&["-n", NAMESPACE, "liveroom", "in-severed"]) {
+            Ok(room) => Err(room.to_string()),
+            Err(_) => Ok(()),
+        });
     assert!(!writes.is_empty());
     cutter.tidy(&scene);
     drop(cutter);

@@ -7,12 +7,7 @@ use barrage::room::RoomId;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
-use crate::{
-    context::Context,
-    options::PoolKey,
-    room,
-    session::News,
-};
+use crate::{context::Context, options::PoolKey, room, session::News};
 
 /// Of a manifest, whose it is.
 #[derive(Deserialize)]

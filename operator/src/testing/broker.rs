@@ -83,7 +83,8 @@ impl Broker {
     /// Somebody else writes a room.
     pub(crate) fn put(&self, pool: &str, room: &LiveRoom) {
         let table = self.table(pool).unwrap();
-        let change = Change { rooms: [(room.room_id().as_str().into(), Some(room.clone()))].into(), ..Change::on(&table) };
+        let change =
+            Change { rooms: [(room.room_id().as_str().into(), Some(room.clone()))].into(), ..Change::on(&table) };
         assert!(self.write(pool, &change, &Fuse::never()));
     }
 

@@ -55,8 +55,8 @@ pub mod hello {
         }
     }
 }
-/// Consumer to ranker: the danmaku of one record.
-#[derive(Clone, PartialEq, ::prost::Message)]
+/// Consumer to ranker: one record.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Candidates {
     #[prost(string, tag = "1")]
     pub room: ::prost::alloc::string::String,
@@ -70,18 +70,15 @@ pub struct Candidates {
     /// The slice's last record in this partition: it has moved, and the next come from elsewhere.
     #[prost(bool, tag = "5")]
     pub closed: bool,
-    #[prost(message, repeated, tag = "6")]
-    pub danmaku: ::prost::alloc::vec::Vec<Danmaku>,
     /// W3C traceparent of the trace that the record is part of, if it is traced.
     #[prost(string, tag = "7")]
     pub trace: ::prost::alloc::string::String,
-    #[prost(message, repeated, tag = "8")]
-    pub acts: ::prost::alloc::vec::Vec<Act>,
-    /// Likes that the record brings.
-    #[prost(uint64, tag = "9")]
-    pub likes: u64,
+    /// The barrage.log.v1.Record as it stands in the log, but that entries which repeat others are empty. As bytes: where
+    /// none does, they are the log's own.
+    #[prost(bytes = "bytes", tag = "10")]
+    pub said: ::prost::bytes::Bytes,
 }
-/// An act of moderation on its way; its slice is that of the candidates, or `shard` in a frame.
+/// An act of moderation on its way; in a frame.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Act {
     #[prost(message, optional, tag = "1")]
@@ -108,7 +105,6 @@ pub struct Place {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Danmaku {
-    /// Absent in Candidates, whose record it is.
     #[prost(message, optional, tag = "1")]
     pub record: ::core::option::Option<Place>,
     #[prost(uint32, tag = "2")]

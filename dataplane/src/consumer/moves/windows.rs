@@ -11,7 +11,6 @@ use std::{
 };
 
 use barrage_proto::log::Record;
-use prost::Message;
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep, timeout},
@@ -215,7 +214,7 @@ impl Context {
     fn take(&self, partition: u32, records: &[LogRecord], searching: &mut Vec<Searching>) {
         let wanted: HashSet<Slice> = searching.iter().map(|searching| searching.search.slice.clone()).collect();
         for LogRecord { offset, append_ms, payload, .. } in records {
-            let Ok(record) = Record::decode(payload.clone()) else { continue };
+            let Ok(record) = Record::read(payload.clone()) else { continue };
             let slice = (record.room.as_str().into(), record.shard);
             if !wanted.contains(&slice) {
                 continue;

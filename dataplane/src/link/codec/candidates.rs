@@ -2,9 +2,11 @@
 
 use barrage_proto::{
     link as pb,
+    log::Record,
     v2::pb::{Mode, Role, Size},
 };
 use bytes::{Bytes, BytesMut};
+use prost::Message;
 
 use super::{Malformed, Wire, message, place, position, put, room, shard};
 use crate::{
@@ -21,28 +23,25 @@ impl Wire for Candidates {
             record: Some(place(self.record)),
             owner_epoch: self.owner_epoch,
             closed: self.closed,
-            // All of one record, which stands above.
-            danmaku: self.danmaku.iter().map(|danmaku| pb::Danmaku { record: None, ..to_wire(danmaku) }).collect(),
-            acts: self.acts.iter().map(act_to_wire).collect(),
-            likes: self.likes,
             trace: self.trace.map(|trace| trace.to_string()).unwrap_or_default(),
+            said: self.payload.clone().unwrap_or_else(|| self.said.encode_to_vec().into()),
         };
         put(&candidates, buffer);
     }
 
     fn decode(bytes: &[u8]) -> Result<Option<Self>, Malformed> {
-        let pb::Candidates { room: id, shard: of, record, owner_epoch, closed, danmaku, acts, likes, trace } =
-            message(bytes)?;
-        let danmaku = danmaku.into_iter().map(|danmaku| pb::Danmaku { record, ..danmaku });
+        let pb::Candidates { room: id, shard: of, record, owner_epoch, closed, trace, said } = message(bytes)?;
+        // Texts are parts of these bytes: one allocation for all of them. Who keeps one for long copies it.
+        // That they are UTF-8 is looked at where one is shown, which few are.
+        let said = Record::read(said).map_err(|_| Malformed::Undecodable)?;
         Ok(Some(Self {
             room: room(&id)?,
             shard: shard(of)?,
             record: position(record, 0)?,
             owner_epoch,
             closed,
-            danmaku: danmaku.map(from_wire).collect::<Result<_, _>>()?,
-            acts: acts.into_iter().map(act_from_wire).collect::<Result<_, _>>()?,
-            likes,
+            said: said.into(),
+            payload: None,
             trace: TraceParent::parse(trace.as_bytes()),
         }))
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use barrage_proto::{
     Cursor, log,
+    log::{Entry, Record},
     v2::pb::{Mode, Role, Size},
 };
 use bytes::{BufMut, Bytes};
@@ -91,12 +92,13 @@ fn traces() -> impl Strategy<Value = TraceParent> {
 fn candidates() -> impl Strategy<Value = Candidates> {
     let owner = any::<(u64, bool)>();
     (rooms(), 0..SHARDS_MAX, positions(), owner, vec(danmaku(), 0..5), option::of(traces()), acts()).prop_map(
-        |(room, shard, record, (owner_epoch, closed), mut danmaku, trace, acts)| {
-            for danmaku in &mut danmaku {
-                danmaku.position = Position { index: danmaku.position.index, ..record };
-            }
+        |(room, shard, record, (owner_epoch, closed), danmaku, trace, acts)| {
+            let acts = acts.into_iter().map(|act| Entry { act: Some(act.act.into()), likes: 1, ..Entry::default() });
+            let entries = danmaku.iter().map(Danmaku::entry).chain(acts).collect();
+            let said =
+                Record { received_ms: danmaku.first().map_or(0, |one| one.received_ms), entries, ..Record::default() };
             let record = Position { index: 0, ..record };
-            Candidates { room, shard, record, owner_epoch, closed, danmaku, acts, likes: owner_epoch, trace }
+            Candidates { room, shard, record, owner_epoch, closed, said: said.into(), payload: None, trace }
         },
     )
 }
@@ -230,10 +232,7 @@ fn impossible_values_are_refused_by_name() {
     }
     assert_eq!(refusal(|it| it.shard = SHARDS_MAX), Err(Malformed::Field("shard")));
     assert_eq!(refusal(|it| it.record = None), Err(Malformed::Field("record")));
-    let content = |it: &mut pb::Candidates| {
-        it.danmaku = vec![pb::Danmaku { content: Bytes::from_static(b"\xff"), ..pb::Danmaku::default() }];
-    };
-    assert_eq!(refusal(content), Err(Malformed::Field("content")));
+    assert_eq!(refusal(|it| it.said = Bytes::from_static(b"\xff")), Err(Malformed::Undecodable));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A room at its ranker: books balance, nothing is counted twice, late ones expire.
 
+use barrage_proto::log::{Entry, Record};
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -8,27 +9,25 @@ use super::*;
 const NOW_MS: i64 = 1_000_000;
 
 fn candidates(shard: u32, offset: u64, received_ms: i64, texts: &[&str]) -> Candidates {
-    let record = Position { moved: 0, partition: 1, offset, index: 0 };
-    let danmaku = (0..).zip(texts).map(|(index, text)| Danmaku {
-        position: Position { index, ..record },
+    let entry = |(index, text): (u64, &&str)| Entry {
         user: u64::from(shard) + 1,
         session: 5,
-        seq: offset * 100 + u64::from(index),
-        role: barrage_proto::v2::pb::Role::Viewer,
-        sent_ms: 0,
-        received_ms,
+        seq: offset * 100 + index,
         content: Bytes::copy_from_slice(text.as_bytes()),
-        ..Danmaku::default()
-    });
+        ..Entry::default()
+    };
+    of_entries(shard, offset, received_ms, (0..).zip(texts).map(entry).collect())
+}
+
+fn of_entries(shard: u32, offset: u64, received_ms: i64, entries: Vec<Entry>) -> Candidates {
     Candidates {
         room: RoomId::from("demo"),
         shard,
-        record,
+        record: Position { moved: 0, partition: 1, offset, index: 0 },
         owner_epoch: 1,
         closed: false,
-        danmaku: danmaku.collect(),
-        acts: Vec::new(),
-        likes: 0,
+        said: Record { received_ms, entries, ..Record::default() }.into(),
+        payload: None,
         trace: None,
     }
 }
@@ -42,12 +41,18 @@ fn texts(frame: &RoomFrame) -> Vec<&str> {
     frame.danmaku.iter().map(|danmaku| std::str::from_utf8(&danmaku.content).unwrap()).collect()
 }
 
+#[test]
+fn what_is_no_text_is_shown_as_far_as_it_is_one() {
+    let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
+    let entry = Entry { user: 1, content: Bytes::from_static(b"a\xff"), ..Entry::default() };
+    room.offer(of_entries(0, 1, NOW_MS, vec![entry]), NOW_MS);
+    assert_eq!(texts(&room.tick(NOW_MS).unwrap()), ["a\u{fffd}"]);
+}
+
 /// What a moderator did in a slice, as a record of its own.
 fn act(shard: u32, offset: u64, kind: barrage_proto::log::act::Kind) -> Candidates {
-    let record = candidates(shard, offset, NOW_MS, &[]);
     let act = barrage_proto::log::Act { kind: Some(kind), ..<_>::default() };
-    let act = Act { shard, position: record.record, at_ms: NOW_MS, act };
-    Candidates { acts: vec![act], ..record }
+    of_entries(shard, offset, NOW_MS, vec![Entry { act: Some(act.into()), ..Entry::default() }])
 }
 
 #[test]
@@ -55,9 +60,8 @@ fn what_stands_behind_a_mute_is_deleted_and_gateways_are_told_of_the_mute_once()
     use barrage_proto::log::{Sanction, act::Kind, sanction};
     let user = (1..).find(|&user| crate::room::shard_of(user) == 0).unwrap();
     let said = |offset, text| {
-        let mut said = candidates(0, offset, NOW_MS, &[text]);
-        said.danmaku[0].user = user;
-        said
+        let content = Bytes::from_static(str::as_bytes(text));
+        of_entries(0, offset, NOW_MS, vec![Entry { user, content, ..Entry::default() }])
     };
     let mute = || act(0, 2, Kind::Sanction(Sanction { user, kind: sanction::Kind::Muted.into(), until_ms: 0 }));
     let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
@@ -78,7 +82,7 @@ fn an_act_that_the_store_had_before_the_gateways_is_told_to_them() {
     use barrage_proto::log::act::Kind;
     let removal = || act(0, 2, Kind::RemoveUser(1));
     let mut stored = RoomRules::default();
-    removal().acts.iter().for_each(|act| assert!(stored.take(act)));
+    removal().acts().for_each(|act| assert!(stored.take(&act)));
     let mut room = RankedRoom::new(first(), stored, 200, NOW_MS);
     room.offer(removal(), NOW_MS);
     assert_eq!(room.tick(NOW_MS).unwrap().acts.len(), 1);
@@ -91,12 +95,10 @@ fn what_is_removed_before_its_tick_is_never_shown() {
     use barrage_proto::log::act::Kind;
     let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
     let said = candidates(0, 1, NOW_MS, &["gone", "stays"]);
-    let place = said.danmaku[0].position.into();
+    let place = said.record.into();
     room.offer(said, NOW_MS);
-    let mut removal = act(0, 2, Kind::Remove(place));
     // In the slice of whoever said it.
-    removal.acts[0].shard = crate::room::shard_of(1);
-    room.offer(removal, NOW_MS);
+    room.offer(act(crate::room::shard_of(1), 2, Kind::Remove(place)), NOW_MS);
     let frame = room.tick(NOW_MS).unwrap();
     assert_eq!((texts(&frame), frame.left_out.deleted), (vec!["stays"], 1));
 }
@@ -104,7 +106,7 @@ fn what_is_removed_before_its_tick_is_never_shown() {
 #[test]
 fn likes_are_counted_once() {
     let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
-    let likes = |offset, likes| Candidates { likes, ..candidates(0, offset, NOW_MS, &[]) };
+    let likes = |offset, likes| of_entries(0, offset, NOW_MS, vec![Entry { likes, ..Entry::default() }]);
     room.offer(likes(1, 5), NOW_MS);
     room.offer(likes(1, 5), NOW_MS);
     assert_eq!(room.tick(NOW_MS).unwrap().likes, 5);
@@ -211,7 +213,6 @@ fn a_slice_that_moved_goes_on_behind_the_end_of_its_move() {
     let moved = |offset, text| {
         let mut candidates = candidates(0, offset, NOW_MS, &[text]);
         candidates.record = Position { moved: 1, partition: 9, ..candidates.record };
-        candidates.danmaku[0].position = candidates.record;
         candidates
     };
     room.offer(candidates(0, 7, NOW_MS, &["a"]), NOW_MS);

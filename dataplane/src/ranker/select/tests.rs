@@ -4,25 +4,30 @@ use super::*;
 
 const NOW_MS: i64 = 50_000;
 
-fn danmaku(offset: u64, role: Role, user: u64, text: &str) -> Danmaku {
-    Danmaku {
-        position: Position { moved: 0, partition: 0, offset, index: 0 },
-        user,
-        session: 0,
-        seq: 0,
-        role,
-        sent_ms: 0,
-        received_ms: 0,
-        content: Bytes::copy_from_slice(text.as_bytes()),
-        ..Danmaku::default()
-    }
+type Said = (Position, Entry);
+
+fn danmaku(offset: u64, role: Role, user: u64, text: &str) -> Said {
+    let role = i32::from(role).cast_unsigned();
+    (position(offset), Entry { user, role, content: text.to_owned().into(), ..Entry::default() })
 }
 
-fn plain(offset: u64, text: &str) -> Danmaku {
+/// As the ranker does it with records that it has.
+fn select(
+    said: Vec<Said>,
+    allowance: &mut Allowance,
+    recent: &mut RecentTexts,
+    is_ranked: impl Fn(u64) -> bool,
+    now_ms: i64,
+) -> Selection<'static> {
+    let candidate = |(position, entry): &'static Said| Candidate { position: *position, received_ms: 0, entry };
+    super::select(said.leak().iter().map(candidate).collect(), allowance, recent, is_ranked, now_ms)
+}
+
+fn plain(offset: u64, text: &str) -> Said {
     danmaku(offset, Role::Viewer, offset, text)
 }
 
-fn offsets(selection: &Selection) -> Vec<u64> {
+fn offsets(selection: &Selection<'_>) -> Vec<u64> {
     selection.shown.iter().map(|danmaku| danmaku.position.offset).collect()
 }
 
@@ -38,8 +43,9 @@ fn allowance(available: f64) -> Allowance {
 #[test]
 fn within_the_budget_everything_is_shown_repeats_too() {
     let candidates = vec![plain(1, "6"), plain(2, "6"), plain(3, "7")];
-    let selection = select(candidates.clone(), &mut allowance(3.0), &mut RecentTexts::default(), |_| false, NOW_MS);
-    assert_eq!(selection, Selection { shown: candidates, ..Selection::default() });
+    let selection = select(candidates, &mut allowance(3.0), &mut RecentTexts::default(), |_| false, NOW_MS);
+    assert_eq!(offsets(&selection), [1, 2, 3]);
+    assert_eq!(selection, Selection { shown: selection.shown.clone(), ..Selection::default() });
 }
 
 #[test]

@@ -5,8 +5,6 @@
 //! of a move leaves it for the next. The script writes only if it finds the very offset that the caller names, so of
 //! several calls for the same records, late ones included, one takes effect.
 
-use std::collections::HashMap;
-
 use barrage_proto::log::Record;
 use redis::{RedisError, Value};
 
@@ -15,7 +13,7 @@ use super::{
     Shared, failed,
     keys::slot_of,
 };
-use crate::moderation;
+use crate::{hash::FastMap, moderation};
 
 /// How often another position may be found than the last one: others apply the same records at the same time.
 const TURNS: usize = 4;
@@ -158,8 +156,8 @@ fn arguments(
 const AGE_MS_MAX: i64 = 1_000 * 365 * 24 * 3_600 * 1_000;
 
 /// One a user, not a danmaku.
-fn points<'a>(records: impl Iterator<Item = &'a Record>) -> HashMap<u64, u64> {
-    let mut points = HashMap::new();
+fn points<'a>(records: impl Iterator<Item = &'a Record>) -> FastMap<u64, u64> {
+    let mut points = FastMap::default();
     for entry in records.flat_map(|record| &record.entries).filter(|entry| entry.user != 0) {
         *points.entry(entry.user).or_default() += block::points(entry);
     }
@@ -232,6 +230,6 @@ mod tests {
         let mut entries = [7, 0, 9, 7].map(|user| Entry { user, ..Entry::default() }).to_vec();
         entries[2].gift = Some(Gift { value: 500, ..Gift::default() }.into());
         let record = Record { entries, ..Record::default() };
-        assert_eq!(points([&record, &record].into_iter()), [(7, 4), (9, 1_002)].into());
+        assert_eq!(points([&record, &record].into_iter()), [(7, 4), (9, 1_002)].into_iter().collect());
     }
 }

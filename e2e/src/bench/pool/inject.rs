@@ -16,6 +16,7 @@ use barrage::{
     routes::Routes,
 };
 use barrage_proto::log::Entry;
+use bytes::Bytes;
 use rand::{SeedableRng, rngs::StdRng};
 use rand_distr::{Distribution, Zipf};
 use tokio::{task::JoinSet, time::sleep};
@@ -44,17 +45,17 @@ struct Said {
     user: u64,
     /// The how many-th of the user in the turn, from 0 on.
     nth: u64,
-    content: Arc<[u8]>,
+    content: Bytes,
 }
 
 impl Chatter {
     pub(super) fn new(sample: &Sample) -> Result<Self, BenchError> {
         let users = Zipf::new(f64::from(USERS), EXPONENT).map_err(BenchError::refused("making users up"))?;
         let mut random = StdRng::seed_from_u64(1);
-        let texts: Vec<Arc<[u8]>> = sample.danmaku.iter().map(|one| one.content.as_bytes().into()).collect();
+        let texts: Vec<_> = sample.danmaku.iter().map(|one| Bytes::copy_from_slice(one.content.as_bytes())).collect();
         let said = texts.iter().cycle().take(MADE_UP);
         #[expect(clippy::cast_possible_truncation, reason = "a rank is a whole number up to the number of users")]
-        let said = said.map(|text| (users.sample(&mut random) as usize, Arc::clone(text)));
+        let said = said.map(|text| (users.sample(&mut random) as usize, text.clone()));
         let mut counts = vec![0_u64; USERS as usize + 1];
         let turn = said.map(|(user, content)| {
             let nth = counts[user];
@@ -68,7 +69,8 @@ impl Chatter {
     pub(super) fn entry(&self, number: u64) -> Entry {
         let (turns, Said { user, nth, content }) = self.at(number);
         let seq = turns * self.counts[index_of(*user)] + nth + 1;
-        let content = content.to_vec().into();
+        // As a gateway does it: the text is a part of what came.
+        let content = content.clone();
         Entry { user: *user, session: 1, seq, role: 1, sent_ms: 1_696_118_400_000, content, ..Entry::default() }
     }
 

@@ -42,7 +42,7 @@ const ON_THE_WAY_MIN: u64 = 20_000;
 const CATCH_UP_MAX: Duration = Duration::from_secs(60);
 const BEAT: Duration = Duration::from_millis(100);
 /// Rates that are tried, from just above what was reached with consumer and ranker at their limit.
-const TRIES: [f64; 7] = [1.1, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5];
+const TRIES: [f64; 9] = [1.1, 1.05, 1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5];
 const TARGET: f64 = 0.5;
 const AIM: u32 = 1_000_000;
 /// Replicas of a partition.

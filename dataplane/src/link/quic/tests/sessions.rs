@@ -2,7 +2,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use barrage_proto::{Position, v2::pb::Role};
+use barrage_proto::{
+    Position,
+    log::{Entry, Record},
+};
 use bytes::Bytes;
 use tokio::net::UdpSocket;
 
@@ -16,28 +19,16 @@ use crate::{
 
 fn candidates(offset: u64, content: &Bytes) -> Candidates {
     let record = Position { moved: 0, partition: 1, offset, index: 0 };
-    let danmaku = Danmaku {
-        position: record,
-        user: 1,
-        session: 2,
-        seq: offset,
-        role: Role::Viewer,
-        sent_ms: 3,
-        received_ms: 4,
-        content: content.clone(),
-        ..Danmaku::default()
-    };
-    Candidates {
-        room: demo(),
-        shard: 1,
-        record,
-        owner_epoch: 1,
-        closed: false,
-        danmaku: vec![danmaku],
-        acts: Vec::new(),
-        likes: 0,
-        trace: None,
-    }
+    let entry = Entry { user: 1, session: 2, seq: offset, content: content.clone(), ..Entry::default() };
+    let said = Record { entries: vec![entry], ..Record::default() };
+    let said = said.into();
+    Candidates { room: demo(), shard: 1, record, owner_epoch: 1, closed: false, said, payload: None, trace: None }
+}
+
+/// The same as a frame has it.
+fn danmaku(offset: u64, content: &Bytes) -> Vec<Danmaku> {
+    let candidates = candidates(offset, content);
+    candidates.danmaku().map(|(position, entry)| Danmaku::of(position, entry, candidates.received_ms(entry))).collect()
 }
 
 fn demo() -> RoomId {
@@ -92,7 +83,10 @@ async fn a_slow_ranker_holds_its_consumer_and_loses_nothing() {
 
     for offset in 0..RECORDS {
         let candidates = soon(session.candidates.recv()).await.unwrap();
-        assert_eq!((candidates.record.offset, candidates.danmaku[0].content.len()), (offset.into(), CONTENT_BYTES));
+        assert_eq!(
+            (candidates.record.offset, candidates.said.entries[0].content.len()),
+            (offset.into(), CONTENT_BYTES)
+        );
     }
     let note =
         Accounted { room: demo(), shard: 1, record: Position { moved: 0, partition: 1, offset: 9, index: u32::MAX } };
@@ -155,7 +149,7 @@ async fn a_send_that_is_given_up_leaves_whole_updates_on_the_stream() {
     let mut dialler = gateway(authority.local("gateway-0").await, ranker.address);
     let (mut following, session) = (dialler.session().await, ranker.gateway().await);
     let mut stream = session.streams.open().await.unwrap();
-    let danmaku = candidates(1, &Bytes::from("x".repeat(12 << 20))).danmaku;
+    let danmaku = danmaku(1, &Bytes::from("x".repeat(12 << 20)));
     let big = |number| {
         let frame = RoomFrame { number, danmaku: danmaku.clone(), ..RoomFrame::default() };
         Update::Frame(demo(), Arc::new(Emitted::from(frame)))
@@ -217,7 +211,7 @@ async fn a_ranker_that_ends_a_session_is_heard_to_its_last_word() {
     };
     let mut stream = streams.open().await.unwrap();
     // Less than a window, and more than can be on its way when the session ends.
-    let danmaku = candidates(1, &Bytes::from("x".repeat(64 << 10))).danmaku;
+    let danmaku = danmaku(1, &Bytes::from("x".repeat(64 << 10)));
     for number in 1..=100 {
         let frame = RoomFrame { number, danmaku: danmaku.clone(), ..RoomFrame::default() };
         stream.send(Update::Frame(demo(), Arc::new(frame.into()))).await.unwrap();
