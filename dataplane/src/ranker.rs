@@ -14,6 +14,7 @@ mod saver;
 mod select;
 mod sessions;
 mod takeover;
+mod waiting;
 
 use std::{
     collections::HashMap,

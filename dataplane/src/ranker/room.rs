@@ -1,16 +1,14 @@
 //! One room at its ranker: a pure state machine of candidates in, frames out.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, VecDeque};
 
-use barrage_proto::{Cursor, Position, log::Record};
+use barrage_proto::{Cursor, Position};
 
 use super::{
     board::Board,
     recent::RecentTexts,
     select::{Allowance, Candidate, select},
+    waiting::Waiting,
 };
 use crate::{
     link::{Accounted, Candidates, Danmaku, LeftOut, RoomFrame, role_of},
@@ -74,9 +72,7 @@ pub(super) struct RankedRoom {
     held: BTreeMap<u32, (i64, Vec<Candidates>)>,
     /// Receipt times within a slice never fall, whatever the gateways' clocks say.
     received_ms: BTreeMap<u32, i64>,
-    pending: Vec<Pending>,
-    /// The records that they stand in, in the order in which they came.
-    records: Vec<(Position, Arc<Record>)>,
+    waiting: Waiting,
     left_out: LeftOut,
     rules: RoomRules,
     /// Acts that gateways are to be told of with the next frame.
@@ -95,16 +91,6 @@ pub(super) struct RankedRoom {
     last_candidate_ms: i64,
     /// Traced records that came since the last frame, and when.
     traced: Vec<(TraceParent, i64)>,
-}
-
-/// A danmaku that waits for the next tick; a slice's come in its order.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Pending {
-    received_ms: i64,
-    shard: u32,
-    /// Which of the records it stands in, and where.
-    record: u32,
-    index: u32,
 }
 
 /// The books as of a frame.
@@ -130,8 +116,7 @@ impl RankedRoom {
             owed: BTreeMap::new(),
             held: BTreeMap::new(),
             received_ms: BTreeMap::new(),
-            pending: Vec::new(),
-            records: Vec::new(),
+            waiting: Waiting::default(),
             left_out: LeftOut::default(),
             rules,
             acts: Vec::new(),
@@ -216,7 +201,7 @@ impl RankedRoom {
         self.traced.extend(trace.map(|trace| (trace, now_ms)));
         let mut points = Vec::with_capacity(candidates.said.entries.len());
         let latest = self.received_ms.entry(shard).or_insert(i64::MIN);
-        let record_number = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
+        self.waiting.begin(record, &candidates.said);
         for (position, entry) in candidates.danmaku() {
             points.push(Scored { user: entry.user, score: block::points(entry) });
             let received_ms = candidates.received_ms(entry);
@@ -231,10 +216,7 @@ impl RankedRoom {
                 self.left_out.deleted += 1;
                 continue;
             }
-            self.pending.push(Pending { received_ms: *latest, shard, record: record_number, index: position.index });
-        }
-        if offered.taken > 0 {
-            self.records.push((record, Arc::clone(&candidates.said)));
+            self.waiting.add(shard, *latest, position.index);
         }
         self.board.add(shard, record, points);
         self.left_out.expired += u32::try_from(offered.expired).unwrap_or(u32::MAX);
@@ -271,12 +253,10 @@ impl RankedRoom {
         if self.moved.is_empty() && board.is_none() && self.acts.is_empty() {
             return None;
         }
-        let (mut pending, records) = (std::mem::take(&mut self.pending), std::mem::take(&mut self.records));
-        // Each record's are in order already, which this sort makes use of.
-        pending.sort();
-        let mut left_out = std::mem::take(&mut self.left_out);
-        let candidates = self.visible(&pending, &records);
-        left_out.deleted += u32::try_from(pending.len() - candidates.len()).unwrap_or(u32::MAX);
+        let (mut waiting, mut left_out) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.left_out));
+        let waited = waiting.len();
+        let candidates: Vec<_> = waiting.sorted().filter(|one| self.is_visible(one)).collect();
+        left_out.deleted += u32::try_from(waited - candidates.len()).unwrap_or(u32::MAX);
         let selection =
             select(candidates, &mut self.allowance, &mut self.recent, |user| self.board.shows(user), now_ms);
         (left_out.merged, left_out.sampled_out) = (selection.merged, selection.sampled_out);
@@ -308,16 +288,9 @@ impl RankedRoom {
         std::mem::take(&mut self.traced)
     }
 
-    /// All but what moderation keeps out of sight by what is known now.
-    fn visible<'r>(&self, pending: &[Pending], records: &'r [(Position, Arc<Record>)]) -> Vec<Candidate<'r>> {
-        let candidate = |&Pending { received_ms, record, index, .. }: &Pending| {
-            let (position, said) = records.get(record as usize)?;
-            let entry = said.entries.get(index as usize)?;
-            Some(Candidate { position: Position { index, ..*position }, received_ms, entry })
-        };
-        let is_visible =
-            |one: &Candidate<'_>| !self.rules.hides(one.position, one.entry.user, role_of(one.entry), one.received_ms);
-        pending.iter().filter_map(candidate).filter(is_visible).collect()
+    /// Whether moderation lets it be seen, by what is known now.
+    fn is_visible(&self, Candidate { position, received_ms, entry }: &Candidate<'_>) -> bool {
+        !self.rules.hides(*position, entry.user, role_of(entry), *received_ms)
     }
 
     fn count(&mut self, shown: usize, left_out: LeftOut) {
@@ -385,7 +358,7 @@ impl RankedRoom {
 
     /// Whether the room has nothing left to do; then it forgets what can be read again.
     pub(super) fn falls_asleep(&mut self, now_ms: i64) -> bool {
-        let waits = !self.pending.is_empty() || !self.acts.is_empty() || !self.owed.is_empty() || !self.held.is_empty();
+        let waits = !self.waiting.is_empty() || !self.acts.is_empty() || !self.owed.is_empty() || !self.held.is_empty();
         let busy = waits || !self.unsettled.is_empty() || self.refreshing || self.saving || self.unsaved;
         if busy || now_ms - self.last_candidate_ms < ASLEEP_AFTER_MS {
             return false;

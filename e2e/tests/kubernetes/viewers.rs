@@ -7,12 +7,12 @@ use barrage_e2e::{
     session::Fate,
     token::Claims,
 };
-use serde_json::Value;
 
 use crate::scene::{Scene, debug, scene};
 
 const SECRET: &str = "viewers-tls";
 const GATEWAYS: &str = "deployment/default-gateway";
+const PODS: &str = "app.kubernetes.io/component=gateway";
 /// What a danmaku may take to somebody's screen.
 const SHOWN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -79,18 +79,21 @@ fn a_load_balancer_lets_websocket_and_webtransport_through_to_a_certificate_that
     talk(&mut viewers, "first");
     scene.until("the room says where", |cluster| {
         let endpoints = cluster.get(&["liveroom", "demo"]).map_err(debug)?["status"]["endpoints"].clone();
-        let is = |name: &str, url: &str| endpoints[name] == Value::from(url);
+        let is = |name: &str, url: &str| endpoints[name] == url;
         let said = is("webSocket", "wss://live.example.org/v1/rooms/demo/ws")
             && is("webTransport", "https://live.example.org/v1/rooms/demo/wt");
         if said { Ok(()) } else { Err(endpoints.to_string()) }
     });
     // A new certificate comes with nobody restarted, and those who are there stay.
-    let pods = scene.pods("app.kubernetes.io/component=gateway");
+    let pods = scene.until("the gateways before are gone", |_| {
+        let pods = scene.pods(PODS);
+        if pods.len() == 2 { Ok(pods) } else { Err(debug(pods)) }
+    });
     let renewed = certify(&scene);
     let mut newcomers = [join(&scene, "https", &renewed, 3), join(&scene, "wss", &renewed, 4)];
     talk(&mut newcomers, "renewed");
     talk(&mut viewers, "as before");
-    assert_eq!(scene.pods("app.kubernetes.io/component=gateway"), pods);
+    assert_eq!(scene.pods(PODS), pods);
     drop((viewers, newcomers));
     scene.remove_from_pool("/spec/viewers");
     wait_open(&scene, &["TCP 80"]);

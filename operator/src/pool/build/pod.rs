@@ -148,7 +148,8 @@ fn container(blueprint: &Blueprint, role: Role) -> Value {
 }
 
 fn ports(blueprint: &Blueprint, role: Role) -> Vec<Value> {
-    let port = |name: &str, port: u16, protocol: &str| json!({"name": name, "containerPort": port, "protocol": protocol});
+    let port =
+        |name: &str, port: u16, protocol: &str| json!({"name": name, "containerPort": port, "protocol": protocol});
     let mut ports = vec![port("admin", ADMIN_PORT, "TCP")];
     match role {
         Role::Gateway => {

@@ -199,8 +199,14 @@ fn viewers_come_by_tcp_and_udp_where_there_is_a_certificate() {
     let (both, tls, plain) = (["TCP 443", "UDP 443", "TCP 80"], ["TCP 443", "UDP 443"], ["TCP 80"]);
     let pods = ["TCP 8080", "TCP 8443", "UDP 8443"];
     let service = |kind: &str| json!({"type": kind, "tlsSecret": "live-tls"});
-    assert_eq!(ports_of(json!({"service": {"type": "LoadBalancer"}})), (plain.map(Into::into).into(), vec!["TCP 8080".into()]));
-    assert_eq!(ports_of(json!({"service": service("ClusterIP")})), (both.map(Into::into).into(), pods.map(Into::into).into()));
+    assert_eq!(
+        ports_of(json!({"service": {"type": "LoadBalancer"}})),
+        (plain.map(Into::into).into(), vec!["TCP 8080".into()])
+    );
+    assert_eq!(
+        ports_of(json!({"service": service("ClusterIP")})),
+        (both.map(Into::into).into(), pods.map(Into::into).into())
+    );
     assert_eq!(ports_of(json!({"service": service("LoadBalancer")})).0, tls);
     let with_ingress = json!({"service": service("LoadBalancer"), "ingress": {"host": "live.example.org"}});
     assert_eq!(ports_of(with_ingress).0, both);
