@@ -32,7 +32,8 @@ const ALL_ATTEMPTS: Duration = Duration::from_secs(3);
 const PAUSE_MS: (u64, u64) = (20, 200);
 
 /// A connection that has answered nothing for so long is given up for a new one. While the client looks for the topology
-/// it carries out no call, and one that holds the client's lock at that moment keeps it from ever finding it.
+/// it carries out no call, and one that holds the client's lock at that moment keeps it from ever finding it. Nor does it
+/// find it where it has lost its connections to all nodes meanwhile: then it asks nobody, over and over.
 const RENEW_AFTER: Duration = Duration::from_secs(5);
 /// How long a new connection may take.
 const RENEW_WITHIN: Duration = Duration::from_secs(5);
@@ -48,9 +49,12 @@ pub(crate) struct Calls {
 struct Line {
     client: ClusterClient,
     connection: RwLock<ClusterConnection>,
-    /// Since when no call was answered in time.
-    silent_since: Mutex<Option<Instant>>,
+    silence: Silence,
 }
+
+/// Since when no call was answered.
+#[derive(Default)]
+struct Silence(Mutex<Option<Instant>>);
 
 /// A script, and the hash by which a node that has it calls it.
 pub(crate) struct Script {
@@ -86,7 +90,7 @@ impl Calls {
         }
         let client = client.build()?;
         let connection = RwLock::new(client.get_async_connection().await?);
-        let line = Line { client, connection, silent_since: Mutex::default() };
+        let line = Line { client, connection, silence: Silence::default() };
         Ok(Self { line: Arc::new(line), metrics })
     }
 
@@ -143,8 +147,8 @@ impl Calls {
 
     /// Takes down whether a call was answered; connects anew when none has been for too long.
     async fn heard<T>(&self, outcome: &Result<T, RedisError>) {
-        let silent = outcome.as_ref().is_err_and(RedisError::is_timeout);
-        if !self.line.is_dead(silent, Instant::now()) {
+        let silent = outcome.as_ref().is_err_and(is_silence);
+        if !self.line.silence.is_too_long(silent, Instant::now()) {
             return;
         }
         match timeout(RENEW_WITHIN, self.line.client.get_async_connection()).await {
@@ -163,10 +167,17 @@ impl Line {
     fn connection(&self) -> ClusterConnection {
         self.connection.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
 
+/// Whether nobody answered: not in time, or nobody was there to be asked.
+fn is_silence(error: &RedisError) -> bool {
+    error.is_timeout() || error.kind() == ErrorKind::ClusterConnectionNotFound
+}
+
+impl Silence {
     /// Whether nothing has been answered for too long; true for one caller, and again after as long.
-    fn is_dead(&self, silent: bool, now: Instant) -> bool {
-        let mut since = self.silent_since.lock().unwrap_or_else(PoisonError::into_inner);
+    fn is_too_long(&self, silent: bool, now: Instant) -> bool {
+        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !silent {
             *since = None;
             return false;
@@ -176,5 +187,29 @@ impl Line {
             *since = Some(now);
         }
         dead
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_given_up_when_nobody_has_answered_for_too_long() {
+        let (silence, now) = (Silence::default(), Instant::now());
+        assert!(!silence.is_too_long(true, now));
+        assert!(!silence.is_too_long(true, now + RENEW_AFTER / 2));
+        assert!(!silence.is_too_long(false, now + RENEW_AFTER / 2), "one answer is enough");
+        assert!(!silence.is_too_long(true, now + RENEW_AFTER));
+        assert!(silence.is_too_long(true, now + 2 * RENEW_AFTER));
+        assert!(!silence.is_too_long(true, now + 2 * RENEW_AFTER), "one caller is enough");
+    }
+
+    #[test]
+    fn nobody_there_is_no_answer_and_a_refusal_is_one() {
+        let error = |kind| RedisError::from((kind, "said"));
+        assert!(is_silence(&error(ErrorKind::ClusterConnectionNotFound)));
+        assert!(!is_silence(&error(ErrorKind::Server(ServerErrorKind::ClusterDown))));
+        assert!(!is_silence(&error(ErrorKind::AuthenticationFailed)));
     }
 }
