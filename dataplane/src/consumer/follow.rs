@@ -199,6 +199,9 @@ impl Follower {
             if self.rewinds.has_changed().unwrap_or(false) {
                 let Rewind { count, to } = *self.rewinds.borrow_and_update();
                 self.rewind = count;
+                // Who fills a lost slice again from the start of the log is further back already: going on from here would
+                // leave out what lies between.
+                let to = to.min(self.next);
                 self.go_back(to);
                 return Ok(Followed::Rewound { to });
             }

@@ -272,6 +272,23 @@ async fn a_store_that_was_taken_away_is_filled_again_from_the_log() {
 }
 
 #[tokio::test]
+async fn a_rewind_takes_nobody_forward() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut registry = Registry::default();
+    let log = Log::Embedded(EmbeddedLog::open(dir.path(), &[0], &mut registry).unwrap());
+    let metrics = Metrics::register(&mut registry);
+    let progress = progress::Progress::new(0, 3, 3);
+    let source = Arc::new(follow::Source::new(log, 0, 0, Arc::default(), metrics));
+    // One fills the store again from the start of the log, the other has come further than what is sure.
+    let mut followers = [0, 5].map(|from| source.follow(from, &progress));
+    progress.rewind(u64::MAX);
+    for (follower, expected) in followers.iter_mut().zip([0, 3]) {
+        let rewound = timeout(Duration::from_secs(10), follower.next()).await.unwrap();
+        assert!(matches!(rewound, Ok(follow::Followed::Rewound { to }) if to == expected), "{expected}");
+    }
+}
+
+#[tokio::test]
 async fn a_new_session_begins_at_the_commit() {
     let dir = tempfile::tempdir().unwrap();
     let mut running = start(dir.path()).await;
