@@ -13,6 +13,7 @@ mod validate;
 use std::{sync::Arc, time::Duration};
 
 use barrage_crds::RoomPool;
+use futures_util::future::try_join_all;
 use kube::{Resource, runtime::controller::Action};
 
 use crate::{
@@ -114,11 +115,12 @@ async fn close_orphans(ctx: &Context, pool: &PoolKey, session: &Session) -> Resu
     if news.stage != Stage::Open || news.table.manual {
         return Ok(());
     }
-    for id in orphans::of(ctx, pool, &news) {
+    // All at once: the session writes those that wait as one change.
+    let closing = orphans::of(ctx, pool, &news).into_iter().map(|id| {
         tracing::warn!(%pool, room = %id, "the route table has a room that no LiveRoom is: it is taken out");
-        session.serve(id, None).await?;
-    }
-    Ok(())
+        session.serve(id, None)
+    });
+    try_join_all(closing).await.map(drop)
 }
 
 /// Pods that shall go keep running until nothing is theirs any more.

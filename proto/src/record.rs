@@ -12,7 +12,7 @@ impl Record {
     /// Decodes a record; texts are parts of `payload`, not copies.
     ///
     /// Unlike [`Message::decode`] it makes room for all entries at first: they are moved once or not at all, where growing
-    /// step by step would move each of them twice.
+    /// step by step would move each of them twice. What long texts leave of that room is given back.
     ///
     /// # Errors
     /// The bytes are no record.
@@ -20,6 +20,9 @@ impl Record {
         let entries = Vec::with_capacity(payload.remaining() / ENTRY_BYTES + 1);
         let mut record = Self { entries, ..Self::default() };
         record.merge(payload)?;
+        if record.entries.capacity() / 2 > record.entries.len() {
+            record.entries.shrink_to_fit();
+        }
         Ok(record)
     }
 }
@@ -39,5 +42,14 @@ mod tests {
             assert_eq!(Record::read(record.encode_to_vec().into()).unwrap(), record);
         }
         assert!(Record::read(Bytes::from_static(&[0xff; 9])).is_err());
+    }
+
+    #[test]
+    fn long_texts_do_not_hold_room_for_many() {
+        let content = Bytes::from(vec![b'x'; 1_000]);
+        let entry = |seq| Entry { user: 7, seq, content: content.clone(), ..Entry::default() };
+        let record = Record { entries: (0..100).map(entry).collect(), ..Record::default() };
+        let read = Record::read(record.encode_to_vec().into()).unwrap();
+        assert!(read.entries.capacity() <= 2 * read.entries.len() + 1, "{}", read.entries.capacity());
     }
 }
