@@ -2,6 +2,7 @@
 //! producers and consumers share.
 
 mod context;
+mod polled;
 mod topics;
 
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
@@ -9,6 +10,7 @@ use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 use crate::settings::{self, Cluster, Identity};
 
 pub use context::Context;
+pub(crate) use polled::polled;
 pub use topics::{Durability, check_topics, create_topics};
 
 /// Where Kafka is and how to log in.

@@ -42,7 +42,7 @@ impl Connection {
     /// Runs a command on a pool, until it is done or interrupted.
     pub(super) fn run<F>(self, command: impl FnOnce(Cluster) -> F) -> anyhow::Result<()>
     where
-        F: Future<Output = anyhow::Result<()>>,
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
         let cluster = settings::cluster(self.config, &Host::here())?;
         until_signal(1, |interrupt| {

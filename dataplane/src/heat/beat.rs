@@ -10,20 +10,19 @@ use prost::Message;
 use rdkafka::{
     ClientConfig, ClientContext,
     error::KafkaError,
-    producer::{FutureProducer, FutureRecord},
+    producer::{BaseProducer, BaseRecord, DeliveryResult, ProducerContext},
     types::RDKafkaErrorCode,
-    util::Timeout,
 };
 use thiserror::Error;
 use tokio::{
-    sync::watch,
+    sync::{oneshot, watch},
     task::{JoinHandle, JoinSet},
     time::MissedTickBehavior,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{Heat, metrics::Metrics, round::Rounds, topic_of};
-use crate::{backlog::PARTITION, clock::unix_ms, link::Peer, trouble::Trouble};
+use crate::{backlog::PARTITION, clock::unix_ms, kafka::polled, link::Peer, trouble::Trouble};
 
 /// How often a process says that it is alive.
 const BEAT: Duration = Duration::from_secs(1);
@@ -72,6 +71,16 @@ impl ClientContext for Connections {
             return;
         }
         _ = self.0.note::<(), _>(Err(reason));
+    }
+}
+
+impl ProducerContext for Connections {
+    type DeliveryOpaque = Box<oneshot::Sender<Result<(), KafkaError>>>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, asked: Self::DeliveryOpaque) {
+        let outcome = result.as_ref().map(|_| ()).map_err(|(error, _)| error.clone());
+        // Whoever asked went away and no longer wants to know.
+        _ = asked.send(outcome);
     }
 }
 
@@ -132,8 +141,7 @@ pub fn start(
         config.set(name, value);
     }
     let connections = Connections::default();
-    let producer =
-        config.create_with_context(connections.clone()).map_err(|source| BeatError { topic: topic.clone(), source })?;
+    let producer = polled(&config, connections.clone()).map_err(|source| BeatError { topic: topic.clone(), source })?;
     let (acknowledged, beat) = watch::channel(None);
     let trouble = Trouble::default();
     let beat = Beat { acknowledged: beat, trouble: trouble.clone(), connections: connections.clone() };
@@ -192,7 +200,7 @@ impl Speaker {
 }
 
 struct Said {
-    producer: FutureProducer<Connections>,
+    producer: Arc<BaseProducer<Connections>>,
     topic: String,
     acknowledged: watch::Sender<Option<Instant>>,
     trouble: Trouble,
@@ -206,9 +214,13 @@ impl Said {
         let at = Instant::now();
         let payload = report.encode_to_vec();
         self.metrics.said(report.rooms.len(), payload.len());
-        let record = FutureRecord::<[u8], [u8]>::to(&self.topic).partition(PARTITION).payload(&payload);
-        let outcome = self.producer.send(record, Timeout::After(Duration::ZERO)).await;
-        match self.trouble.note(outcome.map_err(|(error, _)| error)) {
+        let (asked, answered) = oneshot::channel();
+        let record = BaseRecord::<'_, [u8], [u8], _>::with_opaque_to(&self.topic, Box::new(asked));
+        let outcome = match self.producer.send(record.partition(PARTITION).payload(&payload)) {
+            Ok(()) => answered.await.unwrap_or(Err(KafkaError::Canceled)),
+            Err((error, _)) => Err(error),
+        };
+        match self.trouble.note(outcome) {
             Ok(_) => {
                 self.metrics.acknowledged();
                 _ = self.connections.0.note::<_, KafkaError>(Ok(()));

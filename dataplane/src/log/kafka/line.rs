@@ -4,7 +4,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -13,21 +13,21 @@ use std::{
 use bytes::Bytes;
 use rdkafka::{
     ClientConfig, ClientContext,
-    config::{FromClientConfigAndContext, RDKafkaLogLevel},
+    config::RDKafkaLogLevel,
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::{Message, OwnedHeaders},
     producer::{
-        BaseRecord, DeliveryResult, NoCustomPartitioner, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
+        BaseProducer, BaseRecord, DeliveryResult, NoCustomPartitioner, Producer as _, ProducerContext, PurgeConfig,
     },
 };
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     metrics::Metrics,
     pending::{Outcome, Pending},
 };
-use crate::kafka::Context;
+use crate::kafka::{Context, polled};
 
 /// Largest record.
 pub(super) const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -47,9 +47,11 @@ pub(super) struct Outgoing {
     pub(super) headers: Option<OwnedHeaders>,
 }
 
-/// See the module. Dropping it blocks for up to half a second.
+type Client = BaseProducer<LineContext>;
+
+/// See the module.
 pub(super) struct Line {
-    client: Arc<ThreadedProducer<LineContext>>,
+    client: Arc<Client>,
     pub(super) state: Arc<LineState>,
 }
 
@@ -61,8 +63,6 @@ pub(super) struct LineState {
     bytes: AtomicUsize,
     broken: AtomicBool,
     places: Mutex<HashMap<Place, Queue>>,
-    /// A place has acknowledged its batch, and more waits there.
-    ready: Notify,
     /// Cancelled when nothing of the line can get into the log any more.
     pub(super) ended: CancellationToken,
 }
@@ -116,9 +116,10 @@ impl Line {
         }
         let state = Arc::new(LineState { number, ..LineState::default() });
         let context = Context::new(metrics.broker_errors.clone());
-        let context = LineContext { context, state: Arc::clone(&state), metrics };
-        let client = Arc::new(ThreadedProducer::from_config_and_context(&config, context)?);
-        tokio::spawn(send_what_waits(Arc::downgrade(&client), Arc::clone(&state)));
+        let context = LineContext { context, state: Arc::clone(&state), metrics, client: OnceLock::new() };
+        let client = polled(&config, context)?;
+        // It is set once, here.
+        let _set = client.context().client.set(Arc::downgrade(&client));
         Ok(Self { client, state })
     }
 
@@ -177,30 +178,6 @@ impl Line {
     }
 }
 
-impl Drop for Line {
-    fn drop(&mut self) {
-        // Whoever sends what waits goes, too.
-        self.state.ended.cancel();
-    }
-}
-
-/// Sends a place's next batch when the one before is acknowledged; ends with the line.
-async fn send_what_waits(client: Weak<ThreadedProducer<LineContext>>, state: Arc<LineState>) {
-    loop {
-        tokio::select! {
-            () = state.ready.notified() => {}
-            () = state.ended.cancelled() => return,
-        }
-        let Some(client) = client.upgrade() else { return };
-        let mut places = state.places();
-        let ready = places.iter().filter(|(_, queue)| queue.under_way == 0 && !queue.waiting.is_empty());
-        let ready: Vec<Place> = ready.map(|(place, _)| place.clone()).collect();
-        for place in &ready {
-            state.send(&client, place, &mut places);
-        }
-    }
-}
-
 impl LineState {
     pub(super) fn broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)
@@ -211,7 +188,7 @@ impl LineState {
     }
 
     /// Sends a batch of what waits at a place that has none under way.
-    fn send(&self, client: &ThreadedProducer<LineContext>, place: &Place, places: &mut HashMap<Place, Queue>) {
+    fn send(&self, client: &Client, place: &Place, places: &mut HashMap<Place, Queue>) {
         let Some(queue) = places.get_mut(place) else { return };
         let mut bytes = 0;
         // Behind one that was refused nothing may get in: it is given up with the line.
@@ -248,13 +225,17 @@ impl LineState {
         }
     }
 
-    /// A record has its answer.
-    fn answered(&self, place: &Place) {
+    /// A record has its answer. When all under way at its place have theirs, what waits there goes: from the thread that
+    /// heard it, because every other would have to be woken first.
+    fn answered(&self, place: &Place, client: Option<&Client>) {
         let mut places = self.places();
         let Some(queue) = places.get_mut(place) else { return };
         queue.under_way -= 1;
-        if queue.under_way == 0 && !queue.waiting.is_empty() {
-            self.ready.notify_one();
+        if queue.under_way == 0
+            && !queue.waiting.is_empty()
+            && let Some(client) = client
+        {
+            self.send(client, place, &mut places);
         }
     }
 }
@@ -271,6 +252,8 @@ struct LineContext {
     context: Context,
     state: Arc<LineState>,
     metrics: Metrics,
+    /// The client whose context this is.
+    client: OnceLock<Weak<Client>>,
 }
 
 impl ClientContext for LineContext {
@@ -289,17 +272,19 @@ impl ProducerContext<NoCustomPartitioner> for LineContext {
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
         let before = self.state.bytes.fetch_sub(ticket.bytes, Ordering::Relaxed);
         self.metrics.queued(before.saturating_sub(ticket.bytes));
-        self.state.answered(&ticket.place);
+        if result.is_err() {
+            // Before anything that waits could go.
+            self.state.broken.store(true, Ordering::Release);
+        }
+        let client = self.client.get().and_then(Weak::upgrade);
+        self.state.answered(&ticket.place, client.as_deref());
         match result {
             Ok(message) => match u64::try_from(message.offset()) {
                 Ok(offset) => ticket.pending.acknowledged(ticket.index, offset),
                 // A repeated request whose first answer brokers have forgotten: it is in the log, nobody knows where.
                 Err(_) => ticket.pending.failed(|| "the broker has it but cannot say where".into()),
             },
-            Err((error, _)) => {
-                self.state.broken.store(true, Ordering::Release);
-                ticket.pending.failed(|| reason(error));
-            }
+            Err((error, _)) => ticket.pending.failed(|| reason(error)),
         }
     }
 }
