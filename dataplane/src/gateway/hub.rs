@@ -3,10 +3,14 @@
 mod awaited;
 mod followed;
 mod links;
+mod pending;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -34,13 +38,8 @@ use crate::{
 };
 use followed::Followed;
 use links::{Event, Links};
+use pending::{Pace, Pending};
 
-/// Viewers are written to this often when there is time for it.
-const FLUSH_MIN: Duration = Duration::from_millis(10);
-/// And at least this often, however many they are.
-const FLUSH_MAX: Duration = Duration::from_millis(50);
-/// A shard spends at most about this share of its time on broadcasts: 1 / 2.
-const FLUSH_PER_BROADCAST: u32 = 2;
 /// How often room states and cursors are looked at.
 const STATE_EVERY: Duration = Duration::from_secs(1);
 /// Updates taken at once.
@@ -62,21 +61,28 @@ pub(super) struct Inputs {
     pub(super) acts: mpsc::Receiver<Awaited>,
 }
 
+/// The way to a shard.
+pub(super) struct Mailbox {
+    pub(super) flushes: mpsc::Sender<Flushes>,
+    /// Time that it has spent on broadcasts so far, µs.
+    pub(super) broadcast_us: Arc<AtomicU64>,
+}
+
 pub(super) struct Hub {
     served: Arc<Served>,
-    shards: Vec<mpsc::Sender<Flushes>>,
+    shards: Vec<Mailbox>,
     encoder: Encoder,
     links: Links,
     rooms: HashMap<RoomId, Followed>,
-    /// Rooms with something to flush.
-    pending: HashMap<RoomId, Content>,
+    pending: Pending,
+    pace: Pace,
     awaited: Vec<Awaited>,
     /// Likes on their way to the log.
     likes: JoinSet<()>,
 }
 
 impl Hub {
-    pub(super) fn new(served: Arc<Served>, shards: Vec<mpsc::Sender<Flushes>>) -> Self {
+    pub(super) fn new(served: Arc<Served>, shards: Vec<Mailbox>) -> Self {
         let links = Links::default();
         Self {
             served,
@@ -84,7 +90,8 @@ impl Hub {
             encoder: Encoder::new(),
             links,
             rooms: HashMap::new(),
-            pending: HashMap::new(),
+            pending: Pending::default(),
+            pace: Pace::new(Instant::now()),
             awaited: Vec::new(),
             likes: JoinSet::new(),
         }
@@ -96,13 +103,11 @@ impl Hub {
         let mut events = Vec::with_capacity(RECEIVE_MAX);
         let mut states = interval(STATE_EVERY);
         states.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut next_flush = Instant::now();
         loop {
             tokio::select! {
                 biased;
-                () = sleep_until(next_flush), if !self.pending.is_empty() => {
-                    self.flush();
-                    next_flush = Instant::now() + self.flush_interval();
+                () = sleep_until(self.pending.next().unwrap_or_else(Instant::now)), if self.pending.next().is_some() => {
+                    self.flush_due();
                 }
                 _ = self.links.events.recv_many(&mut events, RECEIVE_MAX) => {
                     events.drain(..).for_each(|event| self.hear(event));
@@ -122,7 +127,8 @@ impl Hub {
                 () = shutdown.cancelled() => break,
             }
         }
-        self.flush();
+        let rest = self.pending.take_all();
+        self.flush(rest, Instant::now());
     }
 
     fn hear(&mut self, event: Event) {
@@ -130,7 +136,7 @@ impl Hub {
             Event::Update(Update::Frame(room, emitted)) => {
                 let Some(followed) = self.rooms.get_mut(&room) else { return };
                 let served = self.served.room(room.as_str());
-                let content = self.pending.entry(room).or_default();
+                let content = self.pending.of(room, followed.flush_due);
                 content.spans.extend(delivering(&self.served.tracer, &emitted.frame.traces));
                 followed.take_frame(&emitted.frame, served.as_deref(), content, &self.served.metrics);
             }
@@ -184,11 +190,21 @@ impl Hub {
         }
     }
 
-    fn flush(&mut self) {
-        let mut pending = std::mem::take(&mut self.pending);
+    fn flush_due(&mut self) {
+        let now = Instant::now();
+        let rooms = &self.rooms;
+        let due = |room: &RoomId| rooms.get(room).map_or(now, |followed| followed.flush_due);
+        let pending = self.pending.take(now, due);
+        self.flush(pending, now);
+    }
+
+    fn flush(&mut self, mut pending: HashMap<RoomId, Content>, now: Instant) {
+        let spent = |shard: &Mailbox| Duration::from_micros(shard.broadcast_us.load(Ordering::Relaxed));
+        let interval = self.pace.interval(now, self.shards.iter().map(spent));
         let now_ms = unix_ms();
         for (room, content) in &mut pending {
             let Some(followed) = self.rooms.get_mut(room) else { continue };
+            followed.flush_due = followed.flush_due.max(now) + interval;
             let Some(served) = self.served.room(room.as_str()) else { continue };
             self.links.seen(room, followed, served.viewers());
             for danmaku in &content.danmaku {
@@ -210,7 +226,7 @@ impl Hub {
         }
         self.served.metrics.flushed(&flushes);
         for shard in &self.shards {
-            if shard.try_send(Arc::clone(&flushes)).is_err() {
+            if shard.flushes.try_send(Arc::clone(&flushes)).is_err() {
                 self.served.metrics.shard_overruns.inc();
                 for flush in flushes.iter() {
                     if let Some(followed) = self.rooms.get_mut(&flush.room) {
@@ -221,12 +237,6 @@ impl Hub {
         }
     }
 
-    /// As often as the busiest shard can afford.
-    fn flush_interval(&self) -> Duration {
-        let busiest = Duration::from_micros(self.served.broadcast_us.load(Ordering::Relaxed));
-        (busiest * FLUSH_PER_BROADCAST).clamp(FLUSH_MIN, FLUSH_MAX)
-    }
-
     /// Once a second: who watches, how much is said, where to resume, and how this gateway is.
     fn look(&mut self) {
         for served in self.served.rooms() {
@@ -235,7 +245,8 @@ impl Hub {
                 self.learn(&served);
             }
             if served.moderated.has_missed() {
-                let content = self.pending.entry(served.id().clone()).or_default();
+                let due = self.rooms.get(served.id()).map_or_else(Instant::now, |followed| followed.flush_due);
+                let content = self.pending.of(served.id().clone(), due);
                 served.moderated.take_missed(&served.room(), content);
             }
             served.forget_limits();
@@ -251,7 +262,7 @@ impl Hub {
             let changed = std::mem::replace(&mut followed.state, state) != state;
             let cursor_due = std::mem::take(&mut followed.cursor_due);
             if here > 0 && (changed || cursor_due) {
-                let content = self.pending.entry(served.id().clone()).or_default();
+                let content = self.pending.of(served.id().clone(), followed.flush_due);
                 content.state = changed.then_some(state);
                 if cursor_due {
                     content.cursor = followed.watermark.encode();

@@ -82,8 +82,6 @@ pub(super) struct Served {
     wanted: mpsc::Sender<RoomId>,
     /// Acts that somebody waits for.
     pub(super) acts: mpsc::Sender<Awaited>,
-    /// Longest recent broadcast of any shard, µs: what the flush interval follows.
-    pub(super) broadcast_us: AtomicU64,
 }
 
 impl Served {
@@ -108,7 +106,6 @@ impl Served {
             rooms: ArcSwap::default(),
             wanted,
             acts,
-            broadcast_us: AtomicU64::new(0),
         };
         served.follow_routes();
         served

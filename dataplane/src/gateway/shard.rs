@@ -7,7 +7,10 @@ use std::{
     io,
     net::IpAddr,
     rc::Rc,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -85,6 +88,8 @@ pub(super) struct Inlets {
     pub(super) identity: Option<Identity>,
     pub(super) sessions: mpsc::Receiver<Arrival>,
     pub(super) flushes: mpsc::Receiver<Flushes>,
+    /// Where the time goes that broadcasts take, µs.
+    pub(super) broadcast_us: Arc<AtomicU64>,
 }
 
 /// Runs a shard on this thread until `shutdown`.
@@ -105,10 +110,10 @@ pub(super) fn run(served: Arc<Served>, router: Router, inlets: Inlets, shutdown:
         log_lines: Cell::new(0),
     });
     runtime.block_on(async move {
-        let Inlets { doors, identity, sessions, flushes } = inlets;
+        let Inlets { doors, identity, sessions, flushes, broadcast_us } = inlets;
         let plain = net::TcpListener::from_std(doors.plain)?;
         let tls = doors.tls.map(net::TcpListener::from_std).transpose()?;
-        spawn_local(Rc::clone(&shard).broadcast(flushes));
+        spawn_local(Rc::clone(&shard).broadcast(flushes, broadcast_us));
         spawn_local(publish::run(Rc::clone(&shard)));
         spawn_local(Rc::clone(&shard).sweep());
         tokio::select! {
@@ -218,7 +223,7 @@ impl Shard {
         self.router.clone()
     }
 
-    async fn broadcast(self: Rc<Self>, mut flushes: mpsc::Receiver<Flushes>) {
+    async fn broadcast(self: Rc<Self>, mut flushes: mpsc::Receiver<Flushes>, broadcast_us: Arc<AtomicU64>) {
         while let Some(flushes) = flushes.recv().await {
             let began = Instant::now();
             for flush in flushes.iter() {
@@ -226,9 +231,7 @@ impl Shard {
                 self.room(&served).broadcast(flush, began);
             }
             let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-            let busiest = self.served.broadcast_us.load(Ordering::Relaxed);
-            // Rises at once, falls by a quarter each time.
-            self.served.broadcast_us.store(took.max(busiest - busiest / 4), Ordering::Relaxed);
+            broadcast_us.fetch_add(took, Ordering::Relaxed);
         }
     }
 

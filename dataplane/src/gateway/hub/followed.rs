@@ -33,6 +33,8 @@ pub(super) struct Followed {
     pub(super) resync: bool,
     /// When it last had viewers.
     pub(super) wanted: Instant,
+    /// Its next flush comes no sooner.
+    pub(super) flush_due: Instant,
     /// The session that it is followed on.
     pub(super) session: Option<u64>,
     /// Acts of late, each with the frame that it came in.
@@ -56,6 +58,7 @@ impl Default for Followed {
             told_viewers: 0,
             resync: false,
             wanted: Instant::now(),
+            flush_due: Instant::now(),
             session: None,
             acted: VecDeque::new(),
             settled: (0, 0),
