@@ -31,7 +31,7 @@ const UNSERVED_HISTORY_LENGTH: u64 = 10_000;
 /// Records in one call to the store at the most, so that no call grows with the lag.
 const RECORDS_MAX: usize = 4_000;
 /// Calls to the store are this far apart: no screen waits for them, and what comes meanwhile makes them fewer and larger.
-const APPLY_EVERY: Duration = Duration::from_millis(20);
+const APPLY_EVERY: Duration = Duration::from_millis(50);
 /// How long to wait for a slice's last move to be applied to its end.
 const NOT_YET_RETRY: Duration = Duration::from_millis(20);
 
@@ -85,14 +85,18 @@ impl Applier {
         let mut next = Instant::now();
         loop {
             sleep_until(next).await;
-            let step = tokio::select! {
-                followed = self.follower.next(), if !self.holding.is_full() => self.follow(followed).await,
-                () = sleep(NOT_YET_RETRY), if self.looks_at_held() => self.retry().await,
+            let followed = tokio::select! {
+                followed = self.follower.next(), if !self.holding.is_full() => Some(followed),
+                () = sleep(NOT_YET_RETRY), if self.looks_at_held() => None,
+            };
+            next = Instant::now() + APPLY_EVERY;
+            let step = match followed {
+                Some(followed) => self.follow(followed).await,
+                None => self.retry().await,
             };
             if let Step::End(ended) = step {
                 return ended;
             }
-            next = Instant::now() + APPLY_EVERY;
         }
     }
 

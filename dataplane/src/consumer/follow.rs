@@ -30,7 +30,7 @@ use crate::log::{Log, LogError, LogRecord, Reader, Reading};
 /// Records taken from a partition at once.
 const POLL_RECORDS_MAX: u32 = 256;
 /// Polls that a follower may be behind the feed, so memory stays bounded.
-const FEED_POLLS: usize = 32;
+const FEED_POLLS: usize = 64;
 /// What is read behind the end is there already; if it does not come in this time, it was trimmed away, or the log cannot
 /// be read now.
 const READ_BACK_MAX: Duration = Duration::from_secs(2);
