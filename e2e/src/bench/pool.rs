@@ -49,11 +49,12 @@ struct Rig {
 }
 
 impl Rig {
-    /// Starts a pool without anything between its parties.
-    fn start(rooms: String, gateways: usize, consumers: usize, rankers: usize) -> Result<Self, BenchError> {
+    /// Starts a pool of so many gateways, consumers and rankers, without anything between its parties. `optimised`: see
+    /// [`KafkaOptions`].
+    fn start(rooms: String, [gateways, consumers, rankers]: [usize; 3], optimised: bool) -> Result<Self, BenchError> {
         let runtime = Builder::new_multi_thread().enable_all().build().map_err(BenchError::io("starting threads"))?;
         let options = ClusterOptions {
-            kafka: KafkaOptions { wired: false, ..KafkaOptions::default() },
+            kafka: KafkaOptions { wired: false, optimised, ..KafkaOptions::default() },
             redis: RedisOptions { wired: false, ..RedisOptions::default() },
             partitions: PARTITIONS,
             rooms,

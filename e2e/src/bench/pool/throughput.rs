@@ -62,7 +62,7 @@ pub(super) fn run(short: bool, sample: &Sample, table: &mut Table) -> Result<(),
         Size { warm_up, time, alone, applied }
     };
     let size = if short { size(8, 6, 4, 400_000) } else { size(30, 20, 10, 1_500_000) };
-    let rig = Rig::start(manifest(ROOM, BUDGET), 1, 1, 1)?;
+    let rig = Rig::start(manifest(ROOM, BUDGET), [1, 1, 1], false)?;
     let chatter = Arc::new(Chatter::new(sample)?);
     let held = hold(&rig, &chatter, &size)?;
     let [per_append, per_record, per_call] = held.shape();
