@@ -178,6 +178,17 @@ impl Connection {
         }
     }
 
+    /// Is gone without a word, as a machine that loses its power.
+    ///
+    /// # Panics
+    /// Over TCP, where the kernel says goodbye.
+    pub fn vanish(self) {
+        match self {
+            Self::WebTransport(session) => session.vanish(),
+            Self::WebSocket(_) => panic!("WebSocket cannot vanish"),
+        }
+    }
+
     /// Says goodbye and leaves.
     pub fn close(self) {
         match self {

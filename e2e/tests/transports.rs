@@ -316,3 +316,49 @@ fn a_session_that_takes_nothing_is_ended_and_others_are_served() {
     let seq = other.say("beside the slow").unwrap();
     assert!(matches!(other.wait_fate(seq, PATIENCE).unwrap(), Fate::Acknowledged(_)));
 }
+
+#[test]
+fn a_flood_of_heartbeats_ends_its_session_and_others_are_served() {
+    let scene = Scene::new(&[]);
+    let mut other = scene.client("https", 2);
+    let mut flood = Connection::open(&scene.join("https", 1)).unwrap();
+    let mut beats = Vec::new();
+    for client_ms in 0..700 {
+        v2::Encoder::plain().encode(&pb::Heartbeat { client_ms, server_ms: 0 }, &mut beats);
+    }
+    let _until_it_is_ended = (0..100).any(|_| flood.send_bytes(&beats).is_err());
+    closes(&mut flood, 1008);
+    scene.counts("barrage_gateway_disconnects_total{reason=\"Flood\"} 1");
+    let seq = other.say("beside the flood").unwrap();
+    assert!(matches!(other.wait_fate(seq, PATIENCE).unwrap(), Fate::Acknowledged(_)));
+}
+
+#[test]
+fn who_is_banned_is_sent_away_from_every_transport() {
+    let scene = Scene::new(&[]);
+    let mut viewers = ["wss", "https"].map(|scheme| scene.client(scheme, 7));
+    let mut other = scene.client("https", 8);
+    let moderator = scene.server.api().with_token(scene.server.token_of("demo", 900, "moderator").unwrap());
+    let ban = serde_json::json!({ "userId": "7", "seconds": 3600 });
+    let answer = moderator.call("POST", "/v1/rooms/demo/moderation/bans", &ban).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    for viewer in &mut viewers {
+        closes(viewer.connection(), 4403);
+    }
+    closes(scene.client("https", 7).connection(), 4403);
+    let seq = other.say("still here").unwrap();
+    assert!(matches!(other.wait_fate(seq, PATIENCE).unwrap(), Fate::Acknowledged(_)));
+}
+
+#[test]
+fn a_silent_session_stays_and_one_whose_client_is_gone_is_forgotten() {
+    let scene = Scene::new(&["--idle-timeout", "3"]);
+    let mut silent = scene.client("https", 1);
+    Connection::open(&scene.join("https", 2)).unwrap().vanish();
+    scene.counts("barrage_gateway_connections{transport=\"Quic\"} 2");
+    scene.counts("barrage_gateway_connections{transport=\"Quic\"} 1");
+    // Longer than the idle timeout, for certain.
+    sleep(Duration::from_secs(4));
+    let seq = silent.say("not asleep").unwrap();
+    assert!(matches!(silent.wait_fate(seq, PATIENCE).unwrap(), Fate::Acknowledged(_)));
+}

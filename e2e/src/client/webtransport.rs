@@ -86,6 +86,13 @@ impl WebTransport {
         let _ended = self.send.reset(7);
     }
 
+    /// Stops as a machine that loses its power: what comes is answered no more, and nobody says goodbye.
+    pub(super) fn vanish(self) {
+        // Its only worker drives the connection; without it, dropping the rest would wait for ever.
+        self.runtime.spawn(async { std::thread::park() });
+        std::mem::forget(self);
+    }
+
     /// Sends a datagram.
     ///
     /// # Errors
