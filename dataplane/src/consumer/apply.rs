@@ -84,7 +84,10 @@ impl Applier {
     pub(super) async fn run(mut self) -> Ended {
         let mut next = Instant::now();
         loop {
-            sleep_until(next).await;
+            // Who has fallen behind hurries.
+            if !self.follower.is_behind() {
+                sleep_until(next).await;
+            }
             let followed = tokio::select! {
                 followed = self.follower.next(), if !self.holding.is_full() => Some(followed),
                 () = sleep(NOT_YET_RETRY), if self.looks_at_held() => None,
