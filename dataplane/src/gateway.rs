@@ -59,7 +59,7 @@ use crate::{
     token::LiveKeys,
     trace::Tracer,
 };
-use hub::{Hub, Inputs, Mailbox};
+use hub::{Hub, Inputs, Mailbox, mailbox};
 use listen::Doors;
 use moves::Mover;
 use served::{Backing, Served, Wishes};
@@ -73,8 +73,6 @@ pub use listen::Listeners;
 pub use metrics::Metrics;
 pub use standing::Standing;
 
-/// Flushes between hub and a shard: more than a second's worth; a shard that is behind by that much skips.
-const SHARD_QUEUE: usize = 512;
 /// Rooms with a first viewer that the hub does not know of yet.
 const WISHES_QUEUE: usize = 1_024;
 /// Acts of moderation that somebody waits for and the hub does not know of yet.
@@ -269,14 +267,12 @@ impl Shards {
     ) -> Result<Self, GatewayError> {
         let mut shards = Self { mailboxes: Vec::new(), sessions: Vec::new(), threads: Vec::new() };
         for (index, doors) in doors.into_iter().enumerate() {
-            let (to_shard, flushes) = mpsc::channel(SHARD_QUEUE);
-            let mailbox = Mailbox { flushes: to_shard, broadcast_us: Arc::default() };
-            let broadcast_us = Arc::clone(&mailbox.broadcast_us);
+            let (mailbox, rounds) = mailbox();
             let (session, sessions) = mpsc::channel(SESSIONS_QUEUE);
             shards.mailboxes.push(mailbox);
             shards.sessions.push(session);
             let (served, router, shutdown) = (Arc::clone(served), router.clone(), shutdown.clone());
-            let inlets = Inlets { doors, identity: identity.cloned(), sessions, flushes, broadcast_us };
+            let inlets = Inlets { doors, identity: identity.cloned(), sessions, rounds };
             let thread = thread::Builder::new()
                 .name(format!("shard-{index}"))
                 .spawn(move || shard::run(served, router, inlets, shutdown));

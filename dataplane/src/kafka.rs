@@ -10,7 +10,7 @@ use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 use crate::settings::{self, Cluster, Identity};
 
 pub use context::Context;
-pub(crate) use polled::polled;
+pub use polled::polled;
 pub use topics::{Durability, check_topics, create_topics};
 
 /// Where Kafka is and how to log in.

@@ -354,8 +354,9 @@ fn who_is_banned_is_sent_away_from_every_transport() {
 fn a_silent_session_stays_and_one_whose_client_is_gone_is_forgotten() {
     let scene = Scene::new(&["--idle-timeout", "3"]);
     let mut silent = scene.client("https", 1);
-    Connection::open(&scene.join("https", 2)).unwrap().vanish();
+    let other = Connection::open(&scene.join("https", 2)).unwrap();
     scene.counts("barrage_gateway_connections{transport=\"Quic\"} 2");
+    other.vanish();
     scene.counts("barrage_gateway_connections{transport=\"Quic\"} 1");
     // Longer than the idle timeout, for certain.
     sleep(Duration::from_secs(4));

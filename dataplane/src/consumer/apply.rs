@@ -30,7 +30,8 @@ use crate::{
 const UNSERVED_HISTORY_LENGTH: u64 = 10_000;
 /// Records in one call to the store at the most, so that no call grows with the lag.
 const RECORDS_MAX: usize = 4_000;
-/// Calls to the store are this far apart: no screen waits for them, and what comes meanwhile makes them fewer and larger.
+/// Calls to the store are this far apart while it keeps up: no screen waits for them, and what comes meanwhile makes them
+/// fewer and larger.
 const APPLY_EVERY: Duration = Duration::from_millis(50);
 /// How long to wait for a slice's last move to be applied to its end.
 const NOT_YET_RETRY: Duration = Duration::from_millis(20);
@@ -92,9 +93,11 @@ impl Applier {
                 followed = self.follower.next(), if !self.holding.is_full() => Some(followed),
                 () = sleep(NOT_YET_RETRY), if self.looks_at_held() => None,
             };
-            next = Instant::now() + APPLY_EVERY;
             let step = match followed {
-                Some(followed) => self.follow(followed).await,
+                Some(followed) => {
+                    next = Instant::now() + APPLY_EVERY;
+                    self.follow(followed).await
+                }
                 None => self.retry().await,
             };
             if let Step::End(ended) = step {

@@ -3,14 +3,12 @@
 mod awaited;
 mod followed;
 mod links;
+mod mailbox;
 mod pending;
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -40,6 +38,8 @@ use followed::Followed;
 use links::{Event, Links};
 use pending::{Pace, Pending};
 
+pub(super) use mailbox::{Mailbox, Rounds, mailbox};
+
 /// How often room states and cursors are looked at.
 const STATE_EVERY: Duration = Duration::from_secs(1);
 /// Updates taken at once.
@@ -47,7 +47,7 @@ const RECEIVE_MAX: usize = 1_024;
 /// A room without viewers is followed on for this long: they may come back.
 const UNFOLLOW_AFTER: Duration = Duration::from_secs(60);
 
-/// What shards are handed: the flushes of one beat.
+/// What shards are handed: the flushes of one round.
 pub(super) type Flushes = Arc<[Arc<Flush>]>;
 
 /// What the hub hears.
@@ -59,13 +59,6 @@ pub(super) struct Inputs {
     pub(super) routes: Routes,
     /// Acts whose arrival everywhere somebody waits for.
     pub(super) acts: mpsc::Receiver<Awaited>,
-}
-
-/// The way to a shard.
-pub(super) struct Mailbox {
-    pub(super) flushes: mpsc::Sender<Flushes>,
-    /// Time that it has spent on broadcasts so far, µs.
-    pub(super) broadcast_us: Arc<AtomicU64>,
 }
 
 pub(super) struct Hub {
@@ -128,7 +121,7 @@ impl Hub {
             }
         }
         let rest = self.pending.take_all();
-        self.flush(rest, Instant::now());
+        self.flush(rest);
     }
 
     fn hear(&mut self, event: Event) {
@@ -192,19 +185,15 @@ impl Hub {
 
     fn flush_due(&mut self) {
         let now = Instant::now();
-        let rooms = &self.rooms;
-        let due = |room: &RoomId| rooms.get(room).map_or(now, |followed| followed.flush_due);
-        let pending = self.pending.take(now, due);
-        self.flush(pending, now);
+        let interval = self.pace.interval(now, self.shards.iter().map(Mailbox::spent));
+        let pending = self.pending.take(now, interval, &mut self.rooms);
+        self.flush(pending);
     }
 
-    fn flush(&mut self, mut pending: HashMap<RoomId, Content>, now: Instant) {
-        let spent = |shard: &Mailbox| Duration::from_micros(shard.broadcast_us.load(Ordering::Relaxed));
-        let interval = self.pace.interval(now, self.shards.iter().map(spent));
+    fn flush(&mut self, mut pending: HashMap<RoomId, Content>) {
         let now_ms = unix_ms();
         for (room, content) in &mut pending {
             let Some(followed) = self.rooms.get_mut(room) else { continue };
-            followed.flush_due = followed.flush_due.max(now) + interval;
             let Some(served) = self.served.room(room.as_str()) else { continue };
             self.links.seen(room, followed, served.viewers());
             for danmaku in &content.danmaku {
@@ -225,8 +214,9 @@ impl Hub {
             return;
         }
         self.served.metrics.flushed(&flushes);
-        for shard in &self.shards {
-            if shard.flushes.try_send(Arc::clone(&flushes)).is_err() {
+        let now = Instant::now();
+        for shard in &mut self.shards {
+            if !shard.send(&flushes, now) {
                 self.served.metrics.shard_overruns.inc();
                 for flush in flushes.iter() {
                     if let Some(followed) = self.rooms.get_mut(&flush.room) {

@@ -7,10 +7,7 @@ use std::{
     io,
     net::IpAddr,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -39,7 +36,7 @@ use super::{
     connection::Version,
     encode::message_of,
     held::Held,
-    hub::Flushes,
+    hub::Rounds,
     listen::Doors,
     metrics::{Disconnect, Transport},
     outbox::Outbox,
@@ -87,9 +84,7 @@ pub(super) struct Inlets {
     /// For TLS.
     pub(super) identity: Option<Identity>,
     pub(super) sessions: mpsc::Receiver<Arrival>,
-    pub(super) flushes: mpsc::Receiver<Flushes>,
-    /// Where the time goes that broadcasts take, µs.
-    pub(super) broadcast_us: Arc<AtomicU64>,
+    pub(super) rounds: Rounds,
 }
 
 /// Runs a shard on this thread until `shutdown`.
@@ -110,10 +105,10 @@ pub(super) fn run(served: Arc<Served>, router: Router, inlets: Inlets, shutdown:
         log_lines: Cell::new(0),
     });
     runtime.block_on(async move {
-        let Inlets { doors, identity, sessions, flushes, broadcast_us } = inlets;
+        let Inlets { doors, identity, sessions, rounds } = inlets;
         let plain = net::TcpListener::from_std(doors.plain)?;
         let tls = doors.tls.map(net::TcpListener::from_std).transpose()?;
-        spawn_local(Rc::clone(&shard).broadcast(flushes, broadcast_us));
+        spawn_local(Rc::clone(&shard).broadcast(rounds));
         spawn_local(publish::run(Rc::clone(&shard)));
         spawn_local(Rc::clone(&shard).sweep());
         tokio::select! {
@@ -223,15 +218,14 @@ impl Shard {
         self.router.clone()
     }
 
-    async fn broadcast(self: Rc<Self>, mut flushes: mpsc::Receiver<Flushes>, broadcast_us: Arc<AtomicU64>) {
-        while let Some(flushes) = flushes.recv().await {
+    async fn broadcast(self: Rc<Self>, mut rounds: Rounds) {
+        while let Some(flushes) = rounds.next().await {
             let began = Instant::now();
             for flush in flushes.iter() {
                 let Some(served) = self.served.room(flush.room.as_str()) else { continue };
                 self.room(&served).broadcast(flush, began);
             }
-            let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-            broadcast_us.fetch_add(took, Ordering::Relaxed);
+            rounds.spent(began.elapsed());
         }
     }
 

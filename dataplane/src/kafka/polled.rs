@@ -17,14 +17,15 @@ use rdkafka::{
     producer::{BaseProducer, NoCustomPartitioner, ProducerContext},
 };
 
-/// How long events are waited for at a time; the client lives as much longer at the most than whoever uses it.
+/// How long events are waited for at a time; the client lives up to as much longer than whoever uses it, and what it was
+/// given is still sent meanwhile.
 const WAIT: Duration = Duration::from_secs(1);
 
 /// Makes a producer and starts its thread, which ends some time after everybody else has let go of the producer.
 ///
 /// # Errors
 /// The settings are wrong, or the system gives no thread.
-pub(crate) fn polled<C>(config: &ClientConfig, context: C) -> KafkaResult<Arc<BaseProducer<C>>>
+pub fn polled<C>(config: &ClientConfig, context: C) -> KafkaResult<Arc<BaseProducer<C>>>
 where
     C: ProducerContext<NoCustomPartitioner> + 'static,
 {

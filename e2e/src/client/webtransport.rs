@@ -89,7 +89,11 @@ impl WebTransport {
     /// Stops as a machine that loses its power: what comes is answered no more, and nobody says goodbye.
     pub(super) fn vanish(self) {
         // Its only worker drives the connection; without it, dropping the rest would wait for ever.
-        self.runtime.spawn(async { std::thread::park() });
+        self.runtime.spawn(async {
+            loop {
+                std::thread::park();
+            }
+        });
         std::mem::forget(self);
     }
 

@@ -33,7 +33,7 @@ pub(super) struct Followed {
     pub(super) resync: bool,
     /// When it last had viewers.
     pub(super) wanted: Instant,
-    /// Its next flush comes no sooner.
+    /// When its next flush may come, or a moment before, together with those of other rooms.
     pub(super) flush_due: Instant,
     /// The session that it is followed on.
     pub(super) session: Option<u64>,

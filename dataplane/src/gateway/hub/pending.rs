@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio::time::Instant;
 
-use super::super::encode::Content;
+use super::{super::encode::Content, followed::Followed};
 use crate::room::RoomId;
 
 /// Shards are woken no more often, however many rooms there are: those whose beats are this close are flushed together.
@@ -29,7 +29,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// What is flushed next of a room, which is not flushed before `due`.
+    /// What is flushed next of a room, when that is due.
     pub(super) fn of(&mut self, room: RoomId, due: Instant) -> &mut Content {
         self.rooms.entry(room).or_insert_with(|| {
             let at = Some(due - TOGETHER).max(self.pause);
@@ -43,12 +43,29 @@ impl Pending {
         self.next
     }
 
-    /// Takes the rooms that are to be flushed now; `due` says of each when.
-    pub(super) fn take(&mut self, now: Instant, due: impl Fn(&RoomId) -> Instant) -> HashMap<RoomId, Content> {
-        let taken = self.rooms.extract_if(|room, _| due(room) <= now + TOGETHER).collect();
+    /// Takes the rooms that are to be flushed now; each is due again after `interval`.
+    pub(super) fn take(
+        &mut self,
+        now: Instant,
+        interval: Duration,
+        followed: &mut HashMap<RoomId, Followed>,
+    ) -> HashMap<RoomId, Content> {
         let pause = now + TOGETHER;
+        let mut next: Option<Instant> = None;
+        let is_due = |room: &RoomId, _: &mut Content| {
+            // One that is not followed any more waits for nobody.
+            let Some(followed) = followed.get_mut(room) else { return true };
+            let due = followed.flush_due;
+            if due <= pause {
+                followed.flush_due = due.max(now) + interval;
+                return true;
+            }
+            next = Some(next.map_or(due, |next| next.min(due)));
+            false
+        };
+        let taken = self.rooms.extract_if(is_due).collect();
         self.pause = Some(pause);
-        self.next = self.rooms.keys().map(due).min().map(|due| pause.max(due - TOGETHER));
+        self.next = next.map(|due| pause.max(due - TOGETHER));
         taken
     }
 
@@ -102,45 +119,70 @@ mod tests {
         names
     }
 
+    /// Rooms by name, and when each may be flushed.
+    fn followed(dues: impl IntoIterator<Item = (String, Instant)>) -> HashMap<RoomId, Followed> {
+        let followed = |due| {
+            let mut followed = Followed::default();
+            followed.flush_due = due;
+            followed
+        };
+        dues.into_iter().map(|(room, due)| (RoomId::from(room.as_str()), followed(due))).collect()
+    }
+
     #[test]
     fn a_room_waits_for_its_own_beat_alone_and_goes_with_those_close_by() {
         let (now, mut pending) = (Instant::now(), Pending::default());
-        let dues = [("a", now), ("b", now + BEAT), ("c", now + TOGETHER)].map(|(room, due)| (RoomId::from(room), due));
-        let due = |room: &RoomId| dues.iter().find(|(one, _)| one == room).unwrap().1;
+        let dues = [("a", now), ("b", now + BEAT), ("c", now + TOGETHER)];
+        let mut rooms = followed(dues.map(|(room, due)| (room.to_owned(), due)));
         assert_eq!(pending.next(), None);
-        for (room, due) in &dues {
-            pending.of(room.clone(), *due);
+        for (room, followed) in &rooms {
+            pending.of(room.clone(), followed.flush_due);
         }
         assert_eq!(pending.next(), Some(now - TOGETHER));
-        assert_eq!(names(&pending.take(now, due)), ["a", "c"]);
+        assert_eq!(names(&pending.take(now, BEAT, &mut rooms)), ["a", "c"]);
         assert_eq!(pending.next(), Some(now + BEAT - TOGETHER));
-        assert!(pending.take(now + BEAT / 2, due).is_empty());
-        assert_eq!(names(&pending.take(now + BEAT, due)), ["b"]);
+        assert!(pending.take(now + BEAT / 2, BEAT, &mut rooms).is_empty());
+        assert_eq!(names(&pending.take(now + BEAT, BEAT, &mut rooms)), ["b"]);
         assert_eq!(pending.next(), None);
+    }
+
+    #[test]
+    fn a_room_is_flushed_an_interval_apart_and_keeps_its_beat() {
+        let (began, mut pending) = (Instant::now(), Pending::default());
+        let mut rooms = followed([("a".to_owned(), began)]);
+        let (room, interval) = (RoomId::from("a"), 3 * BEAT);
+        let mut flushed = Vec::new();
+        // A frame comes every beat.
+        for frame in 0..10 {
+            let now = began + frame * BEAT;
+            pending.of(room.clone(), rooms[&room].flush_due);
+            if pending.next().unwrap() <= now && !pending.take(now, interval, &mut rooms).is_empty() {
+                flushed.push(frame);
+            }
+        }
+        assert_eq!(flushed, [0, 3, 6, 9]);
     }
 
     #[test]
     fn many_rooms_wake_shards_no_more_often_than_a_few() {
         let (began, mut pending) = (Instant::now(), Pending::default());
-        let due = |room: &RoomId| began + Duration::from_micros(10 * room.as_str().parse::<u64>().unwrap());
-        for number in 0..1_000_u64 {
-            let room = RoomId::from(number.to_string().as_str());
-            let at = due(&room);
-            pending.of(room, at);
+        let due = |number: u64| began + Duration::from_micros(10 * number);
+        let mut rooms = followed((0..1_000).map(|number| (number.to_string(), due(number))));
+        for (room, followed) in &rooms {
+            pending.of(room.clone(), followed.flush_due);
         }
-        let (mut flushes, mut now) = (0, began);
+        let (mut flushes, mut flushed, mut now) = (0, 0, began);
         while let Some(next) = pending.next() {
             now = now.max(next);
-            let taken = pending.take(now, due);
-            assert!(!taken.is_empty() && taken.keys().all(|room| due(room) <= now + TOGETHER));
+            flushed += pending.take(now, BEAT, &mut rooms).len();
             flushes += 1;
-            // Comes a moment after, and waits for the others.
+            // One that nobody follows comes a moment after, and waits for the others.
             if flushes == 1 {
-                pending.of(RoomId::from("0"), began);
+                pending.of(RoomId::from("late"), began);
                 assert_eq!(pending.next(), Some(now + TOGETHER));
             }
         }
-        assert_eq!((flushes, now), (5, began + 4 * TOGETHER));
+        assert_eq!((flushes, flushed, now), (5, 1_001, began + 4 * TOGETHER));
     }
 
     /// The interval after a second of shards that spend so much on flushing everything once.

@@ -178,6 +178,13 @@ impl Line {
     }
 }
 
+impl Drop for Line {
+    fn drop(&mut self) {
+        // Also of one that was to be ended and whose thread was not started any more: appends wait for it.
+        self.state.ended.cancel();
+    }
+}
+
 impl LineState {
     pub(super) fn broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)
@@ -272,19 +279,18 @@ impl ProducerContext<NoCustomPartitioner> for LineContext {
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
         let before = self.state.bytes.fetch_sub(ticket.bytes, Ordering::Relaxed);
         self.metrics.queued(before.saturating_sub(ticket.bytes));
-        if result.is_err() {
+        // Without one where a repeated request's first answer was forgotten by brokers.
+        let offset = result.as_ref().ok().and_then(|message| u64::try_from(message.offset()).ok());
+        if offset.is_none() {
             // Before anything that waits could go.
             self.state.broken.store(true, Ordering::Release);
         }
         let client = self.client.get().and_then(Weak::upgrade);
         self.state.answered(&ticket.place, client.as_deref());
-        match result {
-            Ok(message) => match u64::try_from(message.offset()) {
-                Ok(offset) => ticket.pending.acknowledged(ticket.index, offset),
-                // A repeated request whose first answer brokers have forgotten: it is in the log, nobody knows where.
-                Err(_) => ticket.pending.failed(|| "the broker has it but cannot say where".into()),
-            },
-            Err((error, _)) => ticket.pending.failed(|| reason(error)),
+        match (offset, result) {
+            (Some(offset), _) => ticket.pending.acknowledged(ticket.index, offset),
+            (None, Ok(_)) => ticket.pending.failed(|| "the broker has it but cannot say where".into()),
+            (None, Err((error, _))) => ticket.pending.failed(|| reason(error)),
         }
     }
 }

@@ -9,12 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use barrage::kafka::{self, KafkaConfig, Topic};
+use barrage::kafka::{self, KafkaConfig, Topic, polled};
 use hdrhistogram::Histogram;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
-    producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
+    producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer},
 };
 
 use crate::bench::BenchError;
@@ -85,7 +85,7 @@ pub(super) async fn create(config: &KafkaConfig, partitions: u32) -> Result<(), 
 }
 
 fn produce(
-    producer: &ThreadedProducer<DefaultProducerContext>,
+    producer: &BaseProducer<DefaultProducerContext>,
     topic: &str,
     shape: &Shape,
     began: Instant,
@@ -123,7 +123,7 @@ fn consume(consumer: &BaseConsumer, began: Instant, ended: &AtomicBool) -> Resul
 }
 
 /// As the log's producer.
-fn producer(client: &ClientConfig) -> Result<ThreadedProducer<DefaultProducerContext>, String> {
+fn producer(client: &ClientConfig) -> Result<Arc<BaseProducer<DefaultProducerContext>>, String> {
     let mut config = client.clone();
     for (key, value) in [
         ("enable.idempotence", "true"),
@@ -134,7 +134,7 @@ fn producer(client: &ClientConfig) -> Result<ThreadedProducer<DefaultProducerCon
     ] {
         config.set(key, value);
     }
-    config.create().map_err(|error| error.to_string())
+    polled(&config, DefaultProducerContext).map_err(|error| error.to_string())
 }
 
 /// As the log's reader.
