@@ -230,6 +230,35 @@ async fn nothing_passes_a_record_that_was_refused_for_good() {
 }
 
 #[tokio::test]
+async fn nothing_passes_a_record_that_is_in_the_log_nobody_knows_where() {
+    let mock = mock(1);
+    let log = open(&mock, 1);
+    log.append(vec![record(0, "before")]).await.unwrap();
+    for broker in 1..=BROKERS {
+        mock.broker_round_trip_time(broker, Duration::from_millis(200)).unwrap();
+    }
+    // What brokers say to a repeated request whose first answer they have forgotten; librdkafka takes it for delivered.
+    mock.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_DUPLICATE_SEQUENCE_NUMBER]);
+    let append = |text: &'static str| {
+        let log = log.clone();
+        tokio::spawn(async move { log.append(vec![record(0, text)]).await })
+    };
+    let first = append("somewhere");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let behind = append("behind");
+    tokio::task::yield_now().await;
+    // Who would end the line is slow to hear of it: this is the only thread of the runtime.
+    std::thread::sleep(Duration::from_millis(600));
+    let first = first.await.unwrap().unwrap_err().to_string();
+    assert!(first.contains("cannot say where"), "{first}");
+    behind.await.unwrap().unwrap_err();
+    let after = until_appended(&log, 0, "after").await;
+    let mut reader = log.reader(0, 0, Reading::Live).unwrap();
+    let seen: Vec<_> = read(&mut reader, usize::try_from(after).unwrap() + 1).await.iter().map(text).collect();
+    assert_eq!(seen, ["before", "after"]);
+}
+
+#[tokio::test]
 async fn nothing_gets_in_behind_what_failed_in_its_lane_until_the_caller_knows() {
     let mock = mock(1);
     let log = open(&mock, 1);

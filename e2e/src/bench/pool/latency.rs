@@ -51,6 +51,9 @@ const STAGES: [(&str, &str); 5] = [
 
 pub(super) fn run(short: bool, table: &mut Table) -> Result<(), BenchError> {
     let (optimised, warm_up, time) = if short { (false, 10, 10) } else { (true, WARM_UP_OPTIMISED_S, 60) };
+    if optimised {
+        eprintln!("pool-latency: brokers are warmed for {warm_up} s, then it is measured for {time} s, twice …");
+    }
     let (warm_up, time) = (Duration::from_secs(warm_up), Duration::from_secs(time));
     let rooms = rooms();
     let manifests: Vec<_> = rooms.iter().map(|room| manifest(room, BUDGET)).collect();
