@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use barrage::room::RoomId;
+use barrage_core::room::RoomId;
 use barrage_crds::LiveRoom;
 use barrage_e2e::cluster::{Cluster, ClusterOptions, Party, Role};
 use barrage_operator::{

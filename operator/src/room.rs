@@ -8,7 +8,7 @@ mod validate;
 
 use std::{sync::Arc, time::Duration};
 
-use barrage::room::RoomId;
+use barrage_core::room::RoomId;
 use barrage_crds::{DeletionPolicy, LiveRoom, condition};
 use kube::{Resource, ResourceExt, runtime::controller::Action};
 

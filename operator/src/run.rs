@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use barrage::{
+use barrage_core::{
     admin::{Admin, SharedRegistry},
     health::Health,
 };

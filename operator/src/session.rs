@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use barrage::{
+use barrage_core::{
     room::RoomId,
     routes::{Table, change::Change},
 };

@@ -13,15 +13,12 @@ mod throughput;
 
 use std::sync::Arc;
 
-use barrage::{
+use barrage_cluster::{
     kafka::KafkaConfig,
-    log::{Log, kafka::KafkaLog},
-    settings,
-    store::{
-        Store,
-        redis::{Metrics, RedisConfig, RedisStore},
-    },
+    log::KafkaLog,
+    store::{Metrics, RedisConfig, RedisStore},
 };
+use barrage_core::{log::Log, store::Store};
 use prometheus_client::registry::Registry;
 use tokio::runtime::{Builder, Runtime};
 
@@ -73,15 +70,14 @@ impl Rig {
         let nodes = self.cluster.kafka.direct().into_iter().map(|address| address.to_string().parse());
         let brokers = nodes.collect::<Result<_, ()>>();
         let brokers = brokers.map_err(|()| BenchError::Meaningless("a broker without an address".to_owned()))?;
-        let settings = settings::Kafka { brokers, trial: false, tls: None, sasl: None };
-        Ok(KafkaConfig { pool: pool.to_owned(), settings })
+        Ok(KafkaConfig { pool: pool.to_owned(), brokers, trial: false, tls: None, sasl: None })
     }
 
     /// The log of a pool, as a role has it.
     fn log(&self, pool: &str, partitions: u32) -> Result<Log, BenchError> {
         let _here = self.runtime.enter();
         let log = KafkaLog::open(&self.kafka(pool)?, partitions, &mut Registry::default());
-        log.map(Log::Kafka).map_err(BenchError::refused("opening the log"))
+        log.map(|log| Arc::new(log) as Log).map_err(BenchError::refused("opening the log"))
     }
 
     /// The store of a pool, as a role has it.
@@ -94,7 +90,7 @@ impl Rig {
 
     /// The store as the stages have it.
     fn store_of_pool(&self) -> Result<Store, BenchError> {
-        self.store(&ClusterOptions::default().pool).map(Store::Redis)
+        self.store(&ClusterOptions::default().pool).map(|store| Arc::new(store) as Store)
     }
 
     /// Metrics of all processes together.

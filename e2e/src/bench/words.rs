@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use barrage::words::{WordFilter, is_readable};
+use barrage_core::words::{WordFilter, is_readable};
 
 use super::{
     codec::compare,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use barrage::room::shard_of;
+use barrage_core::room::shard_of;
 use barrage_e2e::{
     client::Event,
     cluster::{ClusterOptions, Role},

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
-use barrage::room::shard_of;
+use barrage_core::room::shard_of;
 use barrage_e2e::cluster::{Cluster, ClusterOptions, Fault, Node, RedisCluster, Role};
 use rdkafka::{
     Offset, TopicPartitionList,

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use barrage::room::shard_of;
+use barrage_core::room::shard_of;
 use barrage_e2e::{
     client::{ClientError, ClientV2, Event, Join},
     cluster::{Cluster, ClusterOptions, Role, RoleProcess},

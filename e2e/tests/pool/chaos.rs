@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use barrage::room::shard_of;
+use barrage_core::room::shard_of;
 use barrage_e2e::{
     chaos::{Chaos, Crowd, CrowdOptions, Screens, Verdict, Window, until_well},
     cluster::{Cluster, ClusterOptions, Fault, Line, Party, RedisCluster, Slowness},

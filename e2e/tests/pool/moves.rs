@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use barrage::room::{partition_of, shard_of};
+use barrage_core::room::{partition_of, shard_of};
 use barrage_e2e::{
     checker::{check_history, check_ranking, count},
     client::ClientV2,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use barrage::store::{Applied, Books, Confirmed, Counts, Direction, SliceBatch, Store};
+use barrage_core::store::{Applied, Books, Confirmed, Counts, Direction, SliceBatch, Store};
 use barrage_proto::{
     Cursor, Position,
     log::{Entry, Record},
@@ -27,7 +27,7 @@ async fn score_of(store: &Store, user: u64) -> u64 {
 async fn consumers_that_apply_the_same_log_at_once_count_each_danmaku_once() {
     let (nodes, store) = cluster().await;
     let log = log(3_000);
-    let others = Store::Redis(connect(&nodes).await);
+    let others: Store = Arc::new(connect(&nodes).await);
     let racing = [&store, &others, &store].map(|store| tokio::spawn(Consumer::new(store, &log, Duration::ZERO).run()));
     for consumer in racing {
         let consumer = consumer.await.unwrap();
@@ -120,7 +120,7 @@ async fn a_key_that_somebody_deleted_makes_the_slice_lost_until_it_is_filled_aga
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pool_without_markers_is_lost_until_each_partition_is_filled_again() {
     let nodes = super::Nodes::start();
-    let store = Store::Redis(connect(&nodes).await);
+    let store: Store = Arc::new(connect(&nodes).await);
     assert_eq!(store.start(PARTITION, 7).await.unwrap(), 0);
     let one = batch(0, None, &[(0, record(&[7]))]);
     assert_eq!(apply(&store, one.clone()).await, Applied::Lost);

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use barrage::{
+use barrage_core::{
     room::{RoomId, SHARDS, shard_of},
     store::{Applied, Confirmed, Direction, SliceBatch, SliceRecord, Store},
 };

@@ -1,8 +1,8 @@
 //! Faults while a consumer writes: at the end everything is there once.
 
-use std::{collections::BTreeSet, future::Future, time::Duration};
+use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
-use barrage::{
+use barrage_core::{
     room::SHARDS,
     store::{Confirmed, Store},
 };
@@ -113,7 +113,7 @@ async fn what_replicas_do_not_answer_masters_do() {
     let log = log(RECORDS / 10);
     Consumer::new(&store, &log, Duration::ZERO).run().await;
     nodes.until_listed();
-    let store = Store::Redis(connect(&nodes).await);
+    let store: Store = Arc::new(connect(&nodes).await);
     let masters: BTreeSet<_> =
         (0..SHARDS).map(|shard| nodes.master_of(&format!("{{default/demo:{shard}}}:rank"))).collect();
     let replicas = (0..6).filter(|node| !masters.contains(node)).inspect(|node| nodes.pause(*node));
@@ -145,6 +145,6 @@ async fn nothing_is_confirmed_that_no_replica_has_or_that_ran_before_a_failover(
     nodes.until_settled();
     assert_eq!(store.confirm(&[(PARTITION, 60)]).await.unwrap(), Confirmed::Yes);
     assert_eq!(store.trouble(), None);
-    let fresh = Store::Redis(connect(&nodes).await);
+    let fresh: Store = Arc::new(connect(&nodes).await);
     assert_eq!(fresh.start(PARTITION, 90).await.unwrap(), 60);
 }

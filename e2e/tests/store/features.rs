@@ -1,12 +1,12 @@
 //! Acts of moderation and steps of heat: written by the script, read back, and the same however often they are applied.
 
-use barrage::{
+use std::sync::Arc;
+
+use barrage_cluster::store::{Metrics, RedisConfig, RedisStore};
+use barrage_core::{
     moderation::RoomRules,
     room::{RoomId, shard_of},
-    store::{
-        Applied, Books, Counts, Direction, STEP_MS, SliceBatch, Steps, Store,
-        redis::{Metrics, RedisConfig, RedisStore},
-    },
+    store::{Applied, Books, Counts, Direction, STEP_MS, SliceBatch, Steps, Store},
 };
 use barrage_proto::{
     Cursor, Position,
@@ -15,7 +15,7 @@ use barrage_proto::{
 use prometheus_client::registry::Registry;
 
 use super::{
-    cluster, config,
+    cluster, config, connect,
     consumer::{PARTITION, apply, batch, room},
     nodes::Nodes,
 };
@@ -100,8 +100,8 @@ async fn heat_is_counted_once_by_steps_and_over_all_slices() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forgotten_room_goes_on_from_its_place_with_nothing_and_another_keeps_everything() {
-    let (_nodes, store) = cluster().await;
-    let Store::Redis(redis) = &store else { unreachable!() };
+    let (nodes, store) = cluster().await;
+    let redis = connect(&nodes).await;
     let users: Vec<u64> = (0..16).map(|shard| (1..).find(|&user| shard_of(user) == shard).unwrap()).collect();
     let other = RoomId::from("other");
     let first = |user| [(0, said(user, "old", AT_MS)), (1, done(Kind::Sanction(muted(user))))];
@@ -155,7 +155,7 @@ async fn the_user_of_the_documentation_may_do_all_that_the_store_does() {
     let config = RedisConfig { username, password, ..config(&nodes) };
     let redis = RedisStore::connect(config, Metrics::register(&mut Registry::default())).await.unwrap();
     redis.lay_markers().await.unwrap();
-    let store = Store::Redis(redis.clone());
+    let store: Store = Arc::new(redis.clone());
     let user = (1..).find(|&user| shard_of(user) == 0).unwrap();
     let records = [(0, said(user, "old", AT_MS)), (1, done(Kind::Sanction(muted(user))))];
     assert_eq!(apply(&store, batch(0, None, &records)).await, Applied::Whole);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use barrage::limit::{Allowed, Limiter};
+use barrage_cluster::rate_limit::Limiter;
+use barrage_core::rate_limit::{Allowed, SharedRateLimit};
 use prometheus_client::registry::Registry;
 
 use super::{connect, consumer::room, nodes::Nodes};

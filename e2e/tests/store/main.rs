@@ -8,10 +8,10 @@ mod features;
 mod limit;
 mod nodes;
 
-use barrage::store::{
-    Store, StoreError,
-    redis::{Metrics, RedisConfig, RedisStore, RedisTls},
-};
+use std::sync::Arc;
+
+use barrage_cluster::store::{Metrics, RedisConfig, RedisStore, RedisTls};
+use barrage_core::store::{Store, StoreError};
 use prometheus_client::registry::Registry;
 
 use self::nodes::Nodes;
@@ -21,7 +21,7 @@ async fn cluster() -> (Nodes, Store) {
     let nodes = Nodes::start();
     let store = connect(&nodes).await;
     store.lay_markers().await.unwrap();
-    (nodes, Store::Redis(store))
+    (nodes, Arc::new(store))
 }
 
 async fn connect(nodes: &Nodes) -> RedisStore {
@@ -43,7 +43,7 @@ async fn it_speaks_tls_and_logs_in_with_an_acl_user() {
     };
     let store = RedisStore::connect(secured.clone(), Metrics::register(&mut Registry::default())).await.unwrap();
     store.lay_markers().await.unwrap();
-    let (store, log) = (Store::Redis(store), consumer::log(300));
+    let (store, log): (Store, _) = (Arc::new(store), consumer::log(300));
     consumer::Consumer::new(&store, &log, std::time::Duration::ZERO).run().await;
     consumer::assert_exact(&store, &log).await;
     for wrong in [

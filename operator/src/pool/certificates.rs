@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use barrage::link::quic::authority::{Authority, Pair, not_after};
+use barrage_core::link::quic::authority::{Authority, Pair, not_after};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use k8s_openapi::{api::core::v1::Secret, jiff::Timestamp};
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! What a pool refers to: Secrets, and other pools at the same Kafka.
 
-use barrage::settings::{Mechanism, Node};
+use barrage_cluster::{endpoint::Node, kafka::Mechanism};
 use barrage_crds::{KafkaTlsSpec, RedisTlsSpec, RoomPool, SaslMechanism};
 
 use super::secrets::{self, Secrets};

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use barrage::room::RoomId;
+use barrage_core::room::RoomId;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 

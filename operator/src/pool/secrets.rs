@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use barrage::{link::quic::authority::not_after, token::Keys};
+use barrage_core::{link::quic::authority::not_after, token::Keys};
 use barrage_crds::{RoomPool, SecretKeyRef};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use k8s_openapi::api::core::v1::Secret;

@@ -1,6 +1,6 @@
 //! What a room's status says: whether viewers are served, how many there are, how much they say, and what is in the way.
 
-use barrage::room::RoomId;
+use barrage_core::room::RoomId;
 use barrage_crds::{Endpoints, LiveRoom, LiveRoomStatus, Placement, condition};
 use serde_json::json;
 

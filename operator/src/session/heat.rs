@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use barrage::{
+use barrage_core::{
     link::Peer,
     room::RoomId,
     routes::{Table, plan::Alive},
@@ -180,7 +180,7 @@ pub fn partitions_of(id: &RoomId, table: &Table) -> Vec<u32> {
     if table.partition_count() == 0 {
         return Vec::new();
     }
-    let mut partitions: Vec<_> = (0..barrage::room::SHARDS).map(|shard| table.home(id, shard).partition).collect();
+    let mut partitions: Vec<_> = (0..barrage_core::room::SHARDS).map(|shard| table.home(id, shard).partition).collect();
     partitions.sort_unstable();
     partitions.dedup();
     partitions
@@ -188,7 +188,7 @@ pub fn partitions_of(id: &RoomId, table: &Table) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
-    use barrage::routes::Owner;
+    use barrage_core::routes::Owner;
     use barrage_proto::heat::RoomLoad;
 
     use super::*;

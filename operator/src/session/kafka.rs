@@ -6,15 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use barrage::{
-    heat,
-    room::RoomId,
-    routes::{
-        change::Change,
-        topic::{WriteError, Writer},
-    },
+use barrage_cluster::{
+    membership,
+    routes::{WriteError, Writer},
     settings::Cluster,
 };
+use barrage_core::{room::RoomId, routes::change::Change};
 use tempfile::TempDir;
 use tokio::{
     sync::{mpsc, watch},
@@ -122,7 +119,7 @@ impl Course {
         forgets.mark_changed();
         tracing::info!(epoch = writer.table().epoch, "the route table is ours to write");
         self.publish(&writer);
-        let mut reports = heat::follow(kafka.client(), &kafka.pool, super::heat::PAST, REPORTS_QUEUE);
+        let mut reports = membership::follow(kafka.client(), &kafka.pool, super::heat::PAST, REPORTS_QUEUE);
         let mut look = tokio::time::interval(PLAN_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -197,7 +194,8 @@ impl Course {
             let is_served = |id: &RoomId| news.borrow().manifests.contains_key(id.as_str());
             let outcome = match followed(&heard, epoch).await {
                 Ok(()) => {
-                    let forgotten = barrage::forget::forget(&reach.0, partitions, &rooms, is_served).await;
+                    let forgotten =
+                        barrage_cluster::room_deletion::forget(&reach.0, partitions, &rooms, is_served).await;
                     forgotten.map_err(|error| {
                         Problem::new(Reason::Deleting, format!("what was said is not removed yet: {error}"))
                     })

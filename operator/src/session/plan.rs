@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use barrage::{
+use barrage_core::{
     link::Peer,
     routes::{Table, change::Change, plan},
 };
@@ -83,7 +83,7 @@ pub fn is_draining(table: &Table, heard: &Heard, pods: &Pods, now: Instant) -> b
 
 #[cfg(test)]
 mod tests {
-    use barrage::routes::Owner;
+    use barrage_core::routes::Owner;
     use barrage_proto::heat::{Report, report::Role};
 
     use super::*;

@@ -2,20 +2,15 @@
 //! the first route table. What is there already is checked and left as it is.
 
 use anyhow::Context as _;
-use barrage::{
-    kafka::{self, KafkaConfig},
-    log::LogError,
-    roles::redis_config,
-    routes::{
-        Owner, Table,
-        change::Change,
-        topic::{WriteError, Writer},
-    },
+use barrage_cluster::{
+    kafka::{self, KafkaConfig, TopicError},
+    routes::{WriteError, Writer},
     settings::Cluster,
-    store::{
-        StoreError,
-        redis::{Metrics, RedisStore},
-    },
+    store::{Metrics, RedisStore},
+};
+use barrage_core::{
+    routes::{Owner, Table, change::Change},
+    store::StoreError,
 };
 use prometheus_client::registry::Registry;
 use tempfile::TempDir;
@@ -35,7 +30,7 @@ pub(super) struct Prepared {
 /// Makes it whole.
 pub(super) async fn open(target: &Target) -> Result<Prepared, Problem> {
     let (folder, cluster) = files(target).map_err(|error| Problem::new(Reason::ApiError, format!("{error:#}")))?;
-    let kafka = KafkaConfig::new(&cluster);
+    let kafka = cluster.kafka.clone();
     topics(&kafka, target.partitions).await?;
     let mut writer = Writer::open(kafka.client(), &kafka.pool, WRITER).await.map_err(|error| unwritable(&error))?;
     if writer.table().epoch == 0 {
@@ -55,8 +50,8 @@ fn files(target: &Target) -> anyhow::Result<(TempDir, Cluster)> {
 }
 
 async fn topics(kafka: &KafkaConfig, partitions: u32) -> Result<(), Problem> {
-    let unreachable = |error: &LogError| {
-        let brokers: Vec<_> = kafka.settings.brokers.iter().map(ToString::to_string).collect();
+    let unreachable = |error: &TopicError| {
+        let brokers: Vec<_> = kafka.brokers.iter().map(ToString::to_string).collect();
         Problem::new(
             Reason::KafkaUnreachable,
             format!("spec.kafka: {error} (brokers: {}). It is tried again", brokers.join(", ")),
@@ -65,7 +60,7 @@ async fn topics(kafka: &KafkaConfig, partitions: u32) -> Result<(), Problem> {
     kafka::create_topics(kafka, partitions, kafka.durability()).await.map_err(|error| unreachable(&error))?;
     let Err(errors) = kafka::check_topics(kafka, Some(partitions), kafka.durability()).await else { return Ok(()) };
     let wrong: Vec<_> =
-        errors.iter().filter(|error| matches!(error, LogError::Topic { .. })).map(ToString::to_string).collect();
+        errors.iter().filter(|error| matches!(error, TopicError::Setting { .. })).map(ToString::to_string).collect();
     match errors.first() {
         Some(error) if wrong.is_empty() => Err(unreachable(error)),
         _ => Err(Problem::new(Reason::TopicsWrong, format!("set the topics right: {}", wrong.join("; ")))),
@@ -81,7 +76,7 @@ async fn marks(cluster: &Cluster) -> Result<(), Problem> {
             format!("spec.redis: {what} (nodes: {}). It is tried again", nodes.join(", ")),
         )
     };
-    let config = redis_config(cluster).map_err(|error| failed(&format!("{error:#}")))?;
+    let config = cluster.redis_config().map_err(|error| failed(&format!("{error:#}")))?;
     let store = RedisStore::connect(config, Metrics::register(&mut Registry::default())).await;
     let store = store.map_err(|error: StoreError| failed(&error.to_string()))?;
     store.lay_markers().await.map_err(|error| failed(&error.to_string()))

@@ -2,7 +2,11 @@
 
 use std::{fs, io, path::Path};
 
-use barrage::settings::{self, Cluster, Node};
+use barrage_cluster::{
+    endpoint::{CertificateFiles, Node, Secret, Tls},
+    kafka::{KafkaConfig, Mechanism, Sasl},
+    settings::{Cluster, Credentials, Redis},
+};
 
 /// What a session connects to. Two that are equal are one session.
 #[derive(Clone, PartialEq, Eq)]
@@ -56,7 +60,7 @@ pub struct TlsContent {
 #[derive(Clone, PartialEq, Eq)]
 pub struct SaslContent {
     /// How the password is proved.
-    pub mechanism: settings::Mechanism,
+    pub mechanism: Mechanism,
     /// User name.
     pub username: String,
     /// Password.
@@ -71,24 +75,26 @@ impl Target {
     pub fn cluster(&self, folder: &Path) -> io::Result<Cluster> {
         let tls =
             |name: &str, tls: &Option<TlsContent>| tls.as_ref().map(|content| files(folder, name, content)).transpose();
-        let sasl = self.kafka.sasl.as_ref().map(|sasl| settings::Sasl {
+        let sasl = self.kafka.sasl.as_ref().map(|sasl| Sasl {
             mechanism: sasl.mechanism,
             username: sasl.username.clone(),
-            password: settings::Secret::new(&sasl.password),
+            password: Secret::new(&sasl.password),
         });
-        let credentials = self.redis.auth.as_ref().map(|(username, password)| settings::Credentials {
-            username: username.clone(),
-            password: settings::Secret::new(password),
-        });
+        let credentials = self
+            .redis
+            .auth
+            .as_ref()
+            .map(|(username, password)| Credentials { username: username.clone(), password: Secret::new(password) });
         Ok(Cluster {
             pool: self.pool_id.clone(),
-            kafka: settings::Kafka {
+            kafka: KafkaConfig {
+                pool: self.pool_id.clone(),
                 brokers: self.kafka.brokers.clone(),
                 trial: self.kafka.trial,
                 tls: tls("kafka", &self.kafka.tls)?,
                 sasl,
             },
-            redis: settings::Redis {
+            redis: Redis {
                 nodes: self.redis.nodes.clone(),
                 trial: self.redis.trial,
                 tls: tls("redis", &self.redis.tls)?,
@@ -98,19 +104,16 @@ impl Target {
     }
 }
 
-fn files(folder: &Path, name: &str, content: &TlsContent) -> io::Result<settings::Tls> {
+fn files(folder: &Path, name: &str, content: &TlsContent) -> io::Result<Tls> {
     let write = |kind: &str, bytes: &[u8]| {
         let path = folder.join(format!("{name}-{kind}.pem"));
         fs::write(&path, bytes).map(|()| path)
     };
-    let identity = content.identity.as_ref().map(|(certificate, key)| {
-        io::Result::Ok(settings::Identity {
-            cert_file: write("certificate", certificate)?,
-            key_file: write("key", key)?,
-        })
+    let certificate = content.identity.as_ref().map(|(certificate, key)| {
+        io::Result::Ok(CertificateFiles { cert_file: write("certificate", certificate)?, key_file: write("key", key)? })
     });
-    Ok(settings::Tls {
+    Ok(Tls {
         ca_file: content.ca.as_ref().map(|ca| write("ca", ca)).transpose()?,
-        identity: identity.transpose()?,
+        certificate: certificate.transpose()?,
     })
 }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use barrage::{
+use barrage_core::{
     room::RoomId,
     routes::{
         Owner, Table,

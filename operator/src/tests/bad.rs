@@ -1,6 +1,6 @@
 //! What is wrong is named with what to do about it, disturbs nobody else, and mends itself.
 
-use barrage::link::quic::authority::Authority;
+use barrage_core::link::quic::authority::Authority;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 use time::{Duration, OffsetDateTime};

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use barrage::{
+use barrage_core::{
     room::{RoomId, Rooms, SHARDS, shard_of},
     routes::Table,
     store::{Applied, SliceBatch, SliceRecord, Store},
@@ -66,7 +66,7 @@ pub(super) fn script(
     let refused = BenchError::refused("applying alone");
     let store = rig.store(POOL)?;
     rig.runtime.block_on(store.lay_markers()).map_err(&refused)?;
-    let store = Store::Redis(store);
+    let store: Store = Arc::new(store);
     let rounds = rounds(chatter, per_call.max(1), per_record.max(1), total);
     let (mut applied, mut began) = (0_u64, Instant::now());
     let warm = rounds.len() / 10;

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use barrage::kafka::{self, KafkaConfig, Topic, polled};
+use barrage_cluster::kafka::{self, KafkaConfig, Topic, polled};
 use hdrhistogram::Histogram;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,

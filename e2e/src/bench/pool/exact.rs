@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use barrage::{
+use barrage_core::{
     room::RoomId,
     store::{Counts, Store},
 };

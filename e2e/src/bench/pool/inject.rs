@@ -9,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use barrage::{
-    gateway::Injector,
+use barrage::gateway::Injector;
+use barrage_core::{
     log::{Log, LogError},
     room::RoomId,
     routes::Routes,

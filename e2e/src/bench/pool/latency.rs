@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use barrage::room::partition_of;
+use barrage_core::room::partition_of;
 use hdrhistogram::Histogram;
 
 use super::{

@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use barrage::{room::RoomId, routes::topic, store::Store};
+use barrage_cluster::routes as topic;
+use barrage_core::{room::RoomId, store::Store};
 use tokio::sync::watch;
 
 use super::{

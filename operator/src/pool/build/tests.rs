@@ -164,7 +164,7 @@ fn a_gateway_has_time_to_send_its_viewers_away_and_somebody_else_counts_gateways
 
 #[test]
 fn settings_are_those_of_the_roles_and_no_secret_is_among_them() {
-    let known = barrage::settings::reference();
+    let known = barrage_cluster::settings::reference();
     for pod in pods() {
         for variable in pod.containers[0].env.iter().flatten() {
             let name = &variable.name;

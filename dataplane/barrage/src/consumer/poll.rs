@@ -1,0 +1,148 @@
+//! What one read of a partition yields: records by slice, repeats blanked.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use barrage_proto::{
+    Position,
+    log::{Record, mark},
+};
+use bytes::Bytes;
+
+use super::moves::{Judge, Verdict, Wait};
+use barrage_core::{
+    link::Candidates,
+    log::{DeadLetter, LogRecord},
+    room::RoomId,
+    routes::Table,
+    store::SliceRecord,
+    trace::TraceParent,
+};
+
+/// The version of a record that this reads, and those below.
+const RECORD_VERSION: u32 = 0;
+
+/// Records of one partition, grouped by slice, and from where to where they go.
+pub(super) struct Poll {
+    pub(super) start: u64,
+    /// Offset after the last record read, those that hold nothing included.
+    pub(super) end: u64,
+    pub(super) slices: BTreeMap<Slice, Vec<SliceRecord>>,
+    /// Of slices that came from another partition: which of them count is not known yet. With the append times.
+    pub(super) arriving: BTreeMap<Slice, (Wait, Vec<(i64, SliceRecord)>)>,
+    /// Records that are none, or that a newer version wrote.
+    pub(super) unreadable: Vec<DeadLetter>,
+    pub(super) records: u64,
+    pub(super) repeats: u64,
+    /// What the log has of judged records that repeat nothing, by offset, ascending.
+    payloads: Vec<(u64, Bytes)>,
+    /// Offsets of the few records that are traced, ascending.
+    pub(super) traces: Vec<(u64, TraceParent)>,
+}
+
+/// Room and shard.
+pub(super) type Slice = (RoomId, u32);
+
+impl Poll {
+    pub(super) fn read(partition: u32, start: u64, records: Vec<LogRecord>, judge: &mut Judge) -> Self {
+        let end = records.last().map_or(start, |record| record.offset + 1);
+        let (slices, arriving) = (BTreeMap::new(), BTreeMap::new());
+        let count = records.len() as u64;
+        let (unreadable, payloads, traces) = (Vec::new(), Vec::new(), Vec::new());
+        let mut poll = Self { start, end, slices, arriving, unreadable, records: count, repeats: 0, payloads, traces };
+        for LogRecord { offset, append_ms, payload, trace } in records {
+            poll.traces.extend(trace.map(|trace| (offset, trace)));
+            let mut record = match decode(&payload) {
+                Ok(record) => record,
+                Err(reason) => {
+                    poll.unreadable.push(DeadLetter { partition, offset, reason, payload });
+                    continue;
+                }
+            };
+            let slice = (RoomId::from(record.room.as_str()), record.shard);
+            match judge.judge(&slice, &mut record, append_ms) {
+                Verdict::Judged(repeats) => {
+                    poll.repeats += repeats;
+                    if repeats == 0 {
+                        poll.payloads.push((offset, payload));
+                    }
+                    poll.slices.entry(slice).or_default().push(SliceRecord { offset, record: record.into() });
+                }
+                Verdict::Waits(wait) => {
+                    let (_, records) = poll.arriving.entry(slice).or_insert_with(|| (wait, Vec::new()));
+                    records.push((append_ms, SliceRecord { offset, record: record.into() }));
+                }
+            }
+        }
+        poll
+    }
+
+    /// Offsets of the slices of rooms that are served.
+    pub(super) fn served<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = (&'a Slice, u64)> {
+        let judged = self.slices.iter().flat_map(|(slice, records)| records.iter().map(move |r| (slice, r.offset)));
+        let arriving = self.arriving.iter();
+        let arriving = arriving.flat_map(|(slice, (_, records))| records.iter().map(move |(_, r)| (slice, r.offset)));
+        judged.chain(arriving).filter(|((room, _), _)| table.serves(room))
+    }
+
+    /// The trace that the record at an offset is part of.
+    pub(super) fn trace(&self, offset: u64) -> Option<TraceParent> {
+        self.traces.iter().find(|(traced, _)| *traced == offset).map(|(_, trace)| *trace)
+    }
+
+    /// The bytes of the record at an offset, if it is as the log has it.
+    pub(super) fn payload(&self, offset: u64) -> Option<Bytes> {
+        let found = self.payloads.binary_search_by_key(&offset, |(at, _)| *at);
+        found.ok().map(|index| self.payloads[index].1.clone())
+    }
+
+    /// Danmaku in it, repeats included.
+    pub(super) fn danmaku(&self) -> usize {
+        let arriving = self.arriving.values().flat_map(|(_, records)| records.iter().map(|(_, record)| record));
+        self.slices.values().flatten().chain(arriving).map(|record| record.record.entries.len()).sum()
+    }
+}
+
+/// What a ranker gets of a slice: one for each record, so that its watermark passes those of repeats, too. Nothing where
+/// another ranks the room.
+///
+/// A room that is not served now has no viewers and no ranker; what was acknowledged in it is kept all the same.
+pub(super) fn candidates<'a>(
+    partition: u32,
+    (room, shard): &'a Slice,
+    records: &'a [SliceRecord],
+    table: &Table,
+    ranker: &str,
+) -> impl Iterator<Item = Candidates> + use<'a> {
+    let owner_epoch = table.partitions.get(partition as usize).map_or(0, |owner| owner.epoch);
+    let its = table.serves(room) && table.ranker_of(room).map(|r| &**r) == Some(ranker);
+    records.iter().filter(move |_| its).map(move |SliceRecord { offset, record }| Candidates {
+        room: room.clone(),
+        shard: *shard,
+        record: Position { moved: record.moved, partition, offset: *offset, index: 0 },
+        owner_epoch,
+        closed: closes(record).is_some(),
+        said: Arc::clone(record),
+        payload: None,
+        trace: None,
+    })
+}
+
+/// The number of the move that a record closes.
+pub(super) fn closes(record: &Record) -> Option<u32> {
+    let mark = record.mark.as_ref().filter(|mark| mark.kind() == mark::Kind::Closed)?;
+    Some(mark.r#move)
+}
+
+fn decode(payload: &Bytes) -> Result<Record, String> {
+    let record = Record::read(payload.clone()).map_err(|error| format!("no record: {error}"))?;
+    if record.version > RECORD_VERSION {
+        return Err(format!(
+            "a record of version {}; this consumer reads up to {RECORD_VERSION}: update it, then append the record again",
+            record.version
+        ));
+    }
+    if record.room.is_empty() {
+        return Err("no record: it names no room".to_owned());
+    }
+    Ok(record)
+}

@@ -1,0 +1,172 @@
+//! What viewers sent and the log does not have yet: gathered into one record per slice, and each sender's order.
+
+use std::{collections::BTreeMap, rc::Rc, time::Instant};
+
+use barrage_proto::log::{Entry, Record};
+
+use super::connection::Viewer;
+use barrage_core::{hash::FastMap, room::RoomId, trace::Span};
+
+/// Bytes of danmaku that wait at one shard, at the most; over it senders are told to retry.
+const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What a waiting danmaku takes besides its text, roughly, bytes.
+const ENTRY_OVERHEAD_BYTES: usize = 128;
+
+/// A danmaku's sender, who waits for the outcome.
+pub(super) struct Sent {
+    pub(super) viewer: Rc<Viewer>,
+    pub(super) seq: u64,
+}
+
+/// A record in the making, with the senders of its entries in the same order.
+pub(super) struct Draft<S = Sent> {
+    pub(super) room: RoomId,
+    pub(super) record: Record,
+    pub(super) sent: Vec<S>,
+    /// When the first came.
+    pub(super) since: Instant,
+    /// Of its record, while it is on its way and if it is traced.
+    pub(super) span: Option<Span>,
+    bytes: usize,
+}
+
+/// Bytes of drafts, as [`Outbox::settle`] wants them.
+pub(super) fn bytes_of<S>(drafts: &[Draft<S>]) -> usize {
+    drafts.iter().map(|draft| draft.bytes).sum()
+}
+
+/// Accepted danmaku by slice, each with who waits for its outcome.
+pub(super) struct Outbox<S = Sent> {
+    drafts: FastMap<RoomId, BTreeMap<u32, Draft<S>>>,
+    /// What waits here and what is on its way to the log.
+    bytes: usize,
+    last_received_ms: i64,
+}
+
+impl<S> Outbox<S> {
+    /// Whether there is room for another danmaku.
+    pub(super) const fn has_room(&self) -> bool {
+        self.bytes < WAITING_BYTES_MAX
+    }
+
+    /// Receipt time that never falls, whatever the clock does.
+    pub(super) fn received_ms(&mut self, now_ms: i64) -> i64 {
+        self.last_received_ms = now_ms.max(self.last_received_ms);
+        self.last_received_ms
+    }
+
+    /// Adds a danmaku received at `received_ms`.
+    pub(super) fn push(&mut self, room: &RoomId, shard: u32, mut entry: Entry, sent: S, received_ms: i64) {
+        let bytes = entry.content.len() + ENTRY_OVERHEAD_BYTES;
+        self.bytes += bytes;
+        let new = || Draft {
+            room: room.clone(),
+            record: Record { room: room.to_string(), shard, received_ms, ..Record::default() },
+            sent: Vec::new(),
+            since: Instant::now(),
+            span: None,
+            bytes: 0,
+        };
+        // Most rooms are known: no clone for them.
+        if !self.drafts.contains_key(room) {
+            self.drafts.insert(room.clone(), BTreeMap::new());
+        }
+        let Some(of_room) = self.drafts.get_mut(room) else { return };
+        let draft = of_room.entry(shard).or_insert_with(new);
+        entry.received_delta_ms = u32::try_from(received_ms - draft.record.received_ms).unwrap_or_default();
+        draft.bytes += bytes;
+        draft.record.entries.push(entry);
+        draft.sent.push(sent);
+    }
+
+    /// So many bytes of drafts that were taken have their answer.
+    pub(super) const fn settle(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+    }
+
+    /// Whether nothing waits here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.drafts.is_empty()
+    }
+
+    /// Takes what `may_go`; until [`Self::settle`] it counts as waiting.
+    pub(super) fn take(&mut self, mut may_go: impl FnMut(&Draft<S>) -> bool) -> Vec<Draft<S>> {
+        let mut taken = Vec::new();
+        self.drafts.retain(|_, of_room| {
+            taken.extend(of_room.extract_if(.., |_, draft| may_go(draft)).map(|(_, draft)| draft));
+            !of_room.is_empty()
+        });
+        taken
+    }
+}
+
+impl<S> Default for Outbox<S> {
+    fn default() -> Self {
+        Self { drafts: FastMap::default(), bytes: 0, last_received_ms: 0 }
+    }
+}
+
+/// A sender's order: after a danmaku that was not accepted, later ones are not either until it is sent again or given
+/// up.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct SendState {
+    /// The first and the last sequence number refused and not yet sent again.
+    refused: Option<(u64, u64)>,
+    /// Version 1 has no sequence numbers; its danmaku are counted here.
+    pub(super) counted: u64,
+}
+
+impl SendState {
+    /// Whether `seq` may go ahead of what was refused; `oldest_pending` gives up all below it.
+    pub(super) fn may_send(&mut self, seq: u64, oldest_pending: u64) -> bool {
+        if let Some((first, last)) = self.refused {
+            let first = first.max(oldest_pending);
+            self.refused = (first <= last).then_some((first, last));
+        }
+        self.refused.is_none_or(|(first, _)| seq <= first)
+    }
+
+    /// `seq` was accepted.
+    pub(super) fn accepted(&mut self, seq: u64) {
+        if let Some((first, last)) = self.refused
+            && seq == first
+        {
+            self.refused = (first < last).then_some((first + 1, last));
+        }
+    }
+
+    /// `seq` was refused.
+    pub(super) fn refused(&mut self, seq: u64) {
+        let (first, last) = self.refused.unwrap_or((seq, seq));
+        self.refused = Some((first.min(seq), last.max(seq)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_refused_goes_first() {
+        let mut state = SendState::default();
+        state.refused(5);
+        assert!(!state.may_send(6, 5));
+        state.refused(6);
+        assert!(state.may_send(5, 5));
+        state.accepted(5);
+        assert!(!state.may_send(7, 5));
+        assert!(state.may_send(6, 5));
+        state.accepted(6);
+        assert!(state.may_send(7, 5));
+        assert_eq!(state, SendState::default());
+    }
+
+    #[test]
+    fn giving_up_lets_later_ones_through() {
+        let mut state = SendState::default();
+        state.refused(5);
+        state.refused(6);
+        assert!(!state.may_send(7, 6));
+        assert!(state.may_send(7, 7));
+    }
+}

@@ -1,0 +1,184 @@
+//! The roles of a cluster, each a process: what `barrage gateway`, `barrage consumer` and `barrage ranker` run.
+//!
+//! Each begins in one order: health and metrics are served, the process announces itself, then it waits for the route
+//! table, the log and the store, and says in its health what it waits for. Each ends in the other: what it holds is
+//! drained, links are closed, and health is served to the end.
+
+mod begin;
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    consumer,
+    gateway::{self, Identity, IdentityFiles, Listeners},
+    ranker,
+};
+use barrage_cluster::settings::{Gateway, Settings, ViewerTls};
+use barrage_core::{link::quic, token::LiveKeys};
+use barrage_proto::heat::report::Role;
+use begin::{Backends, Begun};
+
+/// Sessions that have begun and are not taken yet.
+const SESSIONS_QUEUE: usize = 64;
+
+/// The line on standard output that says that a process is up.
+#[derive(Serialize)]
+struct Ready<'a> {
+    role: &'static str,
+    name: &'a str,
+    admin: SocketAddr,
+    /// Where viewers connect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<SocketAddr>,
+    /// Where they connect over TLS and QUIC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_listen: Option<SocketAddr>,
+    /// UDP address of a ranker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<SocketAddr>,
+}
+
+impl Ready<'_> {
+    #[allow(clippy::print_stdout)]
+    fn print(&self) -> Result<()> {
+        println!("{}", serde_json::to_string(self)?);
+        Ok(())
+    }
+}
+
+/// Runs a gateway until `shutdown`.
+///
+/// # Errors
+/// What cannot be opened, read or bound, and what to do about it.
+pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: CancellationToken) -> Result<()> {
+    let config = config_of(&gateway);
+    let tls = gateway.tls.as_ref().map(|tls| tls.listen);
+    let listeners = Listeners::bind(gateway.listen, tls, gateway.shards)?;
+    let (listen, tls_listen) = (listeners.address(), listeners.tls_address());
+    let mut begun = Begun::new(&settings, Role::Gateway, listen.to_string()).await?;
+    Ready { role: "gateway", name: &settings.name, admin: begun.admin, listen: Some(listen), tls_listen, link: None }
+        .print()?;
+    let local = begun.local().await?;
+    let metrics = gateway::Metrics::register(begun.registry().sub_registry_with_prefix("gateway"));
+    let identity = match &gateway.tls {
+        Some(tls) => Some(Identity::load(files_of(tls), metrics.clone(), begun.health.clone()).await?),
+        None => None,
+    };
+    let Some(Backends { log, store, limiter }) = begun.wait(&shutdown).await? else { return begun.end().await };
+    let (sessions, rankers) = mpsc::channel(SESSIONS_QUEUE);
+    let links = CancellationToken::new();
+    let keys = LiveKeys::fixed(gateway.keys);
+    begun.spawn(keys.clone().follow(gateway.keys_file));
+    let peers = begun.rankers();
+    begun.spawn(quic::dial_gateway(local, peers, sessions, links.clone()));
+    let deps = gateway::Deps {
+        name: begun.name.clone(),
+        log,
+        store,
+        routes: begun.routes(),
+        standing: begun.standing(),
+        keys,
+        identity,
+        rankers,
+        limiter: Some(limiter),
+        health: begun.health.clone(),
+        heat: begun.heat.clone(),
+        tracer: begun.tracer.clone(),
+        metrics,
+        registry: begun.shared_registry(),
+    };
+    let done = gateway::run(config, listeners, deps, shutdown).await;
+    links.cancel();
+    begun.end().await?;
+    Ok(done?)
+}
+
+/// Runs a consumer until `shutdown`.
+///
+/// # Errors
+/// What cannot be opened, read or bound, and what to do about it.
+pub async fn consumer(settings: Settings, shutdown: CancellationToken) -> Result<()> {
+    let mut begun = Begun::new(&settings, Role::Consumer, String::new()).await?;
+    Ready { role: "consumer", name: &settings.name, admin: begun.admin, listen: None, tls_listen: None, link: None }
+        .print()?;
+    let local = begun.local().await?;
+    let metrics = consumer::Metrics::register(begun.registry().sub_registry_with_prefix("consumer"));
+    let Some(Backends { log, store, .. }) = begun.wait(&shutdown).await? else { return begun.end().await };
+    let (sessions, rankers) = mpsc::channel(SESSIONS_QUEUE);
+    let links = CancellationToken::new();
+    let peers = begun.rankers();
+    begun.spawn(quic::dial_consumer(local, peers, sessions, links.clone()));
+    let deps = consumer::Deps {
+        name: begun.name.clone(),
+        log,
+        store,
+        routes: begun.routes(),
+        gateways: begun.gateways(),
+        rankers,
+        health: begun.health.clone(),
+        heat: begun.heat.clone(),
+        tracer: begun.tracer.clone(),
+        metrics,
+    };
+    consumer::run(deps, shutdown).await;
+    links.cancel();
+    begun.end().await
+}
+
+/// Runs a ranker until `shutdown`.
+///
+/// # Errors
+/// What cannot be opened, read or bound, and what to do about it.
+pub async fn ranker(settings: Settings, shutdown: CancellationToken) -> Result<()> {
+    let mut begun = Begun::new(&settings, Role::Ranker, settings.advertised()).await?;
+    let local = begun.local().await?;
+    let metrics = ranker::Metrics::register(begun.registry().sub_registry_with_prefix("ranker"));
+    let links = CancellationToken::new();
+    let (link, callers, listening) = quic::listen(settings.link.listen, local, links.clone())?;
+    Ready {
+        role: "ranker",
+        name: &settings.name,
+        admin: begun.admin,
+        listen: None,
+        tls_listen: None,
+        link: Some(link),
+    }
+    .print()?;
+    let Some(Backends { store, .. }) = begun.wait(&shutdown).await? else { return begun.end().await };
+    let deps = ranker::Deps {
+        name: begun.name.clone(),
+        store,
+        routes: begun.routes(),
+        callers,
+        health: begun.health.clone(),
+        heat: begun.heat.clone(),
+        tracer: begun.tracer.clone(),
+        metrics,
+    };
+    ranker::run(deps, shutdown).await;
+    links.cancel();
+    listening.await?;
+    begun.end().await
+}
+
+fn config_of(settings: &Gateway) -> gateway::Config {
+    gateway::Config {
+        allowed_origins: settings.allowed_origins.clone(),
+        connections_max: settings.connections_max,
+        connections_per_address_max: settings.connections_per_address_max,
+        idle_timeout: settings.idle_timeout,
+        handshake_timeout: settings.handshake_timeout,
+        slow_timeout: settings.slow_timeout,
+        reconnect_spread: settings.reconnect_spread,
+        ..gateway::Config::default()
+    }
+}
+
+fn files_of(tls: &ViewerTls) -> IdentityFiles {
+    IdentityFiles { certificate: tls.certificate.cert_file.clone(), key: tls.certificate.key_file.clone() }
+}

@@ -1,0 +1,317 @@
+//! The store on a Redis Cluster: of each slice a sorted set, a stream of blocks and its applied position, which one script
+//! call changes together; of each room its books.
+//!
+//! What a call did is a function of the log and of the position it found, so every call is safe to repeat, and one that
+//! was given up may take effect later. Redis answers before a replica has what was written: [`RedisStore::confirm`] says
+//! what is safe, and a failover may take the rest back.
+
+mod apply;
+mod books;
+mod calls;
+mod confirm;
+mod heat;
+mod history;
+mod keys;
+mod markers;
+mod metrics;
+mod nodes;
+mod ranking;
+mod rules;
+mod search;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use barrage_proto::{Cursor, Position};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use barrage_core::{
+    moderation::RoomRules,
+    room::{RoomId, SHARDS},
+    store::{
+        Applied, Books, Confirmed, Direction, HistoryItem, HistoryPage, Ranking, SliceBatch, Steps, StoreBackend,
+        StoreError,
+    },
+    trouble::Trouble,
+};
+use confirm::Confirmations;
+use markers::Markers;
+
+pub use metrics::Metrics;
+
+pub(crate) use calls::{Calls, Script};
+pub(crate) use keys::Keys;
+
+/// Script calls of writes under way at the same time: more than a master needs to be busy.
+const IN_FLIGHT: usize = 128;
+
+/// Where the cluster is and how one logs in.
+#[derive(Clone, Default)]
+pub struct RedisConfig {
+    /// Some of its nodes, as host:port.
+    pub nodes: Vec<String>,
+    /// The pool, which all keys begin with.
+    pub pool: String,
+    /// Masters without replicas: what one of them has counts as safe.
+    pub trial: bool,
+    /// Whether nodes speak TLS, and whom they are known by.
+    pub tls: Option<RedisTls>,
+    /// The ACL user; with a password alone it is `default`.
+    pub username: Option<String>,
+    /// Its password.
+    pub password: Option<String>,
+}
+
+/// How nodes are known.
+#[derive(Clone, Default)]
+pub struct RedisTls {
+    /// The authority's certificates, PEM; those of the system when there are none.
+    pub ca: Option<Vec<u8>>,
+}
+
+/// A handle; clones share one store.
+#[derive(Clone)]
+pub struct RedisStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    calls: Calls,
+    keys: Keys,
+    scripts: Scripts,
+    metrics: Metrics,
+    markers: Markers,
+    confirmations: Confirmations,
+    in_flight: Arc<Semaphore>,
+    trouble: Trouble,
+}
+
+struct Scripts {
+    apply: Script,
+    mark: Script,
+    settle: Script,
+    ranking: Script,
+    take_books: Script,
+    save_books: Script,
+    forget: Script,
+    forget_books: Script,
+}
+
+impl RedisStore {
+    /// Connects, and checks how each node is set.
+    ///
+    /// # Errors
+    /// [`StoreError::Storage`]: the cluster cannot be reached now; [`StoreError::Setting`].
+    pub async fn connect(config: RedisConfig, metrics: Metrics) -> Result<Self, StoreError> {
+        let confirmations = Confirmations::begin(&config).await?;
+        let calls = Calls::connect(&config, metrics.clone()).await;
+        let calls = calls.map_err(|error| failed("reached", format!("{}: {error}", config.nodes.join(", "))))?;
+        let scripts = Scripts {
+            apply: Script::new(include_str!("store/apply.lua")),
+            mark: Script::new(include_str!("store/mark.lua")),
+            settle: Script::new(include_str!("store/settle.lua")),
+            ranking: Script::new(include_str!("store/ranking.lua")),
+            take_books: Script::new(include_str!("store/take_books.lua")),
+            save_books: Script::new(include_str!("store/save_books.lua")),
+            forget: Script::new(include_str!("store/forget.lua")),
+            forget_books: Script::new(include_str!("store/forget_books.lua")),
+        };
+        let shared = Shared {
+            calls,
+            keys: Keys::new(&config.pool),
+            scripts,
+            metrics,
+            markers: Markers::default(),
+            confirmations,
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
+            trouble: Trouble::default(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The connection and the names of keys, for what else lives in the pool's Redis.
+    pub(crate) fn parts(&self) -> (Calls, Keys) {
+        (self.shared.calls.clone(), self.shared.keys.clone())
+    }
+
+    /// Lays the marker of each hash slot: once, when the pool is created and nothing is in its log. Laid later, they
+    /// would hide what was lost.
+    ///
+    /// # Errors
+    /// [`StoreError::Storage`]: lay them again.
+    pub async fn lay_markers(&self) -> Result<(), StoreError> {
+        self.note(markers::lay(&self.shared).await)
+    }
+
+    /// Removes what was said in a room: history, ranking, books and what moderators did, and waits until that is safe.
+    /// What is applied later counts from nothing. Safe to repeat.
+    ///
+    /// `ends` are offsets by partition: everything below is applied, and was said in the room that is to be forgotten. A
+    /// slice that has more belongs to another room of the same ID, and stays.
+    ///
+    /// # Errors
+    /// [`StoreError::Storage`]: some of it may be there still.
+    pub async fn forget(&self, room: &RoomId, ends: Arc<[u64]>) -> Result<(), StoreError> {
+        let id = room.clone();
+        let slices = each(&self.shared, SHARDS as usize, move |shared, shard| {
+            let keys = shared.keys.slice(&id, u32::try_from(shard).unwrap_or(u32::MAX));
+            let ends = Arc::clone(&ends);
+            async move {
+                let keys = [keys.applied, keys.rank, keys.hist, keys.rules];
+                let emptied = shared.calls.script::<bool>(&shared.scripts.forget, &keys, &ends).await;
+                emptied.map_err(|error| failed("written", format!("{}: {error}", keys[0])))
+            }
+        })
+        .await;
+        let emptied = self.note(slices.into_iter().collect::<Result<Vec<bool>, _>>())?;
+        if emptied.iter().all(|emptied| *emptied) {
+            self.note(books::forget(&self.shared, room).await)?;
+        }
+        match self.confirm(&[]).await? {
+            Confirmed::Yes => Ok(()),
+            Confirmed::Void => Err(failed("confirmed", "a master was replaced meanwhile".to_owned())),
+        }
+    }
+
+    fn note<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.shared.trouble.note(outcome)
+    }
+}
+
+#[async_trait]
+impl StoreBackend for RedisStore {
+    async fn apply(&self, batches: Arc<[SliceBatch]>) -> Vec<Result<Applied, StoreError>> {
+        let all = Arc::clone(&batches);
+        let mut outcomes = each(&self.shared, batches.len(), move |shared, index| {
+            let all = Arc::clone(&all);
+            async move { apply::apply(&shared, &all[index]).await }
+        })
+        .await;
+        let lost = |(batch, outcome): (&SliceBatch, &Result<Applied, StoreError>)| {
+            matches!(outcome, Ok(Applied::Lost)).then_some(batch.partition)
+        };
+        let partitions = batches.iter().zip(&outcomes).filter_map(lost).collect();
+        if let Err(error) = markers::begin_rebuilding(&self.shared, partitions).await {
+            // What is not on record as lost could not be known to be filled again.
+            let reason = error.to_string();
+            for outcome in outcomes.iter_mut().filter(|outcome| matches!(outcome, Ok(Applied::Lost))) {
+                *outcome = Err(failed("checked", reason.clone()));
+            }
+        }
+        let failure = outcomes.iter().find_map(|outcome| outcome.as_ref().err());
+        let _noted = self.shared.trouble.note(failure.map_or(Ok(()), Err));
+        outcomes
+    }
+
+    async fn confirm(&self, applied: &[(u32, u64)]) -> Result<Confirmed, StoreError> {
+        let confirmed = self.shared.confirmations.confirm(&self.shared.keys, applied).await;
+        if matches!(confirmed, Ok(Confirmed::Void)) {
+            self.shared.metrics.voids.inc();
+        }
+        self.note(confirmed)
+    }
+
+    async fn start(&self, partition: u32, committed: u64) -> Result<u64, StoreError> {
+        if markers::is_lost(&self.shared, partition).await? {
+            return Ok(0);
+        }
+        confirm::start(&self.shared, partition, committed).await
+    }
+
+    async fn rebuilt(&self, partition: u32) -> Result<(), StoreError> {
+        self.note(markers::rebuilt(&self.shared, partition).await)
+    }
+
+    async fn history(
+        &self,
+        room: &RoomId,
+        direction: Direction,
+        from: Cursor,
+        limit: usize,
+    ) -> Result<HistoryPage, StoreError> {
+        self.note(history::page(&self.shared, room, direction, from, limit).await)
+    }
+
+    async fn find(&self, room: &RoomId, shard: u32, id: Position) -> Result<Option<HistoryItem>, StoreError> {
+        self.note(search::find(&self.shared, room, shard, id).await)
+    }
+
+    async fn cursor_at(&self, room: &RoomId, at_ms: i64) -> Result<Cursor, StoreError> {
+        self.note(search::cursor_at(&self.shared, room, at_ms).await)
+    }
+
+    async fn heat(&self, room: &RoomId) -> Result<Steps, StoreError> {
+        self.note(heat::of_room(&self.shared, room).await)
+    }
+
+    async fn rules(&self, room: &RoomId) -> Result<RoomRules, StoreError> {
+        self.note(rules::of_room(&self.shared, room).await)
+    }
+
+    async fn ranking(&self, room: &RoomId, limit: u32, offset: u32) -> Result<Ranking, StoreError> {
+        self.note(ranking::page(&self.shared, room, limit, offset).await)
+    }
+
+    async fn ranked_users(&self, room: &RoomId, limit: u32) -> Result<u32, StoreError> {
+        ranking::count(&self.shared, room, limit).await
+    }
+
+    async fn books(&self, room: &RoomId) -> Result<(Books, u64), StoreError> {
+        books::load(&self.shared, room).await
+    }
+
+    async fn take_books(&self, room: &RoomId) -> Result<Books, StoreError> {
+        self.note(books::take(&self.shared, room).await)
+    }
+
+    async fn save_books(&self, books: Vec<(RoomId, Books)>) -> Result<Vec<RoomId>, StoreError> {
+        let books: Arc<[(RoomId, Books)]> = books.into();
+        let all = Arc::clone(&books);
+        let saved = each(&self.shared, books.len(), move |shared, index| {
+            let all = Arc::clone(&all);
+            async move { books::save(&shared, &all[index].0, &all[index].1).await }
+        })
+        .await;
+        let saved = self.note(saved.into_iter().collect::<Result<Vec<bool>, _>>())?;
+        Ok(books.iter().zip(saved).filter(|(_, saved)| !saved).map(|((room, _), _)| room.clone()).collect())
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.shared.trouble.current()
+    }
+}
+
+/// Does the same for each index, several at a time; results in the order of the indices.
+async fn each<T, F>(
+    shared: &Arc<Shared>,
+    count: usize,
+    work: impl Fn(Arc<Shared>, usize) -> F,
+) -> Vec<Result<T, StoreError>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, StoreError>> + Send + 'static,
+{
+    let mut tasks = JoinSet::new();
+    for index in 0..count {
+        let permit = Arc::clone(&shared.in_flight).acquire_owned().await;
+        let work = work(Arc::clone(shared), index);
+        tasks.spawn(async move {
+            let outcome = work.await;
+            drop(permit);
+            (index, outcome)
+        });
+    }
+    let mut outcomes: Vec<_> = (0..count).map(|_| Err(failed("asked", "the process is ending".to_owned()))).collect();
+    while let Some(done) = tasks.join_next().await {
+        match done.map_err(tokio::task::JoinError::try_into_panic) {
+            Ok((index, outcome)) => outcomes[index] = outcome,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            Err(Err(_cancelled)) => (),
+        }
+    }
+    outcomes
+}
+
+const fn failed(doing: &'static str, reason: String) -> StoreError {
+    StoreError::Storage { doing, reason }
+}

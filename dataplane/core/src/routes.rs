@@ -1,0 +1,179 @@
+//! The route table: who owns what, and the rooms that are served. Pure; what carries it is elsewhere.
+//!
+//! It holds exceptions and owners, not every room's place: by default all slices of a room live on the partition that the
+//! hash of its ID chooses, and its ranker is the one that rendezvous hashing chooses among those there are.
+//!
+//! [`entry`] makes it of the entries of a compacted topic, [`topic`] follows that topic and writes it, [`plan`] says who
+//! should own what, [`change`] what is different then, and [`mod@file`] is the table as an engineer edits it.
+
+pub mod change;
+pub mod entry;
+pub mod file;
+pub mod plan;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use tokio::sync::watch;
+
+use crate::{
+    link::Peer,
+    room::{RoomId, Rooms, hash, partition_of},
+};
+
+/// The newest table, for whoever follows it.
+pub type Routes = watch::Receiver<Arc<Table>>;
+
+/// The route table at one epoch.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Table {
+    /// Counts changes; every entry carries the epoch of the change that wrote it.
+    pub epoch: u64,
+    /// Whether an engineer has taken over, so that no operator changes anything.
+    pub manual: bool,
+    /// Owners by partition; as many as the pool was created with.
+    pub partitions: Vec<Owner>,
+    /// Slices that have moved, those that are back at their default included.
+    pub slices: HashMap<(RoomId, u32), Moved>,
+    /// Where the links of each ranker are reached: host and port.
+    pub rankers: BTreeMap<Peer, String>,
+    /// Rooms whose ranker is not the one that the hash chooses.
+    pub room_rankers: HashMap<RoomId, Peer>,
+    /// The rooms that are served.
+    pub rooms: Rooms,
+}
+
+/// Who owns a partition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The consumer; `None` when nobody does.
+    pub consumer: Option<Peer>,
+    /// Since which change.
+    pub epoch: u64,
+}
+
+/// A slice's last move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moved {
+    /// Where it lives now.
+    pub partition: u32,
+    /// Where it lived before.
+    pub from: u32,
+    /// Number of the move, from 1.
+    pub number: u32,
+    /// The change that moved it.
+    pub epoch: u64,
+}
+
+/// Where a slice lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Home {
+    /// Its partition.
+    pub partition: u32,
+    /// How often it has moved.
+    pub moved: u32,
+    /// Epoch that its owner writes under: the higher of its partition's and its own.
+    pub owner_epoch: u64,
+}
+
+impl Table {
+    /// One process owns everything: all of `partitions`, and every room.
+    #[must_use]
+    pub fn of_one(name: &Peer, partitions: u32, rooms: Rooms) -> Self {
+        let owner = Owner { consumer: Some(Peer::clone(name)), epoch: 1 };
+        Self {
+            epoch: 1,
+            partitions: vec![owner; partitions as usize],
+            rankers: [(Peer::clone(name), String::new())].into(),
+            rooms,
+            ..Self::default()
+        }
+    }
+
+    /// Where a slice lives.
+    #[must_use]
+    pub fn home(&self, room: &RoomId, shard: u32) -> Home {
+        let moved = self.slices.get(&(room.clone(), shard));
+        let partition =
+            moved.map_or_else(|| partition_of(room.as_str(), self.partition_count()), |moved| moved.partition);
+        let owned_since = self.partitions.get(partition as usize).map_or(0, |owner| owner.epoch);
+        Home {
+            partition,
+            moved: moved.map_or(0, |moved| moved.number),
+            owner_epoch: moved.map_or(0, |moved| moved.epoch).max(owned_since),
+        }
+    }
+
+    /// Partitions that the pool was created with.
+    #[must_use]
+    pub fn partition_count(&self) -> u32 {
+        u32::try_from(self.partitions.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The partitions of a consumer, each with the epoch of its ownership.
+    pub fn owned_by(&self, consumer: &str) -> impl Iterator<Item = (u32, u64)> {
+        let owned = (0..).zip(&self.partitions);
+        owned.filter(move |(_, owner)| owner.consumer.as_deref() == Some(consumer)).map(|(p, owner)| (p, owner.epoch))
+    }
+
+    /// Whether a room is served.
+    #[must_use]
+    pub fn serves(&self, room: &RoomId) -> bool {
+        self.rooms.find(room.as_str()).is_some()
+    }
+
+    /// The ranker of a room; `None` when there is no ranker.
+    #[must_use]
+    pub fn ranker_of(&self, room: &RoomId) -> Option<&Peer> {
+        if let Some(ranker) = self.room_rankers.get(room) {
+            return Some(ranker);
+        }
+        // Rendezvous hashing (Thaler, Ravishankar: Using Name-Based Mappings to Increase Hit Rates, 1998): a ranker that
+        // comes or goes moves only its own rooms.
+        self.rankers.keys().max_by_key(|ranker| (hash(&[ranker.as_bytes(), b"/", room.as_str().as_bytes()]), *ranker))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(rankers: &[&str]) -> Table {
+        let rankers = rankers.iter().map(|&name| (Peer::from(name), String::from("127.0.0.1:1"))).collect();
+        Table { partitions: vec![Owner { consumer: Some("c".into()), epoch: 3 }; 8], rankers, ..Table::default() }
+    }
+
+    #[test]
+    fn a_moved_slice_has_its_own_home_and_the_higher_epoch() {
+        let mut table = table(&[]);
+        let room = RoomId::from("demo");
+        let home = table.home(&room, 5);
+        assert_eq!((home.partition, home.moved, home.owner_epoch), (partition_of("demo", 8), 0, 3));
+        table.slices.insert((room.clone(), 5), Moved { partition: 1, from: home.partition, number: 2, epoch: 7 });
+        assert_eq!(table.home(&room, 5), Home { partition: 1, moved: 2, owner_epoch: 7 });
+        table.partitions[1].epoch = 9;
+        assert_eq!(table.home(&room, 5).owner_epoch, 9);
+        assert_eq!(table.home(&room, 4), home);
+    }
+
+    #[test]
+    fn a_ranker_that_goes_moves_only_its_own_rooms() {
+        let (three, two) = (table(&["a", "b", "c"]), table(&["a", "c"]));
+        let rooms = (0..300).map(|i| RoomId::from(format!("room-{i}").as_str()));
+        let mut of_b = 0;
+        for room in rooms {
+            let before = three.ranker_of(&room).unwrap();
+            if &**before == "b" {
+                of_b += 1;
+            } else {
+                assert_eq!(two.ranker_of(&room), Some(before));
+            }
+        }
+        assert!((60..140).contains(&of_b), "{of_b} of 300 rooms at one of three rankers");
+        let mut exception = three;
+        exception.room_rankers.insert(RoomId::from("room-1"), "b".into());
+        assert_eq!(exception.ranker_of(&RoomId::from("room-1")).map(|r| &**r), Some("b"));
+    }
+}
