@@ -13,9 +13,9 @@ RUN npm run --silent build
 
 # The version that rust-toolchain.toml pins.
 FROM docker.io/library/rust:1.95.0-slim-bookworm AS build
-# For librdkafka and OpenSSL, which are built from source.
+# For librdkafka, which is built from source, and for the OpenSSL that it is linked with.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates g++ make perl pkg-config \
+    && apt-get install -y --no-install-recommends ca-certificates g++ libssl-dev make pkg-config \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .

@@ -35,7 +35,7 @@ test: ## Every check and test; closes with counts and one line of their sum
 
 .PHONY: lint
 lint: ## Formatting, clippy, types, links of the documentation
-	@$(SETUP) run
+	@$(SETUP) build
 	@$(MAKE) --no-print-directory web $(BROWSER)/node_modules/.package-lock.json
 	@$(SUITES) lint
 

@@ -3,7 +3,7 @@
 # rustup, system packages by apt-get when run as root, cargo-fuzz by cargo. Names everything else at once, with the
 # command that installs it.
 #
-# usage: setup.sh PURPOSE...      PURPOSE: run, test, bench, fuzz
+# usage: setup.sh PURPOSE...      PURPOSE: run, build, test, bench, fuzz     build: all of the workspace
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -67,6 +67,13 @@ need_node() {
   is_missing "Node.js 20.19, or 22.12 or newer, with npm" "https://nodejs.org/en/download"
 }
 
+# What librdkafka speaks TLS with; a build without Kafka does without.
+need_openssl_headers() {
+  need_package pkg-config pkg-config "pkg-config"
+  if has pkg-config && pkg-config --exists openssl; then return; fi
+  if may_apt; then packages+=(libssl-dev); else is_missing "OpenSSL's headers" "sudo apt-get install libssl-dev"; fi
+}
+
 need_chromium() {
   local path=${CHROMIUM:-/usr/bin/chromium}
   if [[ -x $path ]]; then return; fi
@@ -112,8 +119,9 @@ for purpose in "$@"; do
   need_package cc "gcc libc6-dev" "a C compiler"
   case $purpose in
     run) need_node ;;
-    test) need_node; need_chromium; want_fonts; need_servers; need_kubernetes ;;
-    bench) need_node; need_servers ;;
+    build) need_node; need_openssl_headers ;;
+    test) need_node; need_openssl_headers; need_chromium; want_fonts; need_servers; need_kubernetes ;;
+    bench) need_node; need_openssl_headers; need_servers ;;
     fuzz) need_node; need_package c++ g++ "a C++ compiler" ;;
     *) echo "setup.sh: no purpose is called $purpose" >&2; exit 2 ;;
   esac

@@ -158,9 +158,9 @@ impl KafkaConfig {
             },
         );
         if let Some(tls) = &self.tls {
-            if let Some(file) = &tls.ca_file {
-                client.set("ssl.ca.location", file.to_string_lossy());
-            }
+            // An image has the system's authorities, but not the folder where OpenSSL was told at its build to look for them.
+            let authorities = tls.ca_file.as_ref().map_or("probe".into(), |file| file.to_string_lossy());
+            client.set("ssl.ca.location", authorities);
             if let Some(CertificateFiles { cert_file, key_file }) = &tls.certificate {
                 client.set("ssl.certificate.location", cert_file.to_string_lossy());
                 client.set("ssl.key.location", key_file.to_string_lossy());
@@ -198,6 +198,7 @@ mod tests {
         config.tls = Some(Tls { ca_file: Some("ca.pem".into()), certificate });
         assert_eq!(config.client().get("security.protocol"), Some("ssl"));
         assert_eq!(config.client().get("ssl.key.location"), Some("k.pem"));
+        assert_eq!(config.client().get("ssl.ca.location"), Some("ca.pem"));
         let (mechanism, password) = (Mechanism::ScramSha512, Secret::new("hush"));
         config.sasl = Some(Sasl { mechanism, username: "u".into(), password });
         assert_eq!(config.client().get("security.protocol"), Some("sasl_ssl"));
@@ -205,5 +206,12 @@ mod tests {
         config.tls = None;
         assert_eq!(config.client().get("security.protocol"), Some("sasl_plaintext"));
         assert!(!format!("{config:?}").contains("hush"));
+    }
+
+    #[test]
+    fn without_authorities_of_its_own_the_system_s_are_looked_for() {
+        let mut config = config();
+        config.settings.tls = Some(settings::Tls { ca_file: None, identity: None });
+        assert_eq!(config.client().get("ssl.ca.location"), Some("probe"));
     }
 }
