@@ -5,8 +5,10 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
-# Where rustup puts cargo; a shell that was open before does not look there.
-export PATH := $(PATH):$(HOME)/.cargo/bin
+# Where rustup puts cargo, which a shell that was open before does not look for, and where setup.sh puts tools of Cargo's.
+export PATH := $(PATH):$(HOME)/.cargo/bin:$(or $(BARRAGE_E2E_CACHE),$(HOME)/.cache/barrage-e2e)/bin
+# For the table of times.
+export BEGAN := $(shell date +%s)
 
 # Passed on: `make run ARGS="-f room.yaml"`, `make bench ARGS="fanout idle"`.
 ARGS ?=
@@ -15,28 +17,37 @@ WEB := dataplane/web
 BROWSER := e2e/browser
 SETUP := e2e/scripts/setup.sh
 SUITES := node e2e/scripts/suites.mjs
+# Says how far a long command is where nobody watches a progress bar.
+PATIENT := e2e/scripts/patient.sh
 RELEASE_FLAG := $(if $(RELEASE),--release)
+
+# What builds take the first time, measured on two cores.
+RUN_TAKES := 3 to 5 minutes
+RUN_RELEASE_TAKES := 5 to 10 minutes
+BENCH_TAKES := 5 to 10 minutes
+TEST_TAKES := half an hour and more, most of it building
+
+# The one program that is started, as little of it as dev mode needs.
+RUN_BUILD := cargo build $(RELEASE_FLAG) --workspace --bins
 
 .PHONY: run
 run: ## Serve a room named demo on http://127.0.0.1:8080/ (ARGS: of `barrage dev`; RELEASE=1: optimised)
 	@$(SETUP) run
 	@$(MAKE) --no-print-directory web
-	@echo "==> building barrage$(if $(RELEASE), for speed: the first time takes 5 to 10 minutes,: the first time takes 3 to 5 minutes; RELEASE=1 builds for speed)"
-	@cargo build $(RELEASE_FLAG) --workspace --bins
+	@echo "==> building barrage$(if $(RELEASE), for speed): the first time takes $(if $(RELEASE),$(RUN_RELEASE_TAKES),$(RUN_TAKES))"
+	@$(PATIENT) $(RUN_BUILD)
 	@echo "==> barrage dev $(ARGS)   (Ctrl-C stops it; what was said stays in ./barrage-data)"
 	@exec cargo run --quiet $(RELEASE_FLAG) --bin barrage -- dev $(ARGS)
 
 .PHONY: test
-test: ## Every check and test; closes with counts and one line of their sum
+test: ## Every check and test; closes with the time of each, counts and one line of their sum
 	@$(SETUP) test $(WITH)
-	@$(MAKE) --no-print-directory web $(BROWSER)/node_modules/.package-lock.json
-	@echo "==> testing: the first time takes 10 to 15 minutes, most of it building"
+	@echo "==> testing: the first time takes $(TEST_TAKES)"
 	@$(SUITES) test $(WITH)
 
 .PHONY: lint
-lint: ## Formatting, clippy, types, links of the documentation
-	@$(SETUP) build
-	@$(MAKE) --no-print-directory web $(BROWSER)/node_modules/.package-lock.json
+lint: ## Formatting, clippy, types, links of the documentation, dependencies
+	@$(SETUP) lint
 	@$(SUITES) lint
 
 .PHONY: format
@@ -52,9 +63,10 @@ web: $(WEB)/dist/index.html ## Build the page, if it changed
 .PHONY: bench
 bench: ## Benchmarks beside their baselines (SHORT=1: about nine minutes; ARGS: which)
 	@$(SETUP) bench
+	@$(SETUP) later packages bench
 	@$(MAKE) --no-print-directory web
-	@echo "==> building for speed: the first time takes 5 to 10 minutes"
-	@cargo build --release --workspace --bins
+	@echo "==> building for speed: the first time takes $(BENCH_TAKES)"
+	@$(PATIENT) cargo build --release --workspace --bins
 	@cargo run --quiet --release --bin barrage-bench -- $(if $(SHORT),--short) $(ARGS)
 
 .PHONY: fuzz
@@ -67,14 +79,12 @@ fuzz: ## Fuzz each parser for FUZZ_SECONDS (60)
 chaos: export BARRAGE_FAULTS := $(FAULTS)
 chaos: ## Break a cluster at random under load FAULTS times (30) and check what is kept; BARRAGE_SEED repeats a run
 	@$(SETUP) test
-	@$(MAKE) --no-print-directory web
 	@$(SUITES) chaos
 
 .PHONY: soak
 soak: export FUZZ_SECONDS ?= 600
 soak: ## The long forms: 200 kills (BARRAGE_KILLS), 300 faults in a cluster (BARRAGE_FAULTS), ten minutes of fuzzing a parser
 	@$(SETUP) test fuzz
-	@$(MAKE) --no-print-directory web
 	@$(SUITES) soak
 
 .PHONY: clean

@@ -1,6 +1,6 @@
 // Reads how many tests passed and failed out of what test runners print. Each reader takes the output line by line and
-// gives rows at the end: { name, passed, failed, ignored, problems }. What ended badly without a count is a failure;
-// so is a suite that ran nothing.
+// gives rows at the end: { name, passed, failed, ignored, problems, seconds }. What ended badly without a count is a failure;
+// so is a suite that ran nothing. `seconds` of a row is what its runner says that it took.
 
 const NOT_TEXT = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g');
 
@@ -14,8 +14,31 @@ export function row(name) {
   return { name, passed: 0, failed: 0, ignored: 0, problems: [] };
 }
 
-/** A command that passes or fails as one: a formatter, a linter, a build. */
+/**
+ * A command that passes or fails as one: a formatter, a linter, a build. One that says `left out: WHY` has not looked, and
+ * has not passed.
+ */
 export class Check {
+  #name;
+  #isLeftOut = false;
+
+  constructor(name) {
+    this.#name = name;
+  }
+
+  read(line) {
+    this.#isLeftOut ||= line.startsWith('left out: ');
+  }
+
+  end(ok) {
+    const done = row(this.#name);
+    if (!ok) return [{ ...done, failed: 1, problems: [this.#name] }];
+    return [this.#isLeftOut ? { ...done, ignored: 1 } : { ...done, passed: 1 }];
+  }
+}
+
+/** What has to be there before suites can run: it counts for nothing unless it fails. */
+export class Preparation {
   #name;
 
   constructor(name) {
@@ -25,15 +48,79 @@ export class Check {
   read() {}
 
   end(ok) {
-    return [{ ...row(this.#name), passed: ok ? 1 : 0, failed: ok ? 0 : 1, problems: ok ? [] : [this.#name] }];
+    return ok ? [] : [{ ...row(this.#name), failed: 1, problems: [this.#name] }];
   }
 }
 
-/** `cargo test` of a workspace: a row for each program of tests. `packages` are those of `cargo metadata`. */
+/** What Rust's own harness prints, for one program of tests after the other. */
+class Harness {
+  #row;
+  #open = true;
+
+  /** `isFile`: it is a file of tests, which has to have some; libraries and programs may have none. */
+  constructor(name, isFile) {
+    this.#row = row(name);
+    this.isFile = isFile;
+  }
+
+  read(line) {
+    const result =
+      /^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;.*?(?:finished in ([\d.]+)s)?$/.exec(
+        line,
+      );
+    if (result) {
+      this.#open = false;
+      this.#row.passed += Number(result[1]);
+      this.#row.failed += Number(result[2]);
+      this.#row.ignored += Number(result[3]);
+      this.#row.seconds = (this.#row.seconds ?? 0) + Number(result[4] ?? 0);
+    }
+    const failed = /^test (.+?)(?: - should panic)? \.\.\. FAILED$/.exec(line);
+    if (failed) {
+      this.#row.problems.push(failed[1]);
+    }
+  }
+
+  /** What it comes to; without a result the program has crashed. */
+  end() {
+    const done = this.#row;
+    if (this.#open) {
+      done.failed += 1;
+      done.problems.push('ended without a result');
+    } else if (this.isFile && done.passed + done.failed + done.ignored === 0) {
+      done.failed += 1;
+      done.problems.push('ran no test');
+    }
+    return done;
+  }
+}
+
+/** One program of Rust tests, run by itself. */
+export class TestProgram {
+  #harness;
+
+  constructor(name, isFile) {
+    this.#harness = new Harness(name, isFile);
+  }
+
+  read(line) {
+    this.#harness.read(line);
+  }
+
+  end(ok) {
+    const done = this.#harness.end();
+    if (!ok && done.failed === 0) {
+      done.failed += 1;
+      done.problems.push('ended with an error');
+    }
+    return hasRun(done) ? [done] : [];
+  }
+}
+
+/** `cargo test`: a row for each program of tests. `packages` are those of `cargo metadata`. */
 export class CargoTests {
   #packages;
-  #rows = [];
-  #current;
+  #programs = [];
 
   constructor(packages) {
     this.#packages = packages;
@@ -42,53 +129,23 @@ export class CargoTests {
   read(line) {
     const program = /^\s+Running (?:unittests )?(\S+) \((\S+)\)$/.exec(line);
     const documented = /^\s+Doc-tests (\S+)$/.exec(line);
-    if (program || documented) {
-      const [, source, path] = program ?? [];
-      this.#current = row(
-        program ? this.#label(source, path) : `${this.#packageOf(documented[1])} doc tests`,
-      );
-      this.#current.open = true;
-      this.#rows.push(this.#current);
-      return;
-    }
-    if (!this.#current) {
-      return;
-    }
-    const result = /^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;/.exec(line);
-    if (result) {
-      this.#current.open = false;
-      this.#current.passed += Number(result[1]);
-      this.#current.failed += Number(result[2]);
-      this.#current.ignored += Number(result[3]);
-    }
-    const failed = /^test (.+?)(?: - should panic)? \.\.\. FAILED$/.exec(line);
-    if (failed) {
-      this.#current.problems.push(failed[1]);
+    if (program) {
+      const [, source, path] = program;
+      this.#programs.push(new Harness(this.#label(source, path), source.startsWith('tests/')));
+    } else if (documented) {
+      this.#programs.push(new Harness(`${this.#packageOf(documented[1])} doc tests`, false));
+    } else {
+      this.#programs.at(-1)?.read(line);
     }
   }
 
   end(ok) {
-    const rows = this.#rows.map(({ open, ...done }) =>
-      open
-        ? { ...done, failed: done.failed + 1, problems: [...done.problems, 'ended without a result'] }
-        : done,
-    );
-    for (const { name } of this.#packages) {
-      const own = rows.filter((one) => one.name.startsWith(`${name} `));
-      if (own.every((one) => one.passed + one.failed === 0)) {
-        rows.push({ ...row(name), failed: 1, problems: ['ran no test'] });
-      }
-    }
+    const rows = this.#programs.map((program) => program.end());
     if (!ok && rows.every((one) => one.failed === 0)) {
       rows.push({ ...row('cargo test'), failed: 1, problems: ['ended with an error'] });
     }
-    // Programs and pages without tests are no news; a file of tests without tests is.
-    for (const one of rows.filter(
-      (one) => / tests\//.test(one.name) && one.passed + one.failed + one.ignored === 0,
-    )) {
-      Object.assign(one, { failed: 1, problems: ['ran no test'] });
-    }
-    return rows.filter((one) => one.passed + one.failed + one.ignored > 0);
+    // Programs and pages without tests are no news.
+    return rows.filter(hasRun);
   }
 
   /** `package path`: the path alone does not say which package it is in. */
@@ -104,6 +161,19 @@ export class CargoTests {
     const owner = (rule) => this.#packages.find(({ targets }) => targets.some(rule));
     return (source ? owner(fits) : owner(any))?.name ?? target;
   }
+}
+
+/** Rows for packages of which no program ran a test. */
+export function packagesWithoutTests(packages, rows) {
+  return packages
+    .filter(({ name }) =>
+      rows.filter((one) => one.name.startsWith(`${name} `)).every((one) => one.passed + one.failed === 0),
+    )
+    .map(({ name }) => ({ ...row(name), failed: 1, problems: ['ran no test'] }));
+}
+
+function hasRun({ passed, failed, ignored }) {
+  return passed + failed + ignored > 0;
 }
 
 /** Runners that close with sums: vitest, and node's own with the spec or the tap reporter. */

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CargoTests, Check, plain, Sums } from './counts.mjs';
+import { CargoTests, Check, packagesWithoutTests, plain, Preparation, Sums, TestProgram } from './counts.mjs';
 
 const PACKAGES = [
   {
@@ -62,7 +62,7 @@ test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
   assert.deepEqual(rows[1].problems, ['invalid']);
 });
 
-test('cargo test: a program that crashes, one that is empty and a package without tests are failures', () => {
+test('cargo test: a program that crashes and a file of tests without any are failures', () => {
   const rows = read(
     new CargoTests(PACKAGES),
     false,
@@ -71,11 +71,48 @@ running 3 tests
      Running tests/vectors.rs (target/debug/deps/vectors-99ff)
 test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s`,
   );
-  assert.deepEqual(sums(rows), [
-    'barrage-proto src/lib.rs: 0 1 0',
-    'barrage-proto tests/vectors.rs: 0 1 0',
-    'barrage: 0 1 0',
-  ]);
+  assert.deepEqual(sums(rows), ['barrage-proto src/lib.rs: 0 1 0', 'barrage-proto tests/vectors.rs: 0 1 0']);
+  assert.deepEqual(sums(packagesWithoutTests(PACKAGES, rows)), ['barrage: 0 1 0']);
+});
+
+test('cargo test: what each program says that it took', () => {
+  const rows = read(
+    new CargoTests(PACKAGES),
+    true,
+    `     Running tests/vectors.rs (target/debug/deps/vectors-99ff)
+test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 61.25s`,
+  );
+  assert.deepEqual(
+    rows.map(({ seconds }) => seconds),
+    [61.25],
+  );
+});
+
+test('a program of tests that runs by itself', () => {
+  const name = 'barrage-proto tests/vectors.rs';
+  const run = (ok, text) => sums(read(new TestProgram(name, true), ok, text));
+  const result = (passed, failed) =>
+    `test result: ok. ${passed} passed; ${failed} failed; 1 ignored; 0 measured; 0 filtered out; finished in 1.00s`;
+  assert.deepEqual(run(true, result(3, 0)), [`${name}: 3 0 1`]);
+  assert.deepEqual(run(false, `test a ... FAILED\n${result(3, 1)}`), [`${name}: 3 1 1`]);
+  assert.deepEqual(run(false, result(3, 0)), [`${name}: 3 1 1`], 'its exit status contradicts it');
+  assert.deepEqual(run(false, 'running 3 tests'), [`${name}: 0 1 0`], 'it crashed');
+  const nothing = 'test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out';
+  assert.deepEqual(run(true, nothing), [`${name}: 0 1 0`], 'a file of tests has some');
+  assert.deepEqual(read(new TestProgram('barrage src/main.rs', false), true, nothing), []);
+});
+
+test('a package of which no program ran a test is a failure', () => {
+  const rows = [
+    { name: 'barrage-proto src/lib.rs', passed: 1, failed: 0, ignored: 0 },
+    { name: 'barrage src/lib.rs', passed: 0, failed: 0, ignored: 2 },
+  ];
+  assert.deepEqual(sums(packagesWithoutTests(PACKAGES, rows)), ['barrage: 0 1 0']);
+});
+
+test('what prepares counts only when it fails', () => {
+  assert.deepEqual(read(new Preparation('jars'), true, ''), []);
+  assert.deepEqual(sums(read(new Preparation('jars'), false, '')), ['jars: 0 1 0']);
 });
 
 test('cargo test: one that does not build is a failure', () => {
@@ -106,4 +143,5 @@ test('sums that are missing, empty or contradicted are failures', () => {
 test('a check passes or fails as one', () => {
   assert.deepEqual(sums(read(new Check('clippy'), true, '')), ['clippy: 1 0 0']);
   assert.deepEqual(sums(read(new Check('clippy'), false, '')), ['clippy: 0 1 0']);
+  assert.deepEqual(sums(read(new Check('advisories'), true, 'left out: no network')), ['advisories: 0 0 1']);
 });

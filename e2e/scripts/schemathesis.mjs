@@ -1,8 +1,8 @@
 // Asks a `barrage dev` of its own everything that its OpenAPI description allows, and much that it does not: no answer may
 // be a server's error, and none may be one that the description does not know.
 //
-// usage: node schemathesis.mjs      BARRAGE_BIN: the server's program. SCHEMATHESIS_EXAMPLES: requests for each operation
-// and phase (40).
+// usage: node schemathesis.mjs [install]     install: only what it needs. BARRAGE_BIN: the server's program.
+// SCHEMATHESIS_EXAMPLES: requests for each operation and phase (40).
 
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -61,6 +61,8 @@ async function token(url, role) {
 }
 
 const program = schemathesis();
+if (process.argv[2] === 'install') process.exit();
+
 const data = mkdtempSync(join(tmpdir(), 'barrage-schemathesis-'));
 const url = `http://127.0.0.1:${await freePort()}`;
 const server = spawn(BINARY, ['dev', '--data', data, '--listen', url.slice('http://'.length)], {

@@ -1,14 +1,22 @@
 #!/usr/bin/env bash
-# Looks for the tools that a purpose needs before anything slow begins. Installs what it may: a pinned Rust toolchain by
-# rustup, system packages by apt-get when run as root, cargo-fuzz by cargo. Names everything else at once, with the
-# command that installs it.
+# Looks for the tools that a purpose needs before anything slow begins, and names all that are missing at once, with the
+# commands that install them. Installs what it may: a pinned Rust toolchain by rustup, system packages by apt-get when
+# run as root. What is only needed once everything is built is fetched and built meanwhile: `later` does that.
 #
-# usage: setup.sh PURPOSE...      PURPOSE: run, build, test, bench, fuzz     build: all of the workspace
+# usage: setup.sh PURPOSE...                  PURPOSE: run, lint, test, bench, fuzz
+#        setup.sh later packages PURPOSE...   the system packages that can wait
+#        setup.sh later PART...               PART: kafka, kubernetes, schemathesis, cargo-deny, cargo-fuzz
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+CACHE=${BARRAGE_E2E_CACHE:-$HOME/.cache/barrage-e2e}
+# Fixed, so that a run says of the code what the last one said.
+CARGO_DENY=0.20.2
+CARGO_FUZZ=0.13.2
+
 missing=()   # lines of "what: command"
 packages=()  # Debian packages to install
+waiting=()   # Debian packages that are not needed before everything is built
 
 say() { printf '==> %s\n' "$*"; }
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -19,6 +27,12 @@ may_apt() { [[ $EUID -eq 0 ]] && has apt-get; }
 need_package() {
   if has "$1"; then return; fi
   if may_apt; then packages+=("$2"); else is_missing "$3" "sudo apt-get install $2"; fi
+}
+
+# The same, for what can wait.
+need_later() {
+  if has "$1"; then return; fi
+  if may_apt; then waiting+=("$2"); else is_missing "$3" "sudo apt-get install $2"; fi
 }
 
 # The toolchain that rust-toolchain.toml pins.
@@ -78,7 +92,7 @@ need_chromium() {
   local path=${CHROMIUM:-/usr/bin/chromium}
   if [[ -x $path ]]; then return; fi
   if [[ -z ${CHROMIUM:-} ]] && may_apt; then
-    packages+=(chromium)
+    waiting+=(chromium)
   else
     is_missing "Chromium at $path" "sudo apt-get install chromium   (or set CHROMIUM to where one is)"
   fi
@@ -86,16 +100,16 @@ need_chromium() {
 
 # Pictures of the page show Chinese text; the tests themselves do without.
 want_fonts() {
-  if may_apt && ! { has fc-list && [[ -n $(fc-list :lang=zh) ]]; }; then packages+=(fonts-noto-cjk); fi
+  if may_apt && ! { has fc-list && [[ -n $(fc-list :lang=zh) ]]; }; then waiting+=(fonts-noto-cjk); fi
 }
 
 # What the tests' own cluster is made of.
 need_servers() {
-  need_package redis-server redis-server "Redis 7 (redis-server)"
+  need_later redis-server redis-server "Redis 7 (redis-server)"
   has java || is_missing "Java 17 or newer, for Kafka" "sudo apt-get install openjdk-17-jre-headless"
   has mvn || is_missing "Maven, which fetches Kafka" "sudo apt-get install maven"
   # For one kind of fault only; tests say that they leave it out where it is absent.
-  if may_apt && ! compgen -G '/usr/lib*/*/faketime/libfaketimeMT.so.1' >/dev/null; then packages+=(libfaketime); fi
+  if may_apt && ! compgen -G '/usr/lib*/*/faketime/libfaketimeMT.so.1' >/dev/null; then waiting+=(libfaketime); fi
 }
 
 # What the tests' Kubernetes cluster is built with and runs as; e2e/kubernetes/setup.sh builds it.
@@ -107,48 +121,103 @@ need_kubernetes() {
     is_missing "root, for namespaces and cgroups of a Kubernetes cluster" "sudo make test, or a container that may"
   fi
   has dpkg-deb || is_missing "Debian's packages, for containerd and runc" "a Debian or Ubuntu of these years"
-  need_package python3 python3 "Python 3"
-  need_package openssl openssl "OpenSSL's command"
-  need_package curl curl "curl"
-  need_package ip iproute2 "ip (iproute2)"
-  need_package strip binutils "strip (binutils)"
+  need_later python3 python3 "Python 3"
+  need_later openssl openssl "OpenSSL's command"
+  need_later curl curl "curl"
+  need_later ip iproute2 "ip (iproute2)"
+  need_later strip binutils "strip (binutils)"
 }
 
-for purpose in "$@"; do
-  need_rust
-  need_package cc "gcc libc6-dev" "a C compiler"
-  case $purpose in
-    run) need_node ;;
-    build) need_node; need_openssl_headers ;;
-    test) need_node; need_openssl_headers; need_chromium; want_fonts; need_servers; need_kubernetes ;;
-    bench) need_node; need_openssl_headers; need_servers ;;
-    fuzz) need_node; need_package c++ g++ "a C++ compiler" ;;
-    *) echo "setup.sh: no purpose is called $purpose" >&2; exit 2 ;;
-  esac
-done
+# What `later` uses.
+need_python() { need_later python3 "python3 python3-venv" "Python 3"; }
 
-if ((${#packages[@]})); then
-  # Entries may name two packages.
-  # shellcheck disable=SC2206
-  packages=(${packages[*]})
-  say "installing with apt-get: ${packages[*]}"
+look() {
+  local purpose
+  for purpose in "$@"; do
+    need_rust
+    need_package cc "gcc libc6-dev" "a C compiler"
+    case $purpose in
+      run) need_node ;;
+      lint) need_node; need_openssl_headers; need_python ;;
+      test) need_node; need_openssl_headers; need_python; need_chromium; want_fonts; need_servers; need_kubernetes ;;
+      bench) need_node; need_openssl_headers; need_servers ;;
+      fuzz) need_node; need_python; need_package c++ g++ "a C++ compiler" ;;
+      *) echo "setup.sh: no purpose is called $purpose" >&2; exit 2 ;;
+    esac
+  done
+}
+
+install_packages() {
+  if (($# == 0)); then return; fi
+  say "installing with apt-get: $*"
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq || say "apt-get update failed; trying with the lists that are there"
-  apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null ||
-    is_missing "the packages ${packages[*]}" "apt-get install ${packages[*]}   (it failed just now)"
-fi
+  # Entries may name two packages.
+  # shellcheck disable=SC2068
+  apt-get install -y -qq --no-install-recommends $@ >/dev/null ||
+    is_missing "the packages $*" "apt-get install $*   (it failed just now)"
+}
 
-if ((${#missing[@]})); then
+name_missing() {
+  if ((${#missing[@]} == 0)); then return; fi
   printf '\nMissing, and not for this script to install:\n' >&2
   printf '%s\n' "${missing[@]}" | sort -u | sed 's/^/  /' >&2
   exit 1
-fi
+}
 
-if [[ " $* " == *" fuzz "* ]] && ! has cargo-fuzz; then
-  say "installing cargo-fuzz (a minute)"
-  cargo install --locked --quiet cargo-fuzz
-fi
+# into_venv NAME VERSION PACKAGE: a program from PyPI, linked from the cache's bin.
+into_venv() {
+  local home=$CACHE/$1-$2
+  if [[ ! -x $home/bin/$1 ]]; then
+    say "installing $1 $2"
+    python3 -m venv "$home" && "$home/bin/pip" install --quiet "$3==$2" || return 1
+  fi
+  mkdir -p "$CACHE/bin"
+  ln -sf "$home/bin/$1" "$CACHE/bin/$1"
+}
 
-if [[ " $* " == *" test "* ]]; then
-  e2e/kubernetes/setup.sh
-fi
+# A tool of Cargo's: as PyPI has it, built by Astral for the usual machines; elsewhere it is built here.
+install_cargo_tool() {
+  if has "$1"; then return; fi
+  into_venv "$1" "$2" "astral-dev-toolchain-$1" && return
+  say "building $1 $2 (minutes)"
+  cargo install --locked --quiet "$1@$2"
+}
+
+# Maven's own cache has the jars then, for the first test that starts a broker.
+fetch_kafka() {
+  local libs
+  if compgen -G "$CACHE/kafka-*/libs" >/dev/null; then return; fi
+  libs=$(mktemp -d)
+  say "fetching Kafka with Maven"
+  mvn -q -B -f e2e/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$libs"
+  rm -rf "$libs"
+}
+
+later() {
+  local part
+  for part in "$@"; do
+    case $part in
+      kafka) fetch_kafka ;;
+      kubernetes) e2e/kubernetes/setup.sh ;;
+      schemathesis) node e2e/scripts/schemathesis.mjs install ;;
+      cargo-deny) install_cargo_tool cargo-deny "$CARGO_DENY" ;;
+      cargo-fuzz) install_cargo_tool cargo-fuzz "$CARGO_FUZZ" ;;
+      *) echo "setup.sh: no part is called $part" >&2; exit 2 ;;
+    esac
+  done
+}
+
+case "$1 ${2:-}" in
+  "later packages")
+    look "${@:3}"
+    install_packages "${packages[@]}" "${waiting[@]}"
+    name_missing
+    ;;
+  later\ *) later "${@:2}" ;;
+  *)
+    look "$@"
+    install_packages "${packages[@]}"
+    name_missing
+    ;;
+esac
