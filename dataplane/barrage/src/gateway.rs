@@ -21,7 +21,6 @@ mod limit;
 mod listen;
 mod metrics;
 mod moderated;
-mod moves;
 mod outbox;
 mod page;
 mod problem;
@@ -29,7 +28,6 @@ mod publish;
 mod served;
 mod shard;
 mod socket;
-mod standing;
 mod stream;
 mod upgrade;
 mod verdict;
@@ -48,20 +46,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use barrage_core::{
-    admin::SharedRegistry,
-    health::Health,
-    heat::Heat,
-    link::{Following, Peer},
-    log::Log,
-    rate_limit::SharedRateLimit,
-    routes::Routes,
-    store::Store,
-    token::LiveKeys,
-    trace::Tracer,
+    admin::SharedRegistry, health::Health, heat::Heat, link::Following, log::Log, rate_limit::SharedRateLimit,
+    routes::Routes, store::Store, token::LiveKeys, trace::Tracer,
 };
 use hub::{Hub, Inputs, Mailbox, mailbox};
 use listen::Doors;
-use moves::Mover;
 use served::{Backing, Served, Wishes};
 use shard::Inlets;
 use webtransport::{Arrival, Endpoint, SESSIONS_QUEUE};
@@ -70,7 +59,6 @@ pub use identity::{Identity, IdentityFiles, check_files};
 pub use inject::Injector;
 pub use listen::Listeners;
 pub use metrics::Metrics;
-pub use standing::Standing;
 
 /// Rooms with a first viewer that the hub does not know of yet.
 const WISHES_QUEUE: usize = 1_024;
@@ -139,16 +127,12 @@ pub struct Tls {
 
 /// What a gateway works with.
 pub struct Deps {
-    /// Its identity.
-    pub name: Peer,
     /// Where accepted danmaku go.
     pub log: Log,
     /// History and ranking for those who join and for the HTTP API.
     pub store: Store,
     /// Where slices live, who ranks, and the rooms that are served.
     pub routes: Routes,
-    /// Whether what it writes is known to count.
-    pub standing: Standing,
     /// What tokens are verified with.
     pub keys: LiveKeys,
     /// What viewers are shown over TLS and QUIC; `None` where only plain text is served.
@@ -208,12 +192,9 @@ pub async fn run(
     deps: Deps,
     shutdown: CancellationToken,
 ) -> Result<(), GatewayError> {
-    let Deps { name, log, store, routes, standing, keys, identity, rankers, limiter, health, heat, .. } = deps;
+    let Deps { log, store, routes, keys, identity, rankers, limiter, health, heat, .. } = deps;
     let (tracer, metrics, registry) = (deps.tracer, deps.metrics, deps.registry);
-    let (mover, gates) = Mover::new(name, log.clone(), routes.clone(), standing.clone(), metrics.clone());
-    let moves_over = CancellationToken::new();
-    let moving = tokio::spawn(mover.run(moves_over.clone()));
-    let backing = Backing { log, store, routes: routes.clone(), gates, standing, keys, heat, limiter, tracer };
+    let backing = Backing { log, store, routes: routes.clone(), keys, heat, limiter, tracer };
     let (wanted, wishes) = mpsc::channel(WISHES_QUEUE);
     let (acts, awaited) = mpsc::channel(ACTS_QUEUE);
     let served = Arc::new(Served::new(config, backing, health, metrics, Wishes { wanted, acts }));
@@ -241,10 +222,6 @@ pub async fn run(
             Ok(endpoint) => endpoint.close().await,
             Err(error) => tracing::error!(%error, "the QUIC endpoint failed"),
         }
-    }
-    moves_over.cancel();
-    if let Err(error) = moving.await {
-        tracing::error!(%error, "the mover failed");
     }
     Ok(())
 }

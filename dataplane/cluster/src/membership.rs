@@ -8,7 +8,7 @@ mod metrics;
 
 pub use follow::follow;
 pub use heartbeat::{Beat, Identity};
-pub use members::{Member, alive, members};
+pub use members::{Member, alive};
 pub use metrics::Metrics;
 
 /// The name of a pool's heat topic.

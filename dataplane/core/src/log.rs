@@ -80,8 +80,6 @@ pub enum Reading {
     Live,
     /// Behind it: what somebody missed.
     CatchUp,
-    /// The last minute of a partition that slices moved away from.
-    Window,
 }
 
 /// The log cannot do what was asked.
@@ -180,12 +178,6 @@ pub trait LogBackend: Send + Sync {
     /// # Errors
     /// [`LogError::Storage`].
     async fn rewind(&self, partition: u32, offset: u64, window_ms: i64) -> Result<u64, LogError>;
-
-    /// Offset of the first record that was appended at `since_ms` or later, Unix time; of the next one if there is none.
-    ///
-    /// # Errors
-    /// [`LogError::Storage`].
-    async fn since(&self, partition: u32, since_ms: i64) -> Result<u64, LogError>;
 
     /// Remembers where partitions' next owners start.
     ///

@@ -21,8 +21,6 @@ use super::{
     admission::Admission,
     limit::{HeldBack, SharedLimit},
     moderated::Moderated,
-    moves::Gates,
-    standing::Standing,
     verdict::{Caller, Judge},
 };
 use barrage_core::{
@@ -43,8 +41,6 @@ pub(super) struct Backing {
     pub(super) log: Log,
     pub(super) store: Store,
     pub(super) routes: Routes,
-    pub(super) gates: Gates,
-    pub(super) standing: Standing,
     pub(super) keys: LiveKeys,
     pub(super) heat: Heat,
     pub(super) limiter: Option<Arc<dyn SharedRateLimit>>,
@@ -70,9 +66,6 @@ pub(super) struct Served {
     /// Calls of outside moderators.
     pub(super) verdicts: Caller,
     pub(super) routes: Routes,
-    /// Where slices are written now.
-    pub(super) gates: Gates,
-    pub(super) standing: Standing,
     pub(super) health: Health,
     heat: Heat,
     pub(super) tracer: Tracer,
@@ -87,7 +80,7 @@ pub(super) struct Served {
 impl Served {
     pub(super) fn new(config: Config, backing: Backing, health: Health, metrics: Metrics, wishes: Wishes) -> Self {
         let Wishes { wanted, acts } = wishes;
-        let Backing { log, store, routes, gates, standing, keys, heat, limiter, tracer } = backing;
+        let Backing { log, store, routes, keys, heat, limiter, tracer } = backing;
         let served = Self {
             verdicts: Caller::default(),
             admission: Admission::new(config.connections_max, config.connections_per_address_max),
@@ -97,8 +90,6 @@ impl Served {
             keys,
             metrics,
             routes,
-            gates,
-            standing,
             health,
             heat,
             tracer,

@@ -15,7 +15,6 @@ use prometheus_client::registry::Registry;
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::{consumer::Gateways, gateway::Standing};
 use barrage_cluster::{
     kafka::{self, KafkaConfig, TopicError},
     log::KafkaLog,
@@ -66,7 +65,7 @@ pub(super) struct Backends {
     pub(super) limiter: Arc<dyn SharedRateLimit>,
 }
 
-/// A process that serves its health and has announced itself.
+/// A process that serves its health and says that it is alive.
 pub(super) struct Begun {
     pub(super) name: Peer,
     pub(super) health: Health,
@@ -152,16 +151,6 @@ impl Begun {
         self.routes.clone()
     }
 
-    /// Whether what a gateway writes counts.
-    pub(super) fn standing(&self) -> Standing {
-        Standing::announced(self.beat.clone(), self.freshness.clone())
-    }
-
-    /// Who has to end a slice's move.
-    pub(super) fn gateways(&self) -> Gateways {
-        Gateways::Heard { base: self.kafka.client(), pool: self.kafka.pool.clone() }
-    }
-
     /// This end of every link.
     pub(super) async fn local(&self) -> Result<Local> {
         let metrics = quic::Metrics::register(self.registry().sub_registry_with_prefix("link"));
@@ -211,12 +200,8 @@ impl Begun {
     }
 
     async fn wait_for_all(&mut self) -> Result<Backends> {
-        // Who moves a slice from now on waits for this process: it reads the routes after that.
-        let (mut beat, mut routes) = (self.beat.clone(), self.routes.clone());
-        if !self.saying_why(beat.announced()).await {
-            bail!("the heartbeat has ended");
-        }
-        let first = self.saying_why(topic::first(&mut routes, &self.freshness)).await;
+        let mut routes = self.routes.clone();
+        let first = self.saying_why(topic::first(&mut routes, &self.freshness)).await?;
         let Some(table) = first else { bail!("the routes have ended") };
         self.health.ok(checks::ROUTES);
         self.check_topics(table.partition_count()).await?;
