@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn without_authorities_of_its_own_the_system_s_are_looked_for() {
         let mut config = config();
-        config.settings.tls = Some(settings::Tls { ca_file: None, identity: None });
+        config.tls = Some(Tls { ca_file: None, certificate: None });
         assert_eq!(config.client().get("ssl.ca.location"), Some("probe"));
     }
 }
