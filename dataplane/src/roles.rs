@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     consumer,
-    gateway::{self, Identity, Listeners},
+    gateway::{self, Listeners, ViewerCertificate},
     link::quic,
     ranker,
     settings::{Gateway, Settings},
@@ -67,8 +67,8 @@ pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: Cancellatio
         .print()?;
     let local = begun.local().await?;
     let metrics = gateway::Metrics::register(begun.registry().sub_registry_with_prefix("gateway"));
-    let identity = match gateway.tls {
-        Some(tls) => Some(Identity::load(tls.files, metrics.clone(), begun.health.clone()).await?),
+    let certificate = match gateway.tls {
+        Some(tls) => Some(ViewerCertificate::load(tls.files, metrics.clone(), begun.health.clone()).await?),
         None => None,
     };
     let Some((log, store)) = begun.wait(&shutdown).await? else { return begun.end().await };
@@ -86,7 +86,7 @@ pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: Cancellatio
         routes: begun.routes(),
         standing: begun.standing(),
         keys,
-        identity,
+        certificate,
         rankers,
         limiter,
         health: begun.health.clone(),

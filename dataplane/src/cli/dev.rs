@@ -75,7 +75,7 @@ impl Dev {
         let files = self.tls_cert_file.zip(self.tls_key_file);
         let tls = files.map(|(certificate, key)| gateway::Tls {
             listen: self.tls_listen.unwrap_or(TLS_LISTEN),
-            files: gateway::IdentityFiles { certificate, key },
+            files: gateway::CertificateFiles { certificate, key },
         });
         let options = dev::Options {
             manifest: self.file,

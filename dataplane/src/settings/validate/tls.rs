@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::{super::raw, Check};
-use crate::gateway::{IdentityFiles, Tls, check_identity};
+use crate::gateway::{CertificateFiles, Tls, check_certificate};
 
 const PAIR: &str = "a certificate, and its private key in gateway.tls-key-file";
 
@@ -26,16 +26,16 @@ pub(super) fn tls(raw: &raw::Gateway, check: &mut Check) -> Option<Option<Tls>> 
     }
     let (listen, certificate, key) = (listen?, certificate?, key?);
     let Some((certificate, key)) = certificate.zip(key) else { return Some(None) };
-    let files = IdentityFiles { certificate, key };
+    let files = CertificateFiles { certificate, key };
     fit(raw, &files, check)?;
     Some(Some(Tls { listen: listen.unwrap_or(LISTEN), files }))
 }
 
 /// Whether certificate and key go together.
-fn fit(raw: &raw::Gateway, files: &IdentityFiles, check: &mut Check) -> Option<()> {
+fn fit(raw: &raw::Gateway, files: &CertificateFiles, check: &mut Check) -> Option<()> {
     let read = |path: &std::path::Path| (check.host.read)(path).unwrap_or_default();
     let contents = [read(&files.certificate), read(&files.key)];
-    match (check_identity(&contents, files), &raw.tls_cert_file) {
+    match (check_certificate(&contents, files), &raw.tls_cert_file) {
         (Ok(()), _) | (_, None) => Some(()),
         (Err(error), Some(value)) => check.refuse_because("gateway.tls-cert-file", value, &error.to_string(), PAIR),
     }
