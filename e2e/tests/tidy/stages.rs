@@ -98,17 +98,17 @@ fn a_stage_that_names_another_is_refused() {
     let lines =
         |path: &str, text: &str| -> Vec<usize> { imports(&Source::new(path, text)).iter().map(|v| v.line).collect() };
     let gateway = "dataplane/src/gateway.rs";
-    let shard = "dataplane/src/gateway/shard.rs";
+    let worker = "dataplane/src/gateway/worker.rs";
     assert_eq!(lines(gateway, "use crate::log;\nuse crate::ranker::Frame;\n"), [2]);
     assert_eq!(lines(gateway, "use crate::{log, consumer::{Config, Poll}};\n"), [1]);
     assert_eq!(lines(gateway, "use crate::{\n    log::{self, ranker},\n    ranker as r,\n};\n"), [1]);
     assert_eq!(lines(gateway, "fn f() {\n    super::consumer::run();\n}\n"), [2]);
-    assert_eq!(lines(shard, "use super::super::ranker;\n"), [1]);
-    assert_eq!(lines(shard, "use crate::consumer_offsets;\n"), [1]);
+    assert_eq!(lines(worker, "use super::super::ranker;\n"), [1]);
+    assert_eq!(lines(worker, "use crate::consumer_offsets;\n"), [1]);
     // Its own parts, a part that is called like a stage, a comment, a string; and who is no stage may.
-    assert_eq!(lines(shard, "use crate::gateway::room;\nuse super::ranker;\n"), []);
-    assert_eq!(lines(shard, "use super::super::log;\nuse super::{ranker, room};\n"), []);
-    assert_eq!(lines(shard, "// crate::ranker\nlet a = \"crate::ranker\";\n"), []);
+    assert_eq!(lines(worker, "use crate::gateway::room;\nuse super::ranker;\n"), []);
+    assert_eq!(lines(worker, "use super::super::log;\nuse super::{ranker, room};\n"), []);
+    assert_eq!(lines(worker, "// crate::ranker\nlet a = \"crate::ranker\";\n"), []);
     assert_eq!(lines("dataplane/src/dev.rs", "use crate::{gateway, ranker};\n"), []);
     assert_eq!(lines("dataplane/src/log/gateways.rs", "use crate::gateway;\n"), []);
 }

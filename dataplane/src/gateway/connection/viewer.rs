@@ -7,12 +7,7 @@ use std::{
     time::Duration,
 };
 
-use barrage_proto::{
-    Position,
-    log::Entry,
-    v1,
-    v2::pb,
-};
+use barrage_proto::{Position, log::Entry, v1, v2::pb};
 use bytes::Bytes;
 
 use super::{
