@@ -11,7 +11,6 @@ mod commit;
 mod dedupe;
 mod follow;
 mod metrics;
-mod moves;
 mod outstanding;
 mod own;
 mod poll;
@@ -37,12 +36,10 @@ use crate::{
     store::Store,
     trace::Tracer,
 };
-use moves::{Arrivals, find_windows};
 use own::{Ended, Owned};
 use progress::Partitions;
 
 pub use metrics::Metrics;
-pub use moves::Gateways;
 
 /// Names of the consumer's checks in [`Health`].
 pub mod checks {
@@ -69,8 +66,6 @@ pub struct Deps {
     pub store: Store,
     /// Who owns what, and the rooms that are served; records of others are kept, not shown.
     pub routes: Routes,
-    /// Who has to end a slice's move.
-    pub gateways: Gateways,
     /// Sessions with rankers, as they begin.
     pub rankers: mpsc::Receiver<ToRanker>,
     /// How it is.
@@ -89,9 +84,6 @@ struct Context {
     log: Log,
     store: Store,
     routes: Routes,
-    gateways: Gateways,
-    /// Slices that come from other partitions.
-    arrivals: Arc<Arrivals>,
     partitions: Partitions,
     /// Sessions that live, each with a number of its own.
     sessions: watch::Sender<Vec<Session>>,
@@ -124,37 +116,20 @@ struct Session {
 
 /// Runs until `shutdown`; then what was read is applied, handed on and committed.
 pub async fn run(deps: Deps, shutdown: CancellationToken) {
-    let Deps { name, log, store, routes, gateways, rankers, health, heat, tracer, metrics } = deps;
+    let Deps { name, log, store, routes, rankers, health, heat, tracer, metrics } = deps;
     let partitions = Partitions::default();
     let (sessions, _) = watch::channel(Vec::new());
-    let arrivals = Arc::default();
-    let shared = Context {
-        name,
-        log,
-        store,
-        routes: routes.clone(),
-        gateways,
-        arrivals,
-        partitions,
-        sessions,
-        health,
-        heat,
-        tracer,
-        metrics,
-    };
+    let followed = routes.clone();
+    let shared = Context { name, log, store, routes: followed, partitions, sessions, health, heat, tracer, metrics };
     let context = Arc::new(shared);
     let committing = CancellationToken::new();
     let committer = tokio::spawn(commit::run(Arc::clone(&context), committing.clone()));
-    let finder = tokio::spawn(find_windows(Arc::clone(&context), committing.clone()));
     Consumer { context, owned: BTreeMap::new(), tasks: JoinSet::new(), sessions: JoinSet::new(), started: 0 }
         .run(routes, rankers, shutdown)
         .await;
     committing.cancel();
     if let Err(error) = committer.await {
         tracing::error!(%error, "the last commit failed; its records are read again at the next start");
-    }
-    if let Err(error) = finder.await {
-        tracing::error!(%error, "looking for what slices bring with them failed");
     }
 }
 
@@ -198,7 +173,6 @@ impl Consumer {
     /// Begins with partitions that the table gives, ends with those that it takes.
     fn reassign(&mut self, at_start: bool) {
         let table = Arc::clone(&self.context.routes.borrow());
-        self.context.arrivals.learn(&table);
         let given: BTreeMap<u32, u64> = table.owned_by(&self.context.name).collect();
         for (partition, owned) in &self.owned {
             let epoch = table.partitions.get(*partition as usize).map_or(0, |owner| owner.epoch);

@@ -113,14 +113,12 @@ impl Stages {
             log: log.clone(),
             store: store.clone(),
             routes: routes.clone(),
-            gateways: consumer::Gateways::Known([Peer::clone(&name)].into()),
             rankers: only(to_ranker),
             health: health.clone(),
             heat: heat.clone(),
             tracer: Tracer::default(),
             metrics: consumer::Metrics::register(registry.sub_registry_with_prefix("consumer")),
         };
-        let gateway_name = Peer::clone(&name);
         let ranker = ranker::Deps {
             name,
             store: store.clone(),
@@ -138,13 +136,10 @@ impl Stages {
         };
         let registry = Arc::new(RwLock::new(registry));
         let (rankers, store_at_end) = (only(following), store.clone());
-        let standing = gateway::Standing::alone();
         let gateway = gateway::Deps {
-            name: gateway_name,
             log,
             store,
             routes,
-            standing,
             keys: LiveKeys::fixed(keys),
             certificate,
             rankers,

@@ -12,10 +12,8 @@ mod encode;
 mod error;
 mod http;
 mod metrics;
-mod moves;
 mod problem;
 mod publish;
-mod standing;
 mod state;
 mod transport;
 mod worker;
@@ -29,19 +27,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admin::SharedRegistry,
-    health::Health,
-    heat::Heat,
-    limit::Limiter,
-    link::{Following, Peer},
-    log::Log,
-    routes::Routes,
-    store::Store,
-    token::LiveKeys,
-    trace::Tracer,
+    admin::SharedRegistry, health::Health, heat::Heat, limit::Limiter, link::Following, log::Log, routes::Routes,
+    store::Store, token::LiveKeys, trace::Tracer,
 };
 use delivery::{Hub, Inputs, Mailbox, mailbox};
-use moves::Mover;
 use state::{Backing, GatewayState, HubHandle};
 use transport::{
     Doors,
@@ -53,7 +42,6 @@ pub use config::{CertificateFiles, Config, Tls};
 pub use error::GatewayError;
 pub use metrics::Metrics;
 pub use publish::Injector;
-pub use standing::Standing;
 pub(crate) use transport::check_certificate;
 pub use transport::{Listeners, ViewerCertificate, check_files};
 
@@ -64,16 +52,12 @@ const ACTS_QUEUE: usize = 64;
 
 /// What a gateway works with.
 pub struct Deps {
-    /// Its identity.
-    pub name: Peer,
     /// Where accepted danmaku go.
     pub log: Log,
     /// History and ranking for those who join and for the HTTP API.
     pub store: Store,
     /// Where slices live, who ranks, and the rooms that are served.
     pub routes: Routes,
-    /// Whether what it writes is known to count.
-    pub standing: Standing,
     /// What tokens are verified with.
     pub keys: LiveKeys,
     /// What viewers are shown over TLS and QUIC; `None` where only plain text is served.
@@ -104,12 +88,9 @@ pub async fn run(
     deps: Deps,
     shutdown: CancellationToken,
 ) -> Result<(), GatewayError> {
-    let Deps { name, log, store, routes, standing, keys, certificate, rankers, limiter, health, heat, .. } = deps;
+    let Deps { log, store, routes, keys, certificate, rankers, limiter, health, heat, .. } = deps;
     let (tracer, metrics, registry) = (deps.tracer, deps.metrics, deps.registry);
-    let (mover, gates) = Mover::new(name, log.clone(), routes.clone(), standing.clone(), metrics.clone());
-    let moves_over = CancellationToken::new();
-    let moving = tokio::spawn(mover.run(moves_over.clone()));
-    let backing = Backing { log, store, routes: routes.clone(), gates, standing, keys, heat, limiter, tracer };
+    let backing = Backing { log, store, routes: routes.clone(), keys, heat, limiter, tracer };
     let (wanted, first_viewers) = mpsc::channel(WANTED_QUEUE);
     let (acts, awaited) = mpsc::channel(ACTS_QUEUE);
     let gateway = Arc::new(GatewayState::new(config, backing, health, metrics, HubHandle::new(wanted, acts)));
@@ -143,10 +124,6 @@ pub async fn run(
             Ok(endpoint) => endpoint.close().await,
             Err(error) => tracing::error!(%error, "the QUIC endpoint failed"),
         }
-    }
-    moves_over.cancel();
-    if let Err(error) = moving.await {
-        tracing::error!(%error, "the mover failed");
     }
     Ok(())
 }

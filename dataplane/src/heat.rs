@@ -24,7 +24,7 @@ use crate::room::{RoomId, SHARDS};
 pub use beat::{Beat, Identity};
 pub use follow::follow;
 use latency::Latency;
-pub use members::{Member, alive, members};
+pub use members::{Member, alive};
 
 /// The name of a pool's heat topic.
 #[must_use]

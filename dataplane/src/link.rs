@@ -44,8 +44,6 @@ pub struct Candidates {
     pub record: Position,
     /// Epoch under which the consumer owns the partition.
     pub owner_epoch: u64,
-    /// The slice's last record in this partition: it has moved, and the next come from elsewhere.
-    pub closed: bool,
     /// What was said, as the log has it; entries that repeat others are empty.
     pub said: Arc<Record>,
     /// Its bytes as the log has them, where no entry was emptied and they are at hand.

@@ -83,8 +83,6 @@ pub enum Reading {
     Live,
     /// Behind it: what somebody missed.
     CatchUp,
-    /// The last minute of a partition that slices moved away from.
-    Window,
 }
 
 /// The log cannot do what was asked.
@@ -239,17 +237,6 @@ impl Log {
         match self {
             Self::Embedded(log) => log.rewind(partition, offset, window_ms).await,
             Self::Kafka(log) => log.rewind(partition, offset, window_ms).await,
-        }
-    }
-
-    /// Offset of the first record that was appended at `since_ms` or later, Unix time; of the next one if there is none.
-    ///
-    /// # Errors
-    /// [`LogError::Storage`].
-    pub async fn since(&self, partition: u32, since_ms: i64) -> Result<u64, LogError> {
-        match self {
-            Self::Embedded(log) => log.since(partition, since_ms).await,
-            Self::Kafka(log) => log.since(partition, since_ms).await,
         }
     }
 

@@ -181,7 +181,7 @@ impl Rules {
     /// Takes a record's acts and super chats in, in their order.
     pub fn follow(&mut self, record: &log::Record, partition: u32, offset: u64) {
         for (index, entry) in (0..).zip(&record.entries) {
-            let position = Position { moved: record.moved, partition, offset, index };
+            let position = Position { partition, offset, index };
             let at_ms = record.received_ms + i64::from(entry.received_delta_ms);
             if let Some(act) = &entry.act {
                 self.take(act, position, at_ms);

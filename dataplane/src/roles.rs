@@ -1,7 +1,7 @@
 //! The roles of a cluster, each a process: what `barrage gateway`, `barrage consumer` and `barrage ranker` run.
 //!
-//! Each begins in one order: health and metrics are served, the process announces itself, then it waits for the route
-//! table, the log and the store, and says in its health what it waits for. Each ends in the other: what it holds is
+//! Each begins in one order: health and metrics are served, the process begins to say that it is alive, then it waits for
+//! the route table, the log and the store, and says in its health what it waits for. Each ends in the other: what it holds is
 //! drained, links are closed, and health is served to the end.
 
 mod begin;
@@ -80,11 +80,9 @@ pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: Cancellatio
     let peers = begun.rankers();
     begun.spawn(quic::dial_gateway(local, peers, sessions, links.clone()));
     let deps = gateway::Deps {
-        name: begun.name.clone(),
         log,
         store,
         routes: begun.routes(),
-        standing: begun.standing(),
         keys,
         certificate,
         rankers,
@@ -121,7 +119,6 @@ pub async fn consumer(settings: Settings, shutdown: CancellationToken) -> Result
         log,
         store,
         routes: begun.routes(),
-        gateways: begun.gateways(),
         rankers,
         health: begun.health.clone(),
         heat: begun.heat.clone(),

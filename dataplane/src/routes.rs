@@ -37,8 +37,6 @@ pub struct Table {
     pub manual: bool,
     /// Owners by partition; as many as the pool was created with.
     pub partitions: Vec<Owner>,
-    /// Slices that have moved, those that are back at their default included.
-    pub slices: HashMap<(RoomId, u32), Moved>,
     /// Where the links of each ranker are reached: host and port.
     pub rankers: BTreeMap<Peer, String>,
     /// Rooms whose ranker is not the one that the hash chooses.
@@ -56,30 +54,6 @@ pub struct Owner {
     pub epoch: u64,
 }
 
-/// A slice's last move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moved {
-    /// Where it lives now.
-    pub partition: u32,
-    /// Where it lived before.
-    pub from: u32,
-    /// Number of the move, from 1.
-    pub number: u32,
-    /// The change that moved it.
-    pub epoch: u64,
-}
-
-/// Where a slice lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Home {
-    /// Its partition.
-    pub partition: u32,
-    /// How often it has moved.
-    pub moved: u32,
-    /// Epoch that its owner writes under: the higher of its partition's and its own.
-    pub owner_epoch: u64,
-}
-
 impl Table {
     /// One process owns everything: all of `partitions`, and every room.
     #[must_use]
@@ -94,18 +68,10 @@ impl Table {
         }
     }
 
-    /// Where a slice lives.
+    /// Where a slice lives; the same for ever.
     #[must_use]
-    pub fn home(&self, room: &RoomId, shard: u32) -> Home {
-        let moved = self.slices.get(&(room.clone(), shard));
-        let partition =
-            moved.map_or_else(|| partition_of(room.as_str(), self.partition_count()), |moved| moved.partition);
-        let owned_since = self.partitions.get(partition as usize).map_or(0, |owner| owner.epoch);
-        Home {
-            partition,
-            moved: moved.map_or(0, |moved| moved.number),
-            owner_epoch: moved.map_or(0, |moved| moved.epoch).max(owned_since),
-        }
+    pub fn partition_of(&self, room: &RoomId, _shard: u32) -> u32 {
+        partition_of(room.as_str(), self.partition_count())
     }
 
     /// Partitions that the pool was created with.
@@ -145,19 +111,6 @@ mod tests {
     fn table(rankers: &[&str]) -> Table {
         let rankers = rankers.iter().map(|&name| (Peer::from(name), String::from("127.0.0.1:1"))).collect();
         Table { partitions: vec![Owner { consumer: Some("c".into()), epoch: 3 }; 8], rankers, ..Table::default() }
-    }
-
-    #[test]
-    fn a_moved_slice_has_its_own_home_and_the_higher_epoch() {
-        let mut table = table(&[]);
-        let room = RoomId::from("demo");
-        let home = table.home(&room, 5);
-        assert_eq!((home.partition, home.moved, home.owner_epoch), (partition_of("demo", 8), 0, 3));
-        table.slices.insert((room.clone(), 5), Moved { partition: 1, from: home.partition, number: 2, epoch: 7 });
-        assert_eq!(table.home(&room, 5), Home { partition: 1, moved: 2, owner_epoch: 7 });
-        table.partitions[1].epoch = 9;
-        assert_eq!(table.home(&room, 5).owner_epoch, 9);
-        assert_eq!(table.home(&room, 4), home);
     }
 
     #[test]

@@ -34,9 +34,7 @@ pub struct SliceBatch {
     pub shard: u32,
     /// Epoch under which the caller owns the slice; a store that has seen a higher one refuses.
     pub owner_epoch: u64,
-    /// Number of the slice's last move, and the partition that the records stand in.
-    pub moved: u32,
-    /// See `moved`.
+    /// The partition that the records stand in.
     pub partition: u32,
     /// The last record of the slice that the caller applied itself; `None` when it has not applied any yet.
     pub expected: Option<Position>,
@@ -48,9 +46,6 @@ pub struct SliceBatch {
     pub history_age_ms: i64,
     /// The records, by offset.
     pub records: Vec<SliceRecord>,
-    /// The last of the records closes the slice's move out of this partition: what stands in the log behind it does not
-    /// count, and the next come under this move, from this partition.
-    pub closes: Option<(u32, u32)>,
 }
 
 /// A record after repeated danmaku were blanked.
@@ -69,8 +64,6 @@ pub enum Applied {
     Whole,
     /// The store is behind what the caller had applied (a failover took writes back): apply again from the commit.
     Behind,
-    /// The slice's earlier move is not applied to its end; try again.
-    NotYet,
     /// Another owner has written under this higher epoch: nothing was written.
     Fenced(u64),
     /// The slice, or the marker of its hash slot, is gone: it has to be filled again from the log's start.

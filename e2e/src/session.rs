@@ -165,7 +165,7 @@ impl Session {
         let mut settled = 0;
         for (at, &seq) in ack.seq.iter().enumerate() {
             let index = ack.index.get(at).copied().unwrap_or_default();
-            let position = Position { moved: 0, partition: ack.partition, offset: ack.offset, index };
+            let position = Position { partition: ack.partition, offset: ack.offset, index };
             settled += usize::from(self.settle(seq, Fate::Acknowledged(position), now_ms));
         }
         self.window = (self.window + settled).min(WINDOW_MAX);

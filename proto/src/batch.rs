@@ -142,7 +142,7 @@ pub fn rows(batch: &Batch) -> Result<impl Iterator<Item = Row<'_>>, UnevenColumn
         let reply = replies.next_if(|reply| of_row(reply.row));
         let gift = gifts.next_if(|gift| of_row(gift.row));
         Row {
-            position: Position { moved: 0, partition: batch.partition, offset, index },
+            position: Position { partition: batch.partition, offset, index },
             user: batch.user[i],
             sent_ms,
             role: batch.role.get(i).and_then(|&role| Role::try_from(role).ok()).unwrap_or_default(),
@@ -181,7 +181,7 @@ impl From<Position> for DanmakuId {
 
 impl From<DanmakuId> for Position {
     fn from(DanmakuId { partition, offset, index }: DanmakuId) -> Self {
-        Self { moved: 0, partition, offset, index }
+        Self { partition, offset, index }
     }
 }
 
@@ -195,7 +195,7 @@ mod tests {
     fn row(fields: &Fields) -> Row<'_> {
         let (offset, index, user, sent_ms, role, content) = fields;
         Row {
-            position: Position { moved: 0, partition: 5, offset: *offset, index: *index },
+            position: Position { partition: 5, offset: *offset, index: *index },
             user: *user,
             sent_ms: *sent_ms,
             role: Role::try_from(*role).unwrap(),
@@ -203,7 +203,7 @@ mod tests {
             mode: Mode::try_from(*role).unwrap(),
             colour: *index * 0xff_00ff,
             size: Size::try_from(*role % 3).unwrap(),
-            reply: (*index == 1).then_some((Position { moved: 0, partition: 5, offset: *user, index: 9 }, *user)),
+            reply: (*index == 1).then_some((Position { partition: 5, offset: *user, index: 9 }, *user)),
             gift: (*role == 2).then_some(Gift { value: *user, name: content, count: 3, stay_s: *index }),
         }
     }

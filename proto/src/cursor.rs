@@ -83,7 +83,6 @@ impl Cursor {
             partition: position.partition,
             offset: position.offset,
             rows: position.index.wrapping_add(1),
-            moved: position.moved,
         });
         pb::Cursor { slices: slices.collect() }.encode_to_vec()
     }
@@ -101,8 +100,8 @@ impl Cursor {
         let mut cursor = Self::default();
         for slice in message.slices {
             let index = slice.rows.wrapping_sub(1);
-            let pb::SlicePosition { shard, partition, offset, moved, .. } = slice;
-            cursor.advance(shard, Position { moved, partition, offset, index });
+            let pb::SlicePosition { shard, partition, offset, .. } = slice;
+            cursor.advance(shard, Position { partition, offset, index });
         }
         Ok(cursor)
     }
@@ -123,13 +122,12 @@ mod tests {
     use super::*;
 
     fn position(offset: u64, index: u32) -> Position {
-        Position { moved: 0, partition: 2, offset, index }
+        Position { partition: 2, offset, index }
     }
 
     #[test]
     fn bytes_round_trip_with_whole_and_partial_records() {
-        let moved = Position { moved: 3, ..position(1, 4) };
-        let cursor: Cursor = [(0, position(7, 0)), (5, position(9, u32::MAX)), (6, moved)].into_iter().collect();
+        let cursor: Cursor = [(0, position(7, 0)), (5, position(9, u32::MAX))].into_iter().collect();
         assert_eq!(Cursor::decode(&cursor.encode()), Ok(cursor));
     }
 
@@ -141,7 +139,6 @@ mod tests {
         assert!(cursor.covers(1, position(7, 3)));
         assert!(!cursor.covers(1, position(7, 4)));
         assert!(!cursor.covers(0, position(0, 0)));
-        assert!(!cursor.covers(1, Position { moved: 1, partition: 0, offset: 0, index: 0 }), "a later move is later");
     }
 
     #[test]

@@ -6,12 +6,10 @@ use thiserror::Error;
 
 use crate::log::Place;
 
-/// Position of a danmaku in a pool's log. Ordered within a slice, over its moves too; the text form, which alone names a
-/// danmaku, is `partition-offset-index`.
+/// Position of a danmaku in a pool's log. Ordered within a slice; the text form, which alone names a danmaku, is
+/// `partition-offset-index`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
-    /// How often the slice had moved to another partition. Not part of the ID; 0 where only the ID is known.
-    pub moved: u32,
     /// Partition of the pool's topic.
     pub partition: u32,
     /// Offset of the record in the partition.
@@ -27,14 +25,14 @@ impl fmt::Display for Position {
 }
 
 impl From<Position> for Place {
-    fn from(Position { moved, partition, offset, index }: Position) -> Self {
-        Self { moved, partition, offset, index }
+    fn from(Position { partition, offset, index }: Position) -> Self {
+        Self { partition, offset, index }
     }
 }
 
 impl From<Place> for Position {
-    fn from(Place { moved, partition, offset, index }: Place) -> Self {
-        Self { moved, partition, offset, index }
+    fn from(Place { partition, offset, index }: Place) -> Self {
+        Self { partition, offset, index }
     }
 }
 
@@ -55,8 +53,7 @@ impl FromStr for Position {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut parts = text.splitn(3, '-');
         let mut part = || parts.next().ok_or(ParsePositionError);
-        let position =
-            Self { moved: 0, partition: part()?.parse()?, offset: part()?.parse()?, index: part()?.parse()? };
+        let position = Self { partition: part()?.parse()?, offset: part()?.parse()?, index: part()?.parse()? };
         // Numbers parse with a sign or zeros in front, but an ID has one text, by which clients compare.
         if position.to_string() == text { Ok(position) } else { Err(ParsePositionError) }
     }
@@ -68,7 +65,7 @@ mod tests {
 
     #[test]
     fn text_round_trip_and_refusals() {
-        let position = Position { moved: 0, partition: 3, offset: u64::MAX, index: 7 };
+        let position = Position { partition: 3, offset: u64::MAX, index: 7 };
         assert_eq!(position.to_string().parse(), Ok(position));
         for bad in ["", "1", "1-2", "1-2-3-4", "1-2-x", "-1-2-3"] {
             assert_eq!(bad.parse::<Position>(), Err(ParsePositionError), "{bad}");

@@ -197,7 +197,7 @@ proptest! {
 
     #[test]
     fn cursors_round_trip(slices in prop::collection::btree_map(any::<u32>(), any::<(u32, u64, u32)>(), 0..20)) {
-        let positions = slices.into_iter().map(|(shard, (partition, offset, index))| (shard, Position { moved: 0, partition, offset, index }));
+        let positions = slices.into_iter().map(|(shard, (partition, offset, index))| (shard, Position { partition, offset, index }));
         let cursor: Cursor = positions.collect();
         prop_assert_eq!(Cursor::decode(&cursor.encode()), Ok(cursor));
     }
@@ -211,7 +211,7 @@ proptest! {
 
     #[test]
     fn ids_round_trip_and_have_one_text(partition in any::<u32>(), offset in any::<u64>(), index in any::<u32>(), text in "[0-9+ -]{0,12}") {
-        let id = Position { moved: 0, partition, offset, index };
+        let id = Position { partition, offset, index };
         prop_assert_eq!(id.to_string().parse(), Ok(id));
         if let Ok(other) = text.parse::<Position>() {
             prop_assert_eq!(other.to_string(), text);

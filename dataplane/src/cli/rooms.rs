@@ -104,9 +104,7 @@ async fn list(base: ClientConfig, pool: &str) -> anyhow::Result<()> {
     let mut rows = vec![cells(["ROOM", "RANKER", "PARTITION", "RATE/S", "BUDGET/S", "HISTORY"])];
     for room in table.rooms.all() {
         let ranker = table.ranker_of(&room.id).map_or("-", |ranker| ranker);
-        let partition = table.home(&room.id, 0).partition;
-        let spread = table.slices.iter().any(|((id, _), moved)| *id == room.id && moved.partition != partition);
-        let partition = if spread { "several".to_owned() } else { partition.to_string() };
+        let partition = table.partition_of(&room.id, 0).to_string();
         let (rate, budget) = (room.rate_per_second.to_string(), room.budget_per_second.to_string());
         rows.push(cells([room.id.as_str(), ranker, &partition, &rate, &budget, &room.history_length.to_string()]));
     }

@@ -13,9 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Context, RETRY_AFTER, checks,
     follow::{Followed, Follower, Source},
-    moves::{Holding, owner_epoch},
     own::Ended,
-    poll::{Poll, Slice, closes},
+    poll::{Poll, Slice},
     progress::Progress,
     refused::Refusals,
     spans,
@@ -33,8 +32,8 @@ const RECORDS_MAX: usize = 4_000;
 /// Calls to the store are this far apart while it keeps up: no screen waits for them, and what comes meanwhile makes them
 /// fewer and larger.
 const APPLY_EVERY: Duration = Duration::from_millis(50);
-/// How long to wait for a slice's last move to be applied to its end.
-const NOT_YET_RETRY: Duration = Duration::from_millis(20);
+/// Before batches that the store has refused are tried again.
+const HELD_RETRY: Duration = Duration::from_millis(20);
 
 pub(super) struct Applier {
     context: Arc<Context>,
@@ -43,11 +42,8 @@ pub(super) struct Applier {
     follower: Follower,
     /// The last record of each slice that this applied itself.
     expected: HashMap<Slice, Position>,
-    /// Batches of slices whose last move is not applied to its end yet; other slices go on.
+    /// Batches of slices that the store refuses for good, for all that is known; other slices go on.
     held: Vec<SliceBatch>,
-    /// Records of slices whose past is not known yet.
-    holding: Holding,
-    /// Slices that the store refuses for good, for all that is known; their batches are held, too, for a while.
     refusals: Refusals,
     /// Offset after the last record that was applied or is held.
     end: u64,
@@ -74,9 +70,8 @@ impl Applier {
     ) -> Self {
         let (end, _) = progress.done();
         let follower = source.follow(end, &progress);
-        let (expected, held) = (HashMap::new(), Vec::new());
-        let (holding, refusals) = (Holding::default(), Refusals::default());
-        Self { context, source, progress, follower, expected, held, holding, refusals, end, rebuilding, stop }
+        let (expected, held, refusals) = (HashMap::new(), Vec::new(), Refusals::default());
+        Self { context, source, progress, follower, expected, held, refusals, end, rebuilding, stop }
     }
 
     /// Runs until the feed has ended and all it read is applied, or until it is fenced.
@@ -90,15 +85,15 @@ impl Applier {
                 sleep_until(next).await;
             }
             let followed = tokio::select! {
-                followed = self.follower.next(), if !self.holding.is_full() => Some(followed),
-                () = sleep(NOT_YET_RETRY), if self.looks_at_held() => None,
+                followed = self.follower.next() => Some(followed),
+                () = sleep(HELD_RETRY), if self.looks_at_held() => None,
             };
             let step = match followed {
                 Some(followed) => {
                     next = Instant::now() + APPLY_EVERY;
                     self.follow(followed).await
                 }
-                None => self.retry().await,
+                None => self.write(Vec::new()).await,
             };
             if let Step::End(ended) = step {
                 return ended;
@@ -108,17 +103,7 @@ impl Applier {
 
     /// Whether to look at what is held though nothing comes. Who reads behind is not interrupted: it would begin anew.
     fn looks_at_held(&self) -> bool {
-        let waits = !self.held.is_empty() || !self.holding.is_empty();
-        self.holding.is_full() || waits && !self.follower.is_behind()
-    }
-
-    async fn retry(&mut self) -> Step {
-        if self.stop.is_cancelled() && self.holding.is_full() {
-            return Step::End(Ended::Released);
-        }
-        let table = Arc::clone(&self.context.routes.borrow());
-        let batches = self.batches(&[], &table);
-        self.write(batches).await
+        !self.held.is_empty() && !self.follower.is_behind()
     }
 
     async fn follow(&mut self, followed: Result<Followed, LogError>) -> Step {
@@ -157,7 +142,6 @@ impl Applier {
     fn forget(&mut self) {
         self.expected.clear();
         self.held.clear();
-        self.holding.clear();
         self.refusals = Refusals::default();
     }
 
@@ -200,8 +184,7 @@ impl Applier {
         loop {
             let (call, mut rest) = first_of_each(queue, &waiting);
             if call.is_empty() {
-                let held = rest.iter().filter_map(|batch| batch.records.first()).map(|record| record.offset);
-                let held = held.chain(self.holding.first()).min();
+                let held = rest.iter().filter_map(|batch| batch.records.first()).map(|record| record.offset).min();
                 self.held = rest;
                 self.progress.applied(held.unwrap_or(self.end), rewind);
                 return Step::Done;
@@ -214,10 +197,6 @@ impl Applier {
             for (batch, outcome) in call.iter().zip(outcomes) {
                 match outcome {
                     Ok(Applied::Whole) => self.written(batch),
-                    Ok(Applied::NotYet) => {
-                        waiting.insert((batch.room.clone(), batch.shard));
-                        left.push(batch.clone());
-                    }
                     Ok(Applied::Behind) => return self.fall_back(batch),
                     Ok(Applied::Lost) => return self.rebuild(batch).await,
                     Ok(Applied::Fenced(epoch)) => return self.fenced(batch, epoch),
@@ -253,14 +232,7 @@ impl Applier {
         let entries = batch.records.iter().flat_map(|record| &record.record.entries);
         let (danmaku, bytes) = entries.fold((0, 0), |(n, bytes), entry| (n + 1, bytes + entry.content.len() as u64));
         self.context.heat.room(&batch.room).messages(batch.shard, danmaku, bytes);
-        let position = match batch.closes {
-            // The next owner's beginning; nothing more is applied from here.
-            Some(_) => {
-                self.expected.remove(&(batch.room.clone(), batch.shard));
-                return;
-            }
-            None => Position { moved: batch.moved, partition: batch.partition, offset: last.offset, index: u32::MAX },
-        };
+        let position = Position { partition: batch.partition, offset: last.offset, index: u32::MAX };
         self.expected.insert((batch.room.clone(), batch.shard), position);
     }
 
@@ -341,47 +313,29 @@ impl Applier {
         Ok(())
     }
 
-    /// One batch for each slice, and another where a move ends.
-    fn batches(&mut self, polls: &[Arc<Poll>], table: &Table) -> Vec<SliceBatch> {
+    /// One batch for each slice.
+    fn batches(&self, polls: &[Arc<Poll>], table: &Table) -> Vec<SliceBatch> {
         let mut slices: BTreeMap<&Slice, Vec<&SliceRecord>> = BTreeMap::new();
-        for poll in polls {
-            self.holding.take_in(poll);
-            for (slice, records) in poll.slices.iter().filter(|(slice, _)| !self.holding.holds(slice)) {
-                slices.entry(slice).or_default().extend(records);
-            }
-        }
-        let released = self.holding.release();
-        for (slice, records) in &released {
+        for (slice, records) in polls.iter().flat_map(|poll| &poll.slices) {
             slices.entry(slice).or_default().extend(records);
         }
-        slices.into_iter().flat_map(|(slice, records)| self.batches_of(slice, &records, table)).collect()
+        slices.into_iter().map(|(slice, records)| self.batch_of(slice, &records, table)).collect()
     }
 
-    fn batches_of(&self, slice: &Slice, records: &[&SliceRecord], table: &Table) -> Vec<SliceBatch> {
-        let (room, shard) = slice;
+    fn batch_of(&self, slice: &Slice, records: &[&SliceRecord], table: &Table) -> SliceBatch {
+        let ((room, shard), partition) = (slice, self.progress.partition);
         let served = table.rooms.find(room.as_str());
-        let owner_epoch = owner_epoch(table, slice, self.progress.partition);
-        let mut expected = self.expected.get(slice).copied();
-        let runs = records.chunk_by(|a, b| a.record.moved == b.record.moved && closes(&a.record).is_none());
-        let batch = |run: &[&SliceRecord]| {
-            let last = run.last()?;
-            let moved = last.record.moved;
-            Some(SliceBatch {
-                room: room.clone(),
-                shard: *shard,
-                owner_epoch,
-                moved,
-                partition: self.progress.partition,
-                // A later move is compared with what the one before it left.
-                expected: expected.take().filter(|expected| expected.moved == moved),
-                rebuilding: self.rebuilding.is_some(),
-                history_length: served.map_or(UNSERVED_HISTORY_LENGTH, |room| room.history_length),
-                history_age_ms: served.map_or(i64::MAX, |room| room.history_age_ms),
-                records: run.iter().copied().cloned().collect(),
-                closes: closes(&last.record).map(|number| (number, table.home(room, *shard).partition)),
-            })
-        };
-        runs.filter_map(batch).collect()
+        SliceBatch {
+            room: room.clone(),
+            shard: *shard,
+            owner_epoch: table.partitions.get(partition as usize).map_or(0, |owner| owner.epoch),
+            partition,
+            expected: self.expected.get(slice).copied(),
+            rebuilding: self.rebuilding.is_some(),
+            history_length: served.map_or(UNSERVED_HISTORY_LENGTH, |room| room.history_length),
+            history_age_ms: served.map_or(i64::MAX, |room| room.history_age_ms),
+            records: records.iter().copied().cloned().collect(),
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 
 use std::collections::{VecDeque, hash_map};
 
+use barrage_proto::log::{Entry, Record};
 use smallvec::SmallVec;
 
 use crate::hash::FastMap;
@@ -24,7 +25,7 @@ pub(super) const REACH_MS: i64 = (SPANS + 1) * SPAN_MS;
 const FORGET_MAX: usize = 2;
 
 /// A danmaku across its retries.
-pub(super) type Identity = (u64, u64, u64);
+type Identity = (u64, u64, u64);
 
 /// A user and the session.
 type Session = (u64, u64);
@@ -49,7 +50,7 @@ struct Run {
 
 impl Dedupe {
     /// Whether this is the first of its identity in what is remembered; then it is remembered.
-    pub(super) fn first(&mut self, append_ms: i64, (user, session, seq): Identity) -> bool {
+    fn first(&mut self, append_ms: i64, (user, session, seq): Identity) -> bool {
         let span = append_ms.div_euclid(SPAN_MS);
         self.newest = span.max(self.newest);
         let oldest = self.newest - SPANS;
@@ -77,6 +78,19 @@ impl Dedupe {
             }
         }
         true
+    }
+
+    /// Blanks what repeats an earlier danmaku, and gives how many did. A blanked entry is one of user 0, who cannot send:
+    /// the indexes of the others stay.
+    pub(super) fn blank_repeats(&mut self, append_ms: i64, record: &mut Record) -> u64 {
+        let mut repeats = 0;
+        for entry in &mut record.entries {
+            if !self.first(append_ms, (entry.user, entry.session, entry.seq)) {
+                repeats += 1;
+                *entry = Entry::default();
+            }
+        }
+        repeats
     }
 
     fn forget(&mut self, oldest: i64) {

@@ -19,9 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     RETRY_AFTER,
-    dedupe::REACH_MS,
+    dedupe::{Dedupe, REACH_MS},
     metrics::Metrics,
-    moves::{Arrivals, Judge},
     poll::Poll,
     progress::{Progress, Rewind},
 };
@@ -46,15 +45,14 @@ pub(super) struct Source {
     back: Mutex<Option<(u64, Reader)>>,
     /// The feed has ended; followers end where it did.
     closing: CancellationToken,
-    arrivals: Arc<Arrivals>,
     metrics: Metrics,
 }
 
 impl Source {
-    pub(super) fn new(log: Log, partition: u32, start: u64, arrivals: Arc<Arrivals>, metrics: Metrics) -> Self {
+    pub(super) fn new(log: Log, partition: u32, start: u64, metrics: Metrics) -> Self {
         let (feed, _) = broadcast::channel(FEED_POLLS);
         let (back, closing) = (Mutex::new(None), CancellationToken::new());
-        Self { log, partition, feed, end: AtomicU64::new(start), back, closing, arrivals, metrics }
+        Self { log, partition, feed, end: AtomicU64::new(start), back, closing, metrics }
     }
 
     /// Follows from an offset on, and goes back whenever the progress says so.
@@ -82,26 +80,26 @@ impl Source {
     }
 
     async fn read_on(&self) {
-        let mut judge = loop {
+        let mut dedupe = loop {
             match self.warm(self.end()).await {
-                Ok(judge) => break judge,
+                Ok(dedupe) => break dedupe,
                 Err(error) => tracing::warn!(self.partition, %error, "reading is tried again"),
             }
             sleep(RETRY_AFTER).await;
         };
         loop {
-            if let Err(error) = self.read_from(self.end(), &mut judge).await {
+            if let Err(error) = self.read_from(self.end(), &mut dedupe).await {
                 tracing::warn!(self.partition, %error, "reading is tried again");
                 sleep(RETRY_AFTER).await;
             }
         }
     }
 
-    async fn read_from(&self, from: u64, judge: &mut Judge) -> Result<(), LogError> {
+    async fn read_from(&self, from: u64, dedupe: &mut Dedupe) -> Result<(), LogError> {
         let mut reader = self.log.reader(self.partition, from, Reading::Live)?;
         loop {
             let records = reader.next(POLL_RECORDS_MAX).await?;
-            let poll = Poll::read(self.partition, self.end(), records, judge);
+            let poll = Poll::read(self.partition, self.end(), records, dedupe);
             self.metrics.read(&poll);
             // Before it is sent: who subscribes and then finds the end where it stands misses nothing.
             self.end.store(poll.end, Ordering::Release);
@@ -111,18 +109,18 @@ impl Source {
     }
 
     /// Reads the window before an offset, so that repeats of what stands there are known.
-    async fn warm(&self, offset: u64) -> Result<Judge, LogError> {
-        let mut judge = Judge::new(self.partition, Arc::clone(&self.arrivals));
+    async fn warm(&self, offset: u64) -> Result<Dedupe, LogError> {
+        let mut dedupe = Dedupe::default();
         let mut from = self.log.rewind(self.partition, offset, REACH_MS).await?;
         while from < offset {
             let records = self.records_behind(from).await?;
             let Some(last) = records.last() else { break };
             let end = last.offset + 1;
             let before = records.into_iter().filter(|record| record.offset < offset).collect();
-            Poll::read(self.partition, from, before, &mut judge);
+            Poll::read(self.partition, from, before, &mut dedupe);
             from = end;
         }
-        Ok(judge)
+        Ok(dedupe)
     }
 
     /// Records behind the end; none if there are none any more before the end.
@@ -186,7 +184,7 @@ enum Behind {
     No,
     /// It will, once it knows what repeats what stands before.
     Cold,
-    Warm(Judge),
+    Warm(Dedupe),
 }
 
 impl Follower {
@@ -217,14 +215,14 @@ impl Follower {
                     }
                 }
                 Behind::Cold => self.behind = Behind::Warm(self.source.warm(self.next).await?),
-                Behind::Warm(judge) => {
+                Behind::Warm(dedupe) => {
                     let records = self.source.records_behind(self.next).await?;
                     if records.is_empty() {
                         // Trimmed away: there is nothing between here and the feed.
                         self.next = self.source.end();
                         continue;
                     }
-                    let poll = Poll::read(self.source.partition, self.next, records, judge);
+                    let poll = Poll::read(self.source.partition, self.next, records, dedupe);
                     self.source.metrics.read_behind.inc_by(poll.records);
                     self.next = poll.end;
                     return Ok(Followed::Poll(Arc::new(poll)));

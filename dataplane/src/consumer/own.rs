@@ -15,9 +15,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Context, RETRY_AFTER, apply::Applier, commit, follow::Source, moves::close, progress::Progress, relay::relay,
-};
+use super::{Context, RETRY_AFTER, apply::Applier, commit, follow::Source, progress::Progress, relay::relay};
 use crate::{log::PartitionState, store::StoreError};
 
 /// How long a new owner waits for the release by the last one. Nothing depends on it: an owner that goes on is fenced by
@@ -73,8 +71,7 @@ pub(super) async fn own(context: Arc<Context>, partition: u32, owned: Owned, at_
     let Some(Begin { committed, start, rebuild_to }) = begun else { return (partition, epoch, Ended::Released) };
     tracing::info!(partition, epoch, committed, start, "partition taken");
     let progress = Arc::new(Progress::new(partition, committed, start));
-    let (log, arrivals, metrics) = (context.log.clone(), Arc::clone(&context.arrivals), context.metrics.clone());
-    let source = Arc::new(Source::new(log, partition, committed, arrivals, metrics));
+    let source = Arc::new(Source::new(context.log.clone(), partition, committed, context.metrics.clone()));
     context.partitions.insert(&progress);
     let (for_applier, stop) = (Arc::clone(&context), owned.stop.clone());
     let applier = Applier::new(for_applier, Arc::clone(&source), Arc::clone(&progress), stop.clone(), rebuild_to);
@@ -84,8 +81,7 @@ pub(super) async fn own(context: Arc<Context>, partition: u32, owned: Owned, at_
         ended
     };
     let relaying = relay_to_all(Arc::clone(&context), Arc::clone(&source), Arc::clone(&progress), stop.clone());
-    let closing = close(Arc::clone(&context), Arc::clone(&source), Arc::clone(&progress), stop.clone());
-    let (ended, (), (), ()) = tokio::join!(applying, relaying, closing, source.feed(stop.clone()));
+    let (ended, (), ()) = tokio::join!(applying, relaying, source.feed(stop.clone()));
     context.partitions.remove(partition);
     if ended == Ended::Released {
         commit::release(&context, &progress, owned.released.load(Ordering::Acquire)).await;

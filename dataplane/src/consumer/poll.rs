@@ -2,13 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use barrage_proto::{
-    Position,
-    log::{Record, mark},
-};
+use barrage_proto::{Position, log::Record};
 use bytes::Bytes;
 
-use super::moves::{Judge, Verdict, Wait};
+use super::dedupe::Dedupe;
 use crate::{
     link::Candidates,
     log::{DeadLetter, LogRecord},
@@ -27,13 +24,11 @@ pub(super) struct Poll {
     /// Offset after the last record read, those that hold nothing included.
     pub(super) end: u64,
     pub(super) slices: BTreeMap<Slice, Vec<SliceRecord>>,
-    /// Of slices that came from another partition: which of them count is not known yet. With the append times.
-    pub(super) arriving: BTreeMap<Slice, (Wait, Vec<(i64, SliceRecord)>)>,
     /// Records that are none, or that a newer version wrote.
     pub(super) unreadable: Vec<DeadLetter>,
     pub(super) records: u64,
     pub(super) repeats: u64,
-    /// What the log has of judged records that repeat nothing, by offset, ascending.
+    /// What the log has of records that repeat nothing, by offset, ascending.
     payloads: Vec<(u64, Bytes)>,
     /// Offsets of the few records that are traced, ascending.
     pub(super) traces: Vec<(u64, TraceParent)>,
@@ -43,12 +38,11 @@ pub(super) struct Poll {
 pub(super) type Slice = (RoomId, u32);
 
 impl Poll {
-    pub(super) fn read(partition: u32, start: u64, records: Vec<LogRecord>, judge: &mut Judge) -> Self {
+    pub(super) fn read(partition: u32, start: u64, records: Vec<LogRecord>, dedupe: &mut Dedupe) -> Self {
         let end = records.last().map_or(start, |record| record.offset + 1);
-        let (slices, arriving) = (BTreeMap::new(), BTreeMap::new());
-        let count = records.len() as u64;
+        let (slices, count) = (BTreeMap::new(), records.len() as u64);
         let (unreadable, payloads, traces) = (Vec::new(), Vec::new(), Vec::new());
-        let mut poll = Self { start, end, slices, arriving, unreadable, records: count, repeats: 0, payloads, traces };
+        let mut poll = Self { start, end, slices, unreadable, records: count, repeats: 0, payloads, traces };
         for LogRecord { offset, append_ms, payload, trace } in records {
             poll.traces.extend(trace.map(|trace| (offset, trace)));
             let mut record = match decode(&payload) {
@@ -59,29 +53,20 @@ impl Poll {
                 }
             };
             let slice = (RoomId::from(record.room.as_str()), record.shard);
-            match judge.judge(&slice, &mut record, append_ms) {
-                Verdict::Judged(repeats) => {
-                    poll.repeats += repeats;
-                    if repeats == 0 {
-                        poll.payloads.push((offset, payload));
-                    }
-                    poll.slices.entry(slice).or_default().push(SliceRecord { offset, record: record.into() });
-                }
-                Verdict::Waits(wait) => {
-                    let (_, records) = poll.arriving.entry(slice).or_insert_with(|| (wait, Vec::new()));
-                    records.push((append_ms, SliceRecord { offset, record: record.into() }));
-                }
+            let repeats = dedupe.blank_repeats(append_ms, &mut record);
+            poll.repeats += repeats;
+            if repeats == 0 {
+                poll.payloads.push((offset, payload));
             }
+            poll.slices.entry(slice).or_default().push(SliceRecord { offset, record: record.into() });
         }
         poll
     }
 
     /// Offsets of the slices of rooms that are served.
     pub(super) fn served<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = (&'a Slice, u64)> {
-        let judged = self.slices.iter().flat_map(|(slice, records)| records.iter().map(move |r| (slice, r.offset)));
-        let arriving = self.arriving.iter();
-        let arriving = arriving.flat_map(|(slice, (_, records))| records.iter().map(move |(_, r)| (slice, r.offset)));
-        judged.chain(arriving).filter(|((room, _), _)| table.serves(room))
+        let all = self.slices.iter().flat_map(|(slice, records)| records.iter().map(move |r| (slice, r.offset)));
+        all.filter(|((room, _), _)| table.serves(room))
     }
 
     /// The trace that the record at an offset is part of.
@@ -97,8 +82,7 @@ impl Poll {
 
     /// Danmaku in it, repeats included.
     pub(super) fn danmaku(&self) -> usize {
-        let arriving = self.arriving.values().flat_map(|(_, records)| records.iter().map(|(_, record)| record));
-        self.slices.values().flatten().chain(arriving).map(|record| record.record.entries.len()).sum()
+        self.slices.values().flatten().map(|record| record.record.entries.len()).sum()
     }
 }
 
@@ -118,19 +102,12 @@ pub(super) fn candidates<'a>(
     records.iter().filter(move |_| its).map(move |SliceRecord { offset, record }| Candidates {
         room: room.clone(),
         shard: *shard,
-        record: Position { moved: record.moved, partition, offset: *offset, index: 0 },
+        record: Position { partition, offset: *offset, index: 0 },
         owner_epoch,
-        closed: closes(record).is_some(),
         said: Arc::clone(record),
         payload: None,
         trace: None,
     })
-}
-
-/// The number of the move that a record closes.
-pub(super) fn closes(record: &Record) -> Option<u32> {
-    let mark = record.mark.as_ref().filter(|mark| mark.kind() == mark::Kind::Closed)?;
-    Some(mark.r#move)
 }
 
 fn decode(payload: &Bytes) -> Result<Record, String> {

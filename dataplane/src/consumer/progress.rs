@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     fn accounted(offset: u64) -> Accounted {
-        let record = Position { moved: 0, partition: 1, offset, index: u32::MAX };
+        let record = Position { partition: 1, offset, index: u32::MAX };
         Accounted { room: RoomId::from("a"), shard: 0, record }
     }
 

@@ -1,20 +1,16 @@
 //! Hands the danmaku of one partition to one ranker, as long as its session lives.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc};
 
 use tokio::time::sleep;
 
 use super::{
     Context, RETRY_AFTER, Session,
     follow::{Followed, Source},
-    moves::Holding,
     poll::candidates,
     progress::Progress,
 };
 use crate::{room::RoomId, routes::Table};
-
-/// How often slices are looked at that wait for what they bring with them.
-const HELD_LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Runs until the session or the partition ends.
 ///
@@ -23,21 +19,18 @@ pub(super) async fn relay(context: Arc<Context>, source: Arc<Source>, progress: 
     let mut follower = source.follow(progress.committed(), &progress);
     let mut routes = context.routes.clone();
     let mut table = Arc::clone(&routes.borrow_and_update());
-    let mut holding = Holding::default();
     // Rooms of which something was passed over because nobody served them.
     let mut passed_over: HashSet<RoomId> = HashSet::new();
     loop {
         let followed = tokio::select! {
-            followed = follower.next(), if !holding.is_full() => Some(followed),
+            followed = follower.next() => Some(followed),
             // What reads behind is not interrupted: it would begin anew. Something comes soon then anyway.
-            () = sleep(HELD_LOOK_EVERY), if holding.is_full() || !holding.is_empty() && !follower.is_behind() => None,
             Ok(()) = routes.changed(), if !follower.is_behind() => None,
         };
         let poll = match followed {
             None | Some(Ok(Followed::Reached)) => None,
             Some(Ok(Followed::Poll(poll))) => Some(poll),
             Some(Ok(Followed::Rewound { to })) => {
-                holding.clear();
                 // How far back the store is does not matter to a ranker.
                 follower.go_back(to.max(progress.committed()));
                 continue;
@@ -58,27 +51,18 @@ pub(super) async fn relay(context: Arc<Context>, source: Arc<Source>, progress: 
             if regrouped || returned {
                 // A room that is new to this ranker begins at what its last one has not accounted for.
                 passed_over.clear();
-                holding.clear();
                 follower.go_back(progress.committed());
                 continue;
             }
         }
-        let judged = poll.as_ref().map(|poll| {
-            holding.take_in(poll);
-            poll.slices.iter().filter(|(slice, _)| !holding.holds(slice)).collect()
-        });
-        let judged: Vec<_> = judged.unwrap_or_default();
-        let released = holding.release();
-        let released = released.iter().map(|(slice, records)| (slice, records));
-        for (slice, records) in judged.into_iter().chain(released) {
+        let Some(poll) = poll else { continue };
+        for (slice, records) in &poll.slices {
             if !table.serves(&slice.0) && !passed_over.contains(&slice.0) {
                 passed_over.insert(slice.0.clone());
             }
             for mut candidates in candidates(progress.partition, slice, records, &table, &session.ranker) {
-                if let Some(poll) = &poll {
-                    let offset = candidates.record.offset;
-                    (candidates.trace, candidates.payload) = (poll.trace(offset), poll.payload(offset));
-                }
+                let offset = candidates.record.offset;
+                (candidates.trace, candidates.payload) = (poll.trace(offset), poll.payload(offset));
                 if session.candidates.send(candidates).await.is_err() {
                     return;
                 }

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use barrage_crds::{LiveRoom, LiveRoomSpec};
 use barrage_proto::{
     Cursor,
-    log::{Entry, Mark, Record, mark},
+    log::{Entry, Record},
 };
 use bytes::Bytes;
 use prometheus_client::registry::Registry;
@@ -17,7 +17,7 @@ use crate::{
     link::{self, Accounted, Candidates, FromConsumer},
     log::{NewRecord, embedded::EmbeddedLog},
     room::{RoomId, Rooms},
-    routes::{Moved, Table},
+    routes::Table,
     store::{Direction, embedded::EmbeddedStore},
 };
 
@@ -33,16 +33,12 @@ struct Running {
 }
 
 async fn start(dir: &Path) -> Running {
-    start_with(dir, 1).await
-}
-
-async fn start_with(dir: &Path, partitions: u32) -> Running {
     let mut registry = Registry::default();
     let store = EmbeddedStore::open(dir, &mut registry).unwrap();
-    let log = EmbeddedLog::open(dir, &store.applied_ends(partitions).await.unwrap(), &mut registry).unwrap();
+    let log = EmbeddedLog::open(dir, &store.applied_ends(1).await.unwrap(), &mut registry).unwrap();
     let (log, store) = (Log::Embedded(log), Store::Embedded(store));
     let name = Peer::from("c");
-    let (routes, table) = watch::channel(Arc::new(Table::of_one(&name, partitions, Rooms::new(&[LiveRoom::demo()]))));
+    let (routes, table) = watch::channel(Arc::new(Table::of_one(&name, 1, Rooms::new(&[LiveRoom::demo()]))));
     let (rankers, sessions) = mpsc::channel(4);
     let (to_ranker, ranker) = link::candidates(Peer::clone(&name), Peer::clone(&name));
     rankers.send(to_ranker).await.ok().unwrap();
@@ -52,7 +48,6 @@ async fn start_with(dir: &Path, partitions: u32) -> Running {
         log: log.clone(),
         store: store.clone(),
         routes: table,
-        gateways: Gateways::Known([Peer::from("g")].into()),
         rankers: sessions,
         health: health.clone(),
         heat: Heat::default(),
@@ -126,56 +121,6 @@ async fn a_retry_behind_its_original_counts_once_also_across_a_restart() {
     assert_eq!(running.history().await, ["a", "b", "c", "d"]);
     assert_eq!(store.ranking(&RoomId::from("demo"), 1, 0).await.unwrap().scores[0].score, 4);
     assert_eq!(log.state(0).await.unwrap().committed, 0);
-}
-
-#[tokio::test]
-async fn a_retry_behind_a_move_of_its_original_counts_once_also_across_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut running = start_with(dir.path(), 2).await;
-    let room = RoomId::from("demo");
-    let mut table = (**running.routes.borrow()).clone();
-    let from = table.home(&room, 2).partition;
-    let to = 1 - from;
-    let append = async |log: &Log, partition: u32, payload: Vec<u8>| {
-        log.append(vec![NewRecord { partition, payload: payload.into(), trace: None }]).await.unwrap();
-    };
-    append(&running.log, from, record(&[(1, false, "a"), (2, false, "b")])).await;
-    assert_eq!(texts(&running.candidates().await), ["a", "b"]);
-
-    table.epoch = 2;
-    table.slices.insert((room, 2), Moved { partition: to, from, number: 1, epoch: 2 });
-    running.routes.send_replace(Arc::new(table.clone()));
-    let moved = |entries| {
-        let record = Record::decode(&*record(entries)).unwrap();
-        Record { moved: 1, ..record }.encode_to_vec()
-    };
-    append(&running.log, to, moved(&[(2, true, "b"), (3, false, "c")])).await;
-    let mark = Mark { kind: mark::Kind::End.into(), r#move: 1, member: "g".into(), from: None };
-    let end = Record { room: "demo".into(), shard: 2, mark: Some(mark), ..Record::default() };
-    append(&running.log, from, end.encode_to_vec()).await;
-    let mut seen: Vec<(u32, u64, bool, String)> = Vec::new();
-    while seen.len() < 3 {
-        let next = running.candidates().await;
-        seen.push((next.record.partition, next.record.offset, next.closed, texts(&next).concat()));
-    }
-    seen.sort();
-    let mut expected =
-        vec![(from, 1, false, String::new()), (from, 2, true, String::new()), (to, 0, false, "c".into())];
-    expected.sort();
-    assert_eq!(seen, expected, "the mark of the only gateway closes the move");
-    // Behind the closing nothing counts.
-    append(&running.log, from, record(&[(9, false, "late")])).await;
-    append(&running.log, to, moved(&[(9, true, "late")])).await;
-    let mut seen = [running.candidates().await, running.candidates().await].map(|one| texts(&one).concat());
-    seen.sort();
-    assert_eq!(seen, ["", "late"]);
-    running.stop().await;
-
-    let mut running = start_with(dir.path(), 2).await;
-    running.routes.send_replace(Arc::new(table));
-    append(&running.log, to, moved(&[(1, true, "a"), (4, false, "d")])).await;
-    while texts(&running.candidates().await) != ["d"] {}
-    running.stop().await;
 }
 
 #[tokio::test]
@@ -278,7 +223,7 @@ async fn a_rewind_takes_nobody_forward() {
     let log = Log::Embedded(EmbeddedLog::open(dir.path(), &[0], &mut registry).unwrap());
     let metrics = Metrics::register(&mut registry);
     let progress = progress::Progress::new(0, 3, 3);
-    let source = Arc::new(follow::Source::new(log, 0, 0, Arc::default(), metrics));
+    let source = Arc::new(follow::Source::new(log, 0, 0, metrics));
     // One fills the store again from the start of the log, the other has come further than what is sure.
     let mut followers = [0, 5].map(|from| source.follow(from, &progress));
     progress.rewind(u64::MAX);

@@ -129,8 +129,6 @@ pub struct Metrics {
     pub(crate) accepted: Counter,
     pub(crate) acknowledged: Counter,
     pub(crate) acts: Counter,
-    pub(crate) unsure: Counter,
-    pub(crate) ended_moves: Counter,
     flushes: Counter,
     bytes_encoded: Counter,
     /// Second book: flushes × viewers = delivered + skipped.
@@ -176,9 +174,6 @@ impl Metrics {
         registry.register("accepted", "Danmaku accepted on their way to the log", m.accepted.clone());
         registry.register("acts", "Acts of moderation that the log has", m.acts.clone());
         registry.register("acknowledged", "Danmaku that the log has", m.acknowledged.clone());
-        let help = "Danmaku whose senders were told to retry, this gateway not being heard or its routes being stale";
-        registry.register("unsure", help, m.unsure.clone());
-        registry.register("ended_moves", "Moves of slices that this gateway has ended", m.ended_moves.clone());
         registry.register("flushes", "Flushes of a room", m.flushes.clone());
         registry.register("encoded_bytes", "Bytes of flushes, each format once", m.bytes_encoded.clone());
         registry.register("offered_flushes", "Flushes times viewers", m.offered.clone());

@@ -1,7 +1,10 @@
 //! A process says each second that it is alive, and how hot its rooms are.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -15,7 +18,7 @@ use rdkafka::{
 };
 use thiserror::Error;
 use tokio::{
-    sync::{oneshot, watch},
+    sync::oneshot,
     task::{JoinHandle, JoinSet},
     time::MissedTickBehavior,
 };
@@ -53,7 +56,8 @@ pub struct BeatError {
 /// What is known of this process's heartbeat. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Beat {
-    acknowledged: watch::Receiver<Option<Instant>>,
+    /// Whether a report was taken.
+    acknowledged: Arc<AtomicBool>,
     trouble: Trouble,
     connections: Connections,
 }
@@ -85,31 +89,12 @@ impl ProducerContext for Connections {
 }
 
 impl Beat {
-    /// How long ago the last heartbeat was said that Kafka acknowledged: everybody who reads the topic to its end knows
-    /// that this process was alive then. `None` before the first.
-    #[must_use]
-    pub fn age(&self) -> Option<Duration> {
-        self.acknowledged.borrow().map(|said| said.elapsed())
-    }
-
-    /// Whether a heartbeat was said within this time and acknowledged.
-    #[must_use]
-    pub fn is_within(&self, age_max: Duration) -> bool {
-        self.age().is_some_and(|age| age <= age_max)
-    }
-
-    /// Waits until the process has announced itself: whoever moves a slice from then on waits for it. Routes are read
-    /// after that. False when the heartbeat has ended.
-    pub async fn announced(&mut self) -> bool {
-        self.acknowledged.wait_for(Option::is_some).await.is_ok()
-    }
-
     /// Why the last report was not taken, or why the first has not been yet.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         match (self.trouble.current(), self.connections.0.current()) {
             (Some(trouble), Some(reason)) => Some(format!("{trouble}; {reason}")),
-            (None, Some(reason)) if self.acknowledged.borrow().is_none() => Some(reason),
+            (None, Some(reason)) if !self.acknowledged.load(Relaxed) => Some(reason),
             (trouble, _) => trouble,
         }
     }
@@ -142,9 +127,9 @@ pub fn start(
     }
     let connections = Connections::default();
     let producer = polled(&config, connections.clone()).map_err(|source| BeatError { topic: topic.clone(), source })?;
-    let (acknowledged, beat) = watch::channel(None);
-    let trouble = Trouble::default();
-    let beat = Beat { acknowledged: beat, trouble: trouble.clone(), connections: connections.clone() };
+    let (acknowledged, trouble) = (Arc::<AtomicBool>::default(), Trouble::default());
+    let beat =
+        Beat { acknowledged: Arc::clone(&acknowledged), trouble: trouble.clone(), connections: connections.clone() };
     let template = Report {
         role: identity.role.into(),
         name: identity.name.to_string(),
@@ -202,7 +187,7 @@ impl Speaker {
 struct Said {
     producer: Arc<BaseProducer<Connections>>,
     topic: String,
-    acknowledged: watch::Sender<Option<Instant>>,
+    acknowledged: Arc<AtomicBool>,
     trouble: Trouble,
     connections: Connections,
     metrics: Metrics,
@@ -210,8 +195,6 @@ struct Said {
 
 impl Said {
     async fn say(&self, report: &Report) {
-        // Read before it is sent: a member that reads the topic later than this finds it.
-        let at = Instant::now();
         let payload = report.encode_to_vec();
         self.metrics.said(report.rooms.len(), payload.len());
         let (asked, answered) = oneshot::channel();
@@ -224,11 +207,7 @@ impl Said {
             Ok(_) => {
                 self.metrics.acknowledged();
                 _ = self.connections.0.note::<_, KafkaError>(Ok(()));
-                self.acknowledged.send_if_modified(|newest| {
-                    let newer = newest.is_none_or(|newest| newest < at);
-                    *newest = (*newest).max(Some(at));
-                    newer
-                });
+                self.acknowledged.store(true, Relaxed);
             }
             Err(error) => {
                 self.metrics.failed();

@@ -12,10 +12,9 @@ use crate::{
     link::Peer,
 };
 
-/// Who was not heard for so long is not given work, and accepts nothing from senders, ms.
+/// Who was not heard for so long is not given work, ms. Time is the topic's own, so that no clock of this machine makes
+/// anybody dead.
 const ALIVE_MS: i64 = 5_000;
-/// How far the topic is read back, ms: twice that, so that nobody who still accepts is missed.
-const BACK_MS: i64 = 2 * ALIVE_MS;
 /// Whoever is alive is heard within this, twice.
 const LISTEN: Duration = Duration::from_secs(2);
 
@@ -38,15 +37,6 @@ pub struct Member {
     pub routes_epoch: u64,
 }
 
-/// Everybody who was heard in the ten seconds before the topic's newest record, by role and name; the topic is read to
-/// what is its end now. Time is the topic's own, so that no clock of this machine makes anybody dead.
-///
-/// # Errors
-/// The topic cannot be read.
-pub async fn members(base: ClientConfig, pool: &str) -> Result<Vec<Member>, ReadError> {
-    Ok(listen(base, pool).await?.members())
-}
-
 /// Who can be given work: everybody who was heard in the last five seconds, once each. Where nobody says anything while
 /// this listens, which takes two seconds, nobody is alive, whatever the topic still holds.
 ///
@@ -60,7 +50,7 @@ pub async fn alive(base: ClientConfig, pool: &str) -> Result<Vec<Member>, ReadEr
         return Ok(Vec::new());
     }
     let mut newest: BTreeMap<(i32, Peer), Member> = BTreeMap::new();
-    for member in heard.members().into_iter().filter(|member| member.silent_ms <= ALIVE_MS) {
+    for member in heard.members() {
         let known = newest.entry((member.role.into(), Peer::clone(&member.name))).or_insert_with(|| member.clone());
         if member.silent_ms < known.silent_ms {
             *known = member;
@@ -72,7 +62,7 @@ pub async fn alive(base: ClientConfig, pool: &str) -> Result<Vec<Member>, ReadEr
 async fn listen(base: ClientConfig, pool: &str) -> Result<Heard, ReadError> {
     let pool = pool.to_owned();
     let reading = tokio::task::spawn_blocking(move || {
-        let (mut heard, back) = (Heard::default(), Duration::from_millis(BACK_MS.unsigned_abs()));
+        let (mut heard, back) = (Heard::default(), Duration::from_millis(ALIVE_MS.unsigned_abs()));
         backlog::read(&base, &pool, &topic_of(&pool), backlog::From::Newest(back), |message| heard.record(message))?;
         Ok(heard)
     });
@@ -116,7 +106,7 @@ impl Heard {
         let newest_ms = self.newest_ms;
         let silent = |member: Member| Member { silent_ms: (newest_ms - member.silent_ms).max(0), ..member };
         let members = self.members.into_values().map(silent);
-        members.filter(|member| member.silent_ms <= BACK_MS).collect()
+        members.filter(|member| member.silent_ms <= ALIVE_MS).collect()
     }
 }
 
@@ -136,13 +126,13 @@ mod tests {
         };
         let mut heard = Heard::default();
         // The clock of the first is a day ahead.
-        heard.report(report("gateway-9", 4, 0, 3), 0);
-        heard.report(report("gateway-0", 1, 86_400_000, 3), 1_000);
-        heard.report(report("gateway-1", 7, 1_500, 3), 1_500);
-        heard.report(report("gateway-1", 8, 6_000, 4), 6_000);
+        heard.report(report("gateway-9", 4, 0, 3), 5_000);
+        heard.report(report("gateway-0", 1, 86_400_000, 3), 6_000);
+        heard.report(report("gateway-1", 7, 1_500, 3), 6_500);
+        heard.report(report("gateway-1", 8, 6_000, 4), 8_000);
         heard.report(report("gateway-1", 8, 11_000, 5), 11_000);
         let members = heard.members();
         let seen: Vec<_> = members.iter().map(|m| (&*m.name, m.incarnation, m.silent_ms, m.routes_epoch)).collect();
-        assert_eq!(seen, [("gateway-0", 1, 10_000, 3), ("gateway-1", 7, 9_500, 3), ("gateway-1", 8, 0, 5)]);
+        assert_eq!(seen, [("gateway-0", 1, 5_000, 3), ("gateway-1", 7, 4_500, 3), ("gateway-1", 8, 0, 5)]);
     }
 }

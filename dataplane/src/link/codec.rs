@@ -119,10 +119,10 @@ fn shard(shard: u32) -> Result<u32, Malformed> {
 }
 
 const fn place(position: Position) -> pb::Place {
-    pb::Place { moved: position.moved, partition: position.partition, offset: position.offset }
+    pb::Place { partition: position.partition, offset: position.offset }
 }
 
 fn position(place: Option<pb::Place>, index: u32) -> Result<Position, Malformed> {
-    let pb::Place { moved, partition, offset } = place.ok_or(Malformed::Field("record"))?;
-    Ok(Position { moved, partition, offset, index })
+    let pb::Place { partition, offset } = place.ok_or(Malformed::Field("record"))?;
+    Ok(Position { partition, offset, index })
 }

@@ -122,8 +122,7 @@ impl Danmaku {
     #[must_use]
     pub fn row(&self) -> Row<'_> {
         let reply = self.more.as_ref().and_then(|more| more.reply);
-        let of_reply =
-            |log::Reply { partition, offset, index, user }| (Position { moved: 0, partition, offset, index }, user);
+        let of_reply = |log::Reply { partition, offset, index, user }| (Position { partition, offset, index }, user);
         Row {
             position: self.position,
             user: self.user,

@@ -148,13 +148,6 @@ impl EmbeddedLog {
             .map_err(|error| storage("read", &error))
     }
 
-    pub(super) async fn since(&self, partition: u32, since_ms: i64) -> Result<u64, LogError> {
-        self.reader
-            .run(move |connection| schema::since(connection, partition, since_ms))
-            .await
-            .map_err(|error| storage("read", &error))
-    }
-
     pub(super) async fn commit(&self, commits: Vec<Commit>) -> Result<(), LogError> {
         let commits = commits.into_iter().map(|commit| (commit.partition, commit.offset)).collect();
         self.request(Work { commits, ..Work::default() }).await?;

@@ -1,7 +1,7 @@
 //! The log on Kafka: a topic of the pool, kept by three brokers.
 //!
-//! [`producer`] appends and keeps order when brokers fail. Clients read at the end of the log, behind it, and where slices came from,
-//! each partition with a queue of its own ([`reader`]). A third one asks and commits ([`desk`]). Append times are the
+//! [`producer`] appends and keeps order when brokers fail. Clients read at the end of the log and behind it, each
+//! partition with a queue of its own ([`reader`]). A third one asks and commits ([`desk`]). Append times are the
 //! brokers'; their clocks have to agree within a few seconds, because windows of the log are cut by them.
 
 mod desk;
@@ -58,7 +58,6 @@ struct Shared {
     /// Made by their first readers; gateways have none.
     live: Mutex<Option<Arc<Fetcher>>>,
     catch_up: Mutex<Option<Arc<Fetcher>>>,
-    window: Mutex<Option<Arc<Fetcher>>>,
     desk: Desk,
     watch: Watch,
     trouble: Trouble,
@@ -87,7 +86,6 @@ impl KafkaLog {
             producer,
             live: Mutex::default(),
             catch_up: Mutex::default(),
-            window: Mutex::default(),
             watch: Watch::start(desk.fetcher()),
             desk,
             trouble: Trouble::default(),
@@ -143,7 +141,6 @@ impl KafkaLog {
         let fetcher = match reading {
             Reading::Live => &self.0.live,
             Reading::CatchUp => &self.0.catch_up,
-            Reading::Window => &self.0.window,
         };
         let fetcher = self.fetcher(&mut fetcher.lock().unwrap_or_else(PoisonError::into_inner))?;
         KafkaReader::open(fetcher, partition, from, self.0.metrics.clone())
@@ -151,10 +148,6 @@ impl KafkaLog {
 
     pub(super) async fn rewind(&self, partition: u32, offset: u64, window_ms: i64) -> Result<u64, LogError> {
         self.0.desk.rewind(partition, offset, window_ms).await.map_err(|reason| storage("asked", reason))
-    }
-
-    pub(super) async fn since(&self, partition: u32, since_ms: i64) -> Result<u64, LogError> {
-        self.0.desk.since(partition, since_ms).await.map_err(|reason| storage("asked", reason))
     }
 
     /// The last commit of a partition counts, whatever it says: only its owner commits.

@@ -8,7 +8,7 @@ use super::*;
 const USER: u64 = 7;
 
 fn at(offset: u64) -> Position {
-    Position { moved: 0, partition: 1, offset, index: 0 }
+    Position { partition: 1, offset, index: 0 }
 }
 
 fn act(kind: Kind) -> log::Act {

@@ -30,9 +30,6 @@ const REFRESH_WHOLE_MS: i64 = 10_000;
 const ASLEEP_AFTER_MS: i64 = 3_000;
 /// A frame that is older than this is settled, whatever gateways say.
 const SETTLED_AFTER_MS: i64 = 1_000;
-/// How long the danmaku of a slice that has moved wait for the last ones from where it came: longer than a consumer
-/// takes to come back that was killed meanwhile. What is older than that is not counted any more.
-const HELD_MS_MAX: i64 = 30_000;
 
 /// What became of offered candidates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,10 +63,8 @@ pub(super) struct RankedRoom {
     /// The books as of each frame that some gateway may lack, oldest first, and as of the last that all have.
     unsettled: VecDeque<Unsettled>,
     settled: Books,
-    /// The last record of each slice and partition that its consumer waits to hear of.
-    owed: BTreeMap<(u32, u32), Position>,
-    /// Candidates of slices that have moved ahead of the end of the move, since when.
-    held: BTreeMap<u32, (i64, Vec<Candidates>)>,
+    /// The last record of each slice that its consumer waits to hear of.
+    owed: BTreeMap<u32, Position>,
     /// Receipt times within a slice never fall, whatever the gateways' clocks say.
     received_ms: BTreeMap<u32, i64>,
     waiting: Waiting,
@@ -114,7 +109,6 @@ impl RankedRoom {
             unsettled: VecDeque::new(),
             settled: books,
             owed: BTreeMap::new(),
-            held: BTreeMap::new(),
             received_ms: BTreeMap::new(),
             waiting: Waiting::default(),
             left_out: LeftOut::default(),
@@ -161,26 +155,6 @@ impl RankedRoom {
     /// Takes one record's danmaku.
     pub(super) fn offer(&mut self, candidates: Candidates, now_ms: i64) -> Offered {
         self.last_candidate_ms = now_ms;
-        let shard = candidates.shard;
-        let ahead = self.watermark.position(shard).map_or(0, |known| known.moved) < candidates.record.moved;
-        if ahead {
-            let (_, held) = self.held.entry(shard).or_insert((now_ms, Vec::new()));
-            held.push(candidates);
-            return Offered::default();
-        }
-        let closed = candidates.closed.then_some(candidates.record.moved + 1);
-        let mut offered = self.take(candidates, now_ms);
-        if let Some(moved) = closed {
-            // What comes next comes from elsewhere: this is before all of it.
-            self.advance(shard, Position { moved, partition: 0, offset: 0, index: 0 });
-            for candidates in self.held.remove(&shard).map(|(_, held)| held).unwrap_or_default() {
-                offered += self.offer(candidates, now_ms);
-            }
-        }
-        offered
-    }
-
-    fn take(&mut self, candidates: Candidates, now_ms: i64) -> Offered {
         let &Candidates { shard, record, trace, .. } = &candidates;
         // Told where the rules did not have it, also where the rest was seen before: whoever had the room then may know
         // more than the store does. And told where it is new here: the rules are the store's, which may be ahead of the
@@ -189,7 +163,7 @@ impl RankedRoom {
         let is_news = |act: &Act| self.rules.take(act) || !watermark.covers(shard, act.position);
         self.acts.extend(candidates.acts().filter(is_news));
         let whole = Position { index: u32::MAX, ..record };
-        let owed = self.owed.entry((shard, record.partition)).or_insert(whole);
+        let owed = self.owed.entry(shard).or_insert(whole);
         *owed = whole.max(*owed);
         let mut offered = Offered::default();
         if self.watermark.covers(shard, whole) {
@@ -228,24 +202,8 @@ impl RankedRoom {
         self.moved.advance(shard, to);
     }
 
-    /// Slices whose last move was never closed, as far as this ranker can know, go on without.
-    fn give_up_held(&mut self, now_ms: i64) {
-        let overdue = self.held.extract_if(.., |_, (since_ms, _)| now_ms - *since_ms > HELD_MS_MAX);
-        for (shard, (_, held)) in overdue.collect::<Vec<_>>() {
-            if let Some(first) = held.first() {
-                self.advance(shard, Position { moved: first.record.moved, partition: 0, offset: 0, index: 0 });
-            }
-            for candidates in held {
-                self.offer(candidates, now_ms);
-            }
-        }
-    }
-
     /// Decides the next frame; `None` when there is nothing to say.
     pub(super) fn tick(&mut self, now_ms: i64) -> Option<RoomFrame> {
-        if !self.held.is_empty() {
-            self.give_up_held(now_ms);
-        }
         let board = if now_ms >= self.board_due_ms { self.board.change() } else { None };
         if board.is_some() {
             self.board_due_ms = now_ms + BOARD_EVERY_MS;
@@ -336,8 +294,8 @@ impl RankedRoom {
         }
         self.settled.epoch = self.epoch;
         let settled = &self.settled.watermark;
-        let done = self.owed.extract_if(.., |(shard, _), record| settled.covers(*shard, *record));
-        let accounted = |((shard, _), record)| Accounted { room: id.clone(), shard, record };
+        let done = self.owed.extract_if(.., |shard, record| settled.covers(*shard, *record));
+        let accounted = |(shard, record)| Accounted { room: id.clone(), shard, record };
         let accounted: Vec<_> = done.map(accounted).collect();
         if !moved && accounted.is_empty() {
             return None;
@@ -351,14 +309,14 @@ impl RankedRoom {
         self.saving = false;
         self.unsaved |= !done;
         for Accounted { shard, record, .. } in accounted.iter().filter(|_| !done) {
-            let owed = self.owed.entry((*shard, record.partition)).or_insert(*record);
+            let owed = self.owed.entry(*shard).or_insert(*record);
             *owed = (*record).max(*owed);
         }
     }
 
     /// Whether the room has nothing left to do; then it forgets what can be read again.
     pub(super) fn falls_asleep(&mut self, now_ms: i64) -> bool {
-        let waits = !self.waiting.is_empty() || !self.acts.is_empty() || !self.owed.is_empty() || !self.held.is_empty();
+        let waits = !self.waiting.is_empty() || !self.acts.is_empty() || !self.owed.is_empty();
         let busy = waits || !self.unsettled.is_empty() || self.refreshing || self.saving || self.unsaved;
         if busy || now_ms - self.last_candidate_ms < ASLEEP_AFTER_MS {
             return false;

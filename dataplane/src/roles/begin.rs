@@ -18,8 +18,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::{Admin, SharedRegistry},
-    consumer::Gateways,
-    gateway::Standing,
     health::Health,
     heat::{self, Beat, Heat},
     kafka::{self, KafkaConfig},
@@ -58,7 +56,7 @@ const STALE_AFTER: Duration = Duration::from_secs(5);
 /// No room is called that.
 const NOBODY: &str = "#";
 
-/// A process that serves its health and has announced itself.
+/// A process that serves its health and says that it is alive.
 pub(super) struct Begun {
     pub(super) name: Peer,
     pub(super) health: Health,
@@ -138,16 +136,6 @@ impl Begun {
         self.routes.clone()
     }
 
-    /// Whether what a gateway writes counts.
-    pub(super) fn standing(&self) -> Standing {
-        Standing::announced(self.beat.clone(), self.freshness.clone())
-    }
-
-    /// Who has to end a slice's move.
-    pub(super) fn gateways(&self) -> Gateways {
-        Gateways::Heard { base: self.kafka.client(), pool: self.kafka.pool.clone() }
-    }
-
     /// This end of every link.
     pub(super) async fn local(&self) -> Result<Local> {
         let metrics = quic::Metrics::register(self.registry().sub_registry_with_prefix("link"));
@@ -205,12 +193,8 @@ impl Begun {
     }
 
     async fn wait_for_all(&mut self) -> Result<(Log, Store)> {
-        // Who moves a slice from now on waits for this process: it reads the routes after that.
-        let (mut beat, mut routes) = (self.beat.clone(), self.routes.clone());
-        if !self.saying_why(beat.announced()).await {
-            bail!("the heartbeat has ended");
-        }
-        let first = self.saying_why(topic::first(&mut routes, &self.freshness)).await;
+        let mut routes = self.routes.clone();
+        let first = self.saying_why(topic::first(&mut routes, &self.freshness)).await?;
         let Some(table) = first else { bail!("the routes have ended") };
         self.health.ok(checks::ROUTES);
         self.check_topics(table.partition_count()).await?;

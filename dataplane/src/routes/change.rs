@@ -7,7 +7,7 @@ use barrage_crds::LiveRoom;
 use barrage_proto::routes::{self as pb, entry::Kind, head::Mode};
 use thiserror::Error;
 
-use super::{Moved, Table, entry::Key};
+use super::{Table, entry::Key};
 use crate::{link::Peer, room::RoomId};
 
 /// A change, planned on the table of one epoch; it makes the next.
@@ -21,8 +21,6 @@ pub struct Change {
     pub partitions: u32,
     /// New owners of partitions.
     pub owners: BTreeMap<u32, Option<Peer>>,
-    /// Slices that move.
-    pub slices: BTreeMap<(RoomId, u32), Moved>,
     /// New addresses of rankers; `None` takes one away.
     pub rankers: BTreeMap<Peer, Option<String>>,
     /// New exceptions from the ranker that the hash chooses; `None` ends one.
@@ -62,16 +60,11 @@ impl Change {
             let before = old.partitions.get(*number as usize);
             before.is_none_or(|before| before.consumer != owner.consumer)
         });
-        let moved = new.slices.iter().filter(|(slice, moved)| {
-            let before = old.slices.get(slice);
-            before.is_none_or(|before| before.number != moved.number)
-        });
         Self {
             planned_at: old.epoch,
             manual: new.manual,
             partitions: new.partition_count(),
             owners: owners.map(|(number, owner)| (number, owner.consumer.clone())).collect(),
-            slices: moved.map(|(slice, moved)| (slice.clone(), *moved)).collect(),
             rankers: differing(&old.rankers, &new.rankers),
             room_rankers: differing(&old.room_rankers, &new.room_rankers),
             rooms: BTreeMap::new(),
@@ -105,16 +98,6 @@ impl Change {
         for (&partition, consumer) in &self.owners {
             let consumer = consumer.as_deref().unwrap_or_default().to_owned();
             entries.push((Key::Partition(partition), entry(Kind::Partition(pb::Partition { partition, consumer }))));
-        }
-        for ((room, shard), moved) in &self.slices {
-            let slice = pb::Slice {
-                room: room.to_string(),
-                shard: *shard,
-                partition: moved.partition,
-                from: moved.from,
-                r#move: moved.number,
-            };
-            entries.push((Key::Slice(room.clone(), *shard), entry(Kind::Slice(slice))));
         }
         for (name, address) in &self.rankers {
             let ranker =
@@ -175,10 +158,6 @@ impl Change {
         for (number, consumer) in &self.owners {
             let before = old.partitions.get(*number as usize).and_then(|owner| owner.consumer.as_ref());
             lines.push(format!("partition {number}: {} → {}", nobody(before), nobody(consumer.as_ref())));
-        }
-        for ((room, shard), moved) in &self.slices {
-            let Moved { from, partition, number, .. } = moved;
-            lines.push(format!("slice {room}/{shard}: partition {from} → {partition} (move {number})"));
         }
         for (name, address) in &self.rankers {
             lines.push(match (old.rankers.get(name), address) {

@@ -13,25 +13,25 @@ use barrage_proto::routes::{self as pb, entry::Kind, head::Mode};
 use prost::Message;
 use thiserror::Error;
 
-use super::{Moved, Owner, Table};
+use super::{Owner, Table};
 use crate::{
     link::Peer,
-    room::{Room, RoomId, Rooms, SHARDS},
+    room::{Room, RoomId, Rooms},
 };
 
 /// More partitions than any topic has; what is above is a mistake, and would only cost memory.
 pub const PARTITIONS_MAX: u32 = 100_000;
 
-/// What an entry is about. Its text is the record's key: `head`, `partition/3`, `slice/demo/5`, `ranker/ranker-0`,
-/// `room/demo`.
+/// What an entry of a slice that has moved begins with: earlier versions moved single slices between partitions.
+const MOVED: &str = "slice/";
+
+/// What an entry is about. Its text is the record's key: `head`, `partition/3`, `ranker/ranker-0`, `room/demo`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
     /// The end of a change.
     Head,
     /// Who owns a partition.
     Partition(u32),
-    /// A slice that has moved.
-    Slice(RoomId, u32),
     /// Where a ranker is reached.
     Ranker(Peer),
     /// A room that is served.
@@ -62,6 +62,21 @@ pub enum EntryError {
     },
 }
 
+/// The table is of an earlier version, and means more than what is understood here: whoever went by the rest would read and
+/// write slices where they are not.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "the route table has {count} slices that an earlier version of barrage moved to other partitions ({first} is one), which \
+     this version cannot follow: go on with the earlier version, or make a new pool, under another name in the setting \
+     `pool`, and serve the rooms there"
+)]
+pub struct MovedSlices {
+    /// How many there are.
+    pub count: usize,
+    /// The key of one.
+    pub first: String,
+}
+
 /// A table while its entries come in.
 #[derive(Debug, Default)]
 pub struct Draft {
@@ -74,6 +89,8 @@ pub struct Draft {
     /// The change that wrote each entry.
     epochs: HashMap<Key, u64>,
     unreadable: BTreeSet<String>,
+    /// Keys of slices that have moved.
+    moved: BTreeSet<String>,
 }
 
 impl Draft {
@@ -111,6 +128,17 @@ impl Draft {
         self.unreadable.len()
     }
 
+    /// What keeps anybody from going by the table.
+    ///
+    /// # Errors
+    /// There are slices that have moved.
+    pub fn check(&self) -> Result<(), MovedSlices> {
+        match self.moved.first() {
+            None => Ok(()),
+            Some(first) => Err(MovedSlices { count: self.moved.len(), first: first.clone() }),
+        }
+    }
+
     /// The rooms as they are written; empty unless made [`Self::with_manifests`].
     #[must_use]
     pub fn into_stored(self) -> HashMap<RoomId, pb::Room> {
@@ -118,6 +146,13 @@ impl Draft {
     }
 
     fn take(&mut self, text: &str, value: Option<&[u8]>) -> Result<Option<Table>, EntryError> {
+        if text.starts_with(MOVED) {
+            match value {
+                Some(_) => self.moved.insert(text.to_owned()),
+                None => self.moved.remove(text),
+            };
+            return Ok(None);
+        }
         let key: Key = text.parse()?;
         let Some(value) = value else {
             self.remove(&key);
@@ -140,13 +175,6 @@ impl Draft {
                 let consumer = (!partition.consumer.is_empty()).then(|| partition.consumer.into());
                 self.own(*number, Owner { consumer, epoch: entry.epoch });
             }
-            (Key::Slice(room, shard), Some(Kind::Slice(slice)))
-                if room.as_str() == slice.room && *shard == slice.shard =>
-            {
-                let (partition, from, number) = (slice.partition, slice.from, slice.r#move);
-                let moved = Moved { partition, from, number, epoch: entry.epoch };
-                self.table.slices.insert((room.clone(), *shard), moved);
-            }
             (Key::Ranker(name), Some(Kind::Ranker(ranker))) if **name == *ranker.name => {
                 self.table.rankers.insert(Peer::clone(name), ranker.address);
             }
@@ -163,7 +191,6 @@ impl Draft {
         match key {
             Key::Head => {}
             Key::Partition(number) => self.own(*number, Owner::default()),
-            Key::Slice(room, shard) => _ = self.table.slices.remove(&(room.clone(), *shard)),
             Key::Ranker(name) => _ = self.table.rankers.remove(name),
             Key::Room(id) => self.forget(id),
         }
@@ -221,7 +248,6 @@ impl fmt::Display for Key {
         match self {
             Self::Head => f.write_str("head"),
             Self::Partition(number) => write!(f, "partition/{number}"),
-            Self::Slice(room, shard) => write!(f, "slice/{room}/{shard}"),
             Self::Ranker(name) => write!(f, "ranker/{name}"),
             Self::Room(id) => write!(f, "room/{id}"),
         }
@@ -234,14 +260,11 @@ impl FromStr for Key {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut parts = text.split('/');
         let number = |text: &str, below: u32| text.parse().ok().filter(|&number: &u32| number < below);
-        let key = match (parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some("head"), None, None, None) => Some(Self::Head),
-            (Some("partition"), Some(text), None, None) => number(text, PARTITIONS_MAX).map(Self::Partition),
-            (Some("slice"), Some(room), Some(shard), None) if !room.is_empty() => {
-                number(shard, SHARDS).map(|shard| Self::Slice(RoomId::from(room), shard))
-            }
-            (Some("ranker"), Some(name), None, None) if !name.is_empty() => Some(Self::Ranker(name.into())),
-            (Some("room"), Some(id), None, None) if !id.is_empty() => Some(Self::Room(RoomId::from(id))),
+        let key = match (parts.next(), parts.next(), parts.next()) {
+            (Some("head"), None, None) => Some(Self::Head),
+            (Some("partition"), Some(text), None) => number(text, PARTITIONS_MAX).map(Self::Partition),
+            (Some("ranker"), Some(name), None) if !name.is_empty() => Some(Self::Ranker(name.into())),
+            (Some("room"), Some(id), None) if !id.is_empty() => Some(Self::Room(RoomId::from(id))),
             _ => None,
         };
         // One entry has one key: compaction knows no other.

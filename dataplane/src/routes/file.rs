@@ -1,6 +1,6 @@
 //! The table as a file that an engineer edits: who owns what, in TOML like all settings. It holds the epoch at which it
 //! was read, so that what somebody else wrote meanwhile is not undone. Rooms have manifests of their own and are not in
-//! it, their rankers and moved slices are. Pure.
+//! it, their rankers are. Pure.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,11 +12,8 @@ use serde::Deserialize;
 use thiserror::Error;
 use toml::Spanned;
 
-use super::{Owner, Table, plan::move_slice};
-use crate::{
-    link::Peer,
-    room::{RoomId, SHARDS, partition_of},
-};
+use super::{Owner, Table};
+use crate::{link::Peer, room::RoomId};
 
 /// A file does not say what the table should be.
 #[derive(Debug, Error)]
@@ -64,8 +61,6 @@ struct Document {
     rankers: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     room_rankers: BTreeMap<String, Spanned<String>>,
-    #[serde(default)]
-    slices: BTreeMap<String, Spanned<u32>>,
 }
 
 /// The file's text for a table.
@@ -90,17 +85,10 @@ pub fn print(table: &Table, pool: &str) -> String {
     for (room, ranker) in table.room_rankers.iter().collect::<BTreeMap<_, _>>() {
         line(&mut text, room, format!("{:?}", &**ranker));
     }
-    text.push_str("\n# Slices (\"room/shard\") that do not live on their room's own partition.\n[slices]\n");
-    for (room, shard) in table.slices.keys().collect::<BTreeSet<_>>() {
-        let partition = table.home(room, *shard).partition;
-        if partition != own_partition(table, room) {
-            line(&mut text, format!("{room}/{shard}"), partition.to_string());
-        }
-    }
     text
 }
 
-/// The table that a file asks for, in place of `table`. Slices that it leaves out go back to their room's own partition.
+/// The table that a file asks for, in place of `table`.
 ///
 /// # Errors
 /// The file is not as [`print()`] writes it, contradicts itself or the pool, or was written against another epoch.
@@ -129,17 +117,12 @@ pub fn parse(source_name: &str, text: &str, table: &Table) -> Result<Table, File
         };
         new.room_rankers.insert(known, name.clone());
     }
-    check.slices(&document, &mut new)?;
     Ok(new)
 }
 
 fn owned(table: &Table, consumer: Option<&Peer>) -> Vec<u32> {
     let owners = (0..).zip(&table.partitions);
     owners.filter(|(_, owner)| owner.consumer.as_ref() == consumer).map(|(number, _)| number).collect()
-}
-
-fn own_partition(table: &Table, room: &RoomId) -> u32 {
-    partition_of(room.as_str(), table.partition_count())
 }
 
 /// A name in quotes and its value; writing to a string cannot fail.
@@ -194,37 +177,6 @@ impl Check<'_> {
     fn room(&self, field: &str, room: &str, at: Range<usize>) -> Result<RoomId, FileError> {
         let known = self.table.rooms.find(room).map(|room| room.id.clone());
         known.ok_or_else(|| self.wrong(field, at, format!("room {room:?} is not served: see `barrage rooms list`")))
-    }
-
-    /// Slices of rooms that are not served any more may stay where they are.
-    fn slices(&self, document: &Document, new: &mut Table) -> Result<(), FileError> {
-        let mut elsewhere = BTreeSet::new();
-        for (slice, partition) in &document.slices {
-            let (field, at) = (format!("slices.{slice:?}"), partition.span());
-            let parts = slice.split_once('/').map(|(room, shard)| (RoomId::from(room), shard.parse::<u32>()));
-            let (room, shard) = match parts {
-                Some((room, Ok(shard))) if shard < SHARDS => (room, shard),
-                _ => {
-                    return Err(self.wrong(
-                        &field,
-                        at,
-                        format!("a slice is \"room/shard\", shards are below {SHARDS}"),
-                    ));
-                }
-            };
-            if *partition.get_ref() >= self.table.partition_count() {
-                return Err(self.wrong(&field, at, self.no_partition(*partition.get_ref())));
-            }
-            if !self.table.slices.contains_key(&(room.clone(), shard)) {
-                self.room(&field, room.as_str(), at)?;
-            }
-            move_slice(new, &room, shard, *partition.get_ref());
-            elsewhere.insert((room, shard));
-        }
-        for (room, shard) in self.table.slices.keys().filter(|slice| !elsewhere.contains(slice)) {
-            move_slice(new, room, *shard, own_partition(self.table, room));
-        }
-        Ok(())
     }
 
     fn no_partition(&self, number: u32) -> String {

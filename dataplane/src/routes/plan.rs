@@ -1,15 +1,11 @@
-//! Who should own what, with the fewest moves: partitions evenly over consumers, the slices of a room evenly over
-//! partitions. Pure; who is alive comes from [`crate::heat`], what is different then is a [`super::change::Change`].
+//! Who should own what, with the fewest moves: partitions evenly over consumers. Pure; who is alive comes from [`crate::heat`], what is different then is a [`super::change::Change`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use thiserror::Error;
 
-use super::{Moved, Owner, Table, entry::PARTITIONS_MAX};
-use crate::{
-    link::Peer,
-    room::{RoomId, SHARDS, partition_of},
-};
+use super::{Owner, Table, entry::PARTITIONS_MAX};
+use crate::link::Peer;
 
 /// Who can be given work.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,19 +36,6 @@ pub enum PlanError {
     /// Nobody to give the partitions to.
     #[error("no consumer is alive, so partitions cannot be given to any: start one, or name them with --consumers")]
     NoConsumers,
-    /// A room that is not served.
-    #[error("room {0} is not in the route table: `barrage rooms list` shows those that are")]
-    NoRoom(RoomId),
-    /// More partitions than a room has slices, or than there are.
-    #[error("room {room} cannot be spread over {asked} partitions: allowed are 1 to {most}")]
-    Spread {
-        /// The room.
-        room: RoomId,
-        /// Partitions asked for.
-        asked: u32,
-        /// Most that there can be.
-        most: u32,
-    },
 }
 
 /// The table in which those who are alive share the work: nobody has more than ⌈partitions / consumers⌉, and as few
@@ -85,58 +68,6 @@ pub fn plan(table: &Table, alive: &Alive, partitions: Option<u32>) -> Result<Tab
         new.room_rankers.retain(|_, ranker| alive.rankers.contains_key(ranker));
     }
     Ok(new)
-}
-
-/// The table in which a room's slices are spread evenly over `over` partitions, its own among them; with 1 they come
-/// back to it. As few slices as possible move, to partitions of as many consumers as possible.
-///
-/// # Errors
-/// The room is not served, or `over` is 0, or more than a room has slices or the pool has partitions.
-pub fn spread(table: &Table, room: &RoomId, over: u32) -> Result<Table, PlanError> {
-    if !table.serves(room) {
-        return Err(PlanError::NoRoom(room.clone()));
-    }
-    let most = SHARDS.min(table.partition_count());
-    if over == 0 || over > most {
-        return Err(PlanError::Spread { room: room.clone(), asked: over, most });
-    }
-    let mut new = Table { epoch: table.epoch + 1, ..table.clone() };
-    let current: Vec<_> = (0..SHARDS).map(|shard| Some(table.home(room, shard).partition)).collect();
-    let targets = partitions_for(table, room, over, &current);
-    for (shard, to) in (0..).zip(shares(&current, &targets)) {
-        move_slice(&mut new, room, shard, to);
-    }
-    Ok(new)
-}
-
-/// Gives a slice its next move, unless it lives there already. The move's epoch is the table's.
-pub(super) fn move_slice(table: &mut Table, room: &RoomId, shard: u32, to: u32) {
-    let home = table.home(room, shard);
-    if home.partition != to {
-        let moved = Moved { partition: to, from: home.partition, number: home.moved + 1, epoch: table.epoch };
-        table.slices.insert((room.clone(), shard), moved);
-    }
-}
-
-/// The room's own partition, then those that hold slices of it, most first, then others whose consumers have few of it.
-fn partitions_for(table: &Table, room: &RoomId, over: u32, current: &[Option<u32>]) -> Vec<u32> {
-    let own = partition_of(room.as_str(), table.partition_count());
-    let slices = |partition: u32| current.iter().filter(|&&held| held == Some(partition)).count();
-    let mut chosen = vec![own];
-    let mut shared: HashMap<Option<&Peer>, u32> = HashMap::new();
-    let consumer = |partition: u32| table.partitions[partition as usize].consumer.as_ref();
-    *shared.entry(consumer(own)).or_default() += 1;
-    while chosen.len() < over as usize {
-        let free = (0..table.partition_count()).filter(|partition| !chosen.contains(partition));
-        let best = free.min_by_key(|&partition| {
-            let burden = shared.get(&consumer(partition)).copied().unwrap_or_default();
-            (usize::MAX - slices(partition), burden, partition)
-        });
-        let Some(best) = best else { break };
-        *shared.entry(consumer(best)).or_default() += 1;
-        chosen.push(best);
-    }
-    chosen
 }
 
 /// An owner for each item: shares differ by one at most, and no other even distribution keeps more items where they are.

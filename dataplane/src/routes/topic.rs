@@ -20,7 +20,11 @@ use thiserror::Error;
 use tokio::{sync::watch, task::JoinHandle, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::{Routes, Table, entry::Draft, metrics::Metrics};
+use super::{
+    Routes, Table,
+    entry::{Draft, MovedSlices},
+    metrics::Metrics,
+};
 use crate::{
     backlog::{self, PARTITION, Quiet, ReadError},
     trouble::Trouble,
@@ -43,10 +47,22 @@ pub fn topic_of(pool: &str) -> String {
     format!("{pool}.routes")
 }
 
+/// There is no table to go by.
+#[derive(Debug, Error)]
+pub enum TableError {
+    /// The topic cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// An earlier version wrote it.
+    #[error(transparent)]
+    Moved(#[from] MovedSlices),
+}
+
 /// When the end of the topic was last reached for sure. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Freshness {
     reached: watch::Receiver<Option<Instant>>,
+    refused: watch::Receiver<Option<MovedSlices>>,
     trouble: Trouble,
     topic: Arc<str>,
 }
@@ -87,7 +103,8 @@ impl Freshness {
 }
 
 /// Follows the table for ever, or until `shutdown`. The table of epoch 0, which the receiver holds at first, is none:
-/// see [`first`]. Whole changes only are seen, and none before the topic was once read to its end.
+/// see [`first`]. Whole changes only are seen, and none before the topic was once read to its end; nor any table with
+/// slices that have moved.
 pub fn follow(
     base: ClientConfig,
     pool: &str,
@@ -96,20 +113,28 @@ pub fn follow(
 ) -> (Routes, Freshness, JoinHandle<()>) {
     let (tables, routes) = watch::channel(Arc::new(Table::default()));
     let (reached, freshness) = watch::channel(None);
+    let (refused, refusal) = watch::channel(None);
     let topic: Arc<str> = topic_of(pool).into();
     let trouble = Trouble::default();
-    let freshness = Freshness { reached: freshness, trouble: trouble.clone(), topic: topic.clone() };
-    let follower = Follower { base, pool: pool.to_owned(), topic, tables, reached, trouble, metrics };
+    let freshness = Freshness { reached: freshness, refused: refusal, trouble: trouble.clone(), topic: topic.clone() };
+    let follower = Follower { base, pool: pool.to_owned(), topic, tables, reached, refused, trouble, metrics };
     let task = tokio::spawn(async move { _ = shutdown.run_until_cancelled(follower.run()).await });
     (routes, freshness, task)
 }
 
 /// The first table; says every ten seconds what it waits for. `None` when the follower has ended.
-pub async fn first(routes: &mut Routes, freshness: &Freshness) -> Option<Arc<Table>> {
+///
+/// # Errors
+/// The table is one that no process may go by.
+pub async fn first(routes: &mut Routes, freshness: &Freshness) -> Result<Option<Arc<Table>>, MovedSlices> {
+    let mut refused = freshness.refused.clone();
     let mut say = tokio::time::interval_at(tokio::time::Instant::now() + AGAIN, SAY);
     loop {
         tokio::select! {
-            table = routes.wait_for(|table| table.epoch > 0) => return table.ok().map(|table| Arc::clone(&table)),
+            table = routes.wait_for(|table| table.epoch > 0) => {
+                return Ok(table.ok().map(|table| Arc::clone(&table)));
+            }
+            Ok(refused) = refused.wait_for(Option::is_some) => return refused.clone().map_or(Ok(None), Err),
             _ = say.tick() => tracing::warn!("{}", freshness.waiting_for()),
         }
     }
@@ -118,19 +143,20 @@ pub async fn first(routes: &mut Routes, freshness: &Freshness) -> Option<Arc<Tab
 /// Reads the table once; `None` when the topic is empty.
 ///
 /// # Errors
-/// The topic cannot be read.
-pub async fn read(base: ClientConfig, pool: &str) -> Result<Option<Table>, ReadError> {
+/// The topic cannot be read, or the table is one that nobody may go by.
+pub async fn read(base: ClientConfig, pool: &str) -> Result<Option<Table>, TableError> {
     let pool = pool.to_owned();
     let (table, _) = read_into(base, pool, Draft::default()).await?;
     Ok(table)
 }
 
-async fn read_into(base: ClientConfig, pool: String, mut draft: Draft) -> Result<(Option<Table>, Draft), ReadError> {
+async fn read_into(base: ClientConfig, pool: String, mut draft: Draft) -> Result<(Option<Table>, Draft), TableError> {
     let reading = tokio::task::spawn_blocking(move || {
         let (mut table, topic) = (None, topic_of(&pool));
         backlog::read(&base, &pool, &topic, backlog::From::Start, |message| {
             table = take(&mut draft, message).or(table.take());
         })?;
+        draft.check()?;
         Ok((table, draft))
     });
     reading.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
@@ -152,6 +178,8 @@ fn take(draft: &mut Draft, message: &BorrowedMessage<'_>) -> Option<Table> {
 enum FollowError {
     #[error(transparent)]
     Read(#[from] ReadError),
+    #[error(transparent)]
+    Moved(#[from] MovedSlices),
     #[error("topic {0} is shorter than what was read of it: it was made anew, or a broker lost what it held")]
     Shorter(Arc<str>),
     /// Whoever owned anything under a higher epoch would be fenced by nobody.
@@ -167,6 +195,7 @@ struct Follower {
     topic: Arc<str>,
     tables: watch::Sender<Arc<Table>>,
     reached: watch::Sender<Option<Instant>>,
+    refused: watch::Sender<Option<MovedSlices>>,
     trouble: Trouble,
     metrics: Metrics,
 }
@@ -176,6 +205,9 @@ impl Follower {
         loop {
             let Err(error) = self.read_on().await;
             tracing::warn!("following the route table starts over: {error}");
+            if let FollowError::Moved(slices) = &error {
+                self.refused.send_replace(Some(slices.clone()));
+            }
             self.failed(&error);
             tokio::time::sleep(AGAIN).await;
         }
@@ -202,7 +234,7 @@ impl Follower {
         loop {
             tokio::select! {
                 received = consumer.recv() => match received {
-                    Ok(message) => self.record(&mut reading, &message),
+                    Ok(message) => self.record(&mut reading, &message)?,
                     Err(KafkaError::PartitionEOF(_)) => self.end(&mut reading)?,
                     Err(error) if backlog::lasting(&error) => return Err(kafka(error)),
                     Err(error) => self.failed(&kafka(error)),
@@ -227,9 +259,9 @@ impl Follower {
         }
     }
 
-    fn record(&self, reading: &mut Reading, message: &BorrowedMessage<'_>) {
+    fn record(&self, reading: &mut Reading, message: &BorrowedMessage<'_>) -> Result<(), FollowError> {
         if !reading.horizon.record(message.offset()) {
-            return;
+            return Ok(());
         }
         if let Some(table) = take(&mut reading.draft, message) {
             reading.epoch = table.epoch;
@@ -237,8 +269,9 @@ impl Follower {
         }
         self.metrics.unreadable(reading.draft.unreadable());
         if reading.horizon.was_reached() {
-            self.publish(reading.held.take());
+            self.publish(reading)?;
         }
+        Ok(())
     }
 
     fn end(&self, reading: &mut Reading) -> Result<(), FollowError> {
@@ -247,7 +280,7 @@ impl Follower {
         if found < newest {
             return Err(FollowError::GoneBack { topic: self.topic.clone(), newest, found });
         }
-        self.publish(reading.held.take());
+        self.publish(reading)?;
         self.reached(asked);
         Ok(())
     }
@@ -257,12 +290,14 @@ impl Follower {
         self.reached.send_replace(Some(asked));
     }
 
-    fn publish(&self, table: Option<Table>) {
-        if let Some(table) = table.filter(|table| table.epoch > self.tables.borrow().epoch) {
+    fn publish(&self, reading: &mut Reading) -> Result<(), FollowError> {
+        reading.draft.check()?;
+        if let Some(table) = reading.held.take().filter(|table| table.epoch > self.tables.borrow().epoch) {
             tracing::info!(epoch = table.epoch, "new route table");
             self.metrics.published(table.epoch);
             self.tables.send_replace(Arc::new(table));
         }
+        Ok(())
     }
 }
 

@@ -91,10 +91,10 @@ pub fn items(
     shard: u32,
     partition: u32,
 ) -> impl Iterator<Item = HistoryItem> {
-    let Record { moved, received_ms, entries, .. } = Arc::unwrap_or_clone(record);
+    let Record { received_ms, entries, .. } = Arc::unwrap_or_clone(record);
     (0..).zip(entries).filter(|(_, entry)| entry.user != 0).map(move |(index, entry)| HistoryItem {
         shard,
-        position: Position { moved, partition, offset, index },
+        position: Position { partition, offset, index },
         received_ms: received_ms + i64::from(entry.received_delta_ms),
         entry,
     })

@@ -132,9 +132,7 @@ pub(super) fn json_batch_of(danmaku: &[Danmaku]) -> JsonBatch {
 }
 
 fn positions() -> impl Iterator<Item = Position> {
-    (0..).flat_map(|record| {
-        (0..5).map(move |index| Position { moved: 0, partition: 3, offset: 104_200 + record, index })
-    })
+    (0..).flat_map(|record| (0..5).map(move |index| Position { partition: 3, offset: 104_200 + record, index }))
 }
 
 fn v2_rows(danmaku: &[Danmaku], size: usize, table: &mut Table) -> Result<(), BenchError> {

@@ -113,7 +113,7 @@ mod tests {
     }
 
     fn kept(offset: u64, index: u32, sent_ms: i64, content: &str) -> Kept {
-        Kept { id: Position { moved: 0, partition: 0, offset, index }, user: 5, sent_ms, content: content.to_owned() }
+        Kept { id: Position { partition: 0, offset, index }, user: 5, sent_ms, content: content.to_owned() }
     }
 
     fn good() -> Vec<Kept> {

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     fn kept(partition: u32, offset: u64, user: u64, sent_ms: i64) -> Kept {
-        let id = Position { moved: 0, partition, offset, index: 0 };
+        let id = Position { partition, offset, index: 0 };
         Kept { id, user, sent_ms, content: "x".to_owned() }
     }
 

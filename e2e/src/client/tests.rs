@@ -53,7 +53,7 @@ fn take_send(socket: &mut WebSocket<TcpStream>) -> pb::Send {
 
 fn batch(user: u64) -> pb::Batch {
     let mut builder = BatchBuilder::default();
-    let position = Position { moved: 0, partition: 0, offset: 7, index: 0 };
+    let position = Position { partition: 0, offset: 7, index: 0 };
     builder.push(&Row { position, user, sent_ms: 5, role: pb::Role::Host, content: "来了", ..Row::default() }).unwrap();
     builder.build()
 }
@@ -69,7 +69,7 @@ fn a_v2_client_waits_for_what_it_wants_in_any_order() {
     }]);
     let mut client = ClientV2::join(&join, 5).unwrap();
     let seq = client.say("hello").unwrap();
-    let kept = Position { moved: 0, partition: 0, offset: 8, index: 1 };
+    let kept = Position { partition: 0, offset: 8, index: 1 };
     assert_eq!(client.wait_fate(seq, SOON).unwrap(), Fate::Acknowledged(kept));
     let shown = client.wait_for("batch", SOON, |event| match event {
         Event::Batch(danmaku, _) => danmaku.first().cloned(),

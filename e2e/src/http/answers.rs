@@ -70,7 +70,7 @@ mod tests {
         let text = r#"{"danmaku":[{"id":"3-1042-0","userId":"18446744073709551615","role":"viewer",
             "sentMs":1696118400000,"receivedMs":1696118400001,"content":"来了"}],"before":null,"after":"CAE"}"#;
         let page: HistoryPage = serde_json::from_str(text).unwrap();
-        let id = Position { moved: 0, partition: 3, offset: 1042, index: 0 };
+        let id = Position { partition: 3, offset: 1042, index: 0 };
         let kept = Kept { id, user: u64::MAX, sent_ms: 1_696_118_400_000, content: "来了".to_owned() };
         assert_eq!((page.danmaku, page.after.as_deref()), (vec![kept], Some("CAE")));
     }

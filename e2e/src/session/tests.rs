@@ -28,7 +28,7 @@ fn sends_in_order_and_an_ack_names_the_position_of_each() {
     let mut session = session(&["a", "b", "c"]);
     assert_eq!(seqs(&mut session, 1001), [1, 2, 3]);
     assert_eq!(session.acknowledged(&ack(&[1, 3]), 2000), 2);
-    let position = Position { moved: 0, partition: 1, offset: 70, index: 1 };
+    let position = Position { partition: 1, offset: 70, index: 1 };
     assert_eq!(session.lines()[2].fate, Fate::Acknowledged(position));
     assert_eq!((session.pending(), session.waiting_since_ms()), (2, Some(1001)));
     assert_eq!(session.acknowledged(&ack(&[2, 2, 99, 0]), 2000), 1);

@@ -167,7 +167,7 @@ pub(super) mod tests {
     pub(in crate::swarm) fn batch(offsets: &[u64]) -> pb::Batch {
         let mut builder = batch::BatchBuilder::default();
         for &offset in offsets {
-            let position = Position { moved: 0, partition: 1, offset, index: 0 };
+            let position = Position { partition: 1, offset, index: 0 };
             let row = batch::Row { position, user: 5, sent_ms: 1000, content: "x", ..batch::Row::default() };
             builder.push(&row).unwrap();
         }

@@ -57,7 +57,7 @@ impl Person {
             Event::Ack(ack) => {
                 let at = ack.seq.iter().position(|&of| of == seq)?;
                 let (partition, offset, index) = (ack.partition, ack.offset, ack.index[at]);
-                Some(Outcome::Kept(Position { moved: 0, partition, offset, index }))
+                Some(Outcome::Kept(Position { partition, offset, index }))
             }
             Event::Error(error) if error.seq == seq => Some(Outcome::Refused(error.reason(), error.retry_after_ms)),
             _ => None,

@@ -39,7 +39,7 @@ fn say(client: &mut ClientV2, content: &str) -> Result<Position, pb::Reason> {
     let outcome = |event: &Event| match event {
         Event::Ack(ack) => {
             let at = ack.seq.iter().position(|&of| of == seq)?;
-            Some(Ok(Position { moved: 0, partition: ack.partition, offset: ack.offset, index: ack.index[at] }))
+            Some(Ok(Position { partition: ack.partition, offset: ack.offset, index: ack.index[at] }))
         }
         Event::Error(error) if error.seq == seq && error.reason() != pb::Reason::Retry => Some(Err(error.reason())),
         _ => None,

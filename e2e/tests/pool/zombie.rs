@@ -83,13 +83,6 @@ async fn work_that_is_shared_anew_under_load_loses_nothing() {
         share(&cluster, consumers, &[0, 1]).await;
         until_well(&mut cluster, &crowd, "other consumers").await.unwrap_or_else(|error| panic!("{error}"));
     }
-    // One room over all partitions, and back.
-    for over in [PARTITIONS, 1] {
-        let spread = format!("demo={over}");
-        let command = ["routes", "plan", "--spread", &spread, "--apply"];
-        println!("{}", cluster.command(&command).await.unwrap_or_else(|error| panic!("{error}")));
-        until_well(&mut cluster, &crowd, "a room that moved").await.unwrap_or_else(|error| panic!("{error}"));
-    }
     cluster.add(Role::Consumer).await.unwrap();
     cluster.add(Role::Ranker).await.unwrap();
     for (consumers, rankers) in [(&[0_usize, 1, 2, 3][..], &[0_usize, 1, 2][..]), (&[3], &[2]), (&[0, 1, 2], &[0, 1])] {
@@ -107,7 +100,7 @@ async fn work_that_is_shared_anew_under_load_loses_nothing() {
 }
 
 /// Shares the work among these consumers and rankers.
-async fn share(cluster: &Cluster, consumers: &[usize], rankers: &[usize]) {
+pub(crate) async fn share(cluster: &Cluster, consumers: &[usize], rankers: &[usize]) {
     let consumers: Vec<_> = consumers.iter().map(|number| format!("consumer-{number}")).collect();
     let address = |number: usize| cluster.rankers[number].advertised().unwrap();
     let rankers: Vec<_> = rankers.iter().map(|&number| format!("ranker-{number}={}", address(number))).collect();

@@ -52,7 +52,7 @@ async fn a_batch_counts_from_where_the_slice_is() {
     assert_eq!(apply(&store, batch(0, None, &records)).await, Applied::Whole);
     assert_eq!(score_of(&store, 7).await, 6);
     let applied = store.ranking(&room(), 1, 0).await.unwrap().applied;
-    let end = Position { moved: 0, partition: PARTITION, offset: 5, index: u32::MAX };
+    let end = Position { partition: PARTITION, offset: 5, index: u32::MAX };
     assert_eq!(applied.position(0), Some(end));
 }
 
@@ -71,33 +71,15 @@ async fn an_owner_of_a_lower_epoch_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slice_that_moves_is_applied_to_its_end_first() {
-    let (_nodes, store) = cluster().await;
-    let old = |expected, records: &[(u64, Record)]| SliceBatch { owner_epoch: 9, ..batch(0, expected, records) };
-    let new = |expected: Option<Position>, offset| SliceBatch {
-        owner_epoch: 4,
-        moved: 1,
-        partition: 2,
-        expected,
-        ..batch(0, None, &[(offset, Record { moved: 1, ..record(&[8]) })])
-    };
-    assert_eq!(apply(&store, new(None, 0)).await, Applied::NotYet, "not even begun");
-    assert_eq!(apply(&store, old(None, &[(5, record(&[7]))])).await, Applied::Whole);
-    let known = Position { moved: 0, partition: PARTITION, offset: 5, index: 0 };
-    assert_eq!(apply(&store, new(Some(known), 0)).await, Applied::NotYet);
-    assert_eq!(apply(&store, new(Some(Position { offset: 6, ..known }), 0)).await, Applied::Behind);
-    let closing = SliceBatch { closes: Some((1, 2)), ..old(Some(5), &[(6, record(&[7])), (7, record(&[]))]) };
-    assert_eq!(apply(&store, closing.clone()).await, Applied::Whole);
-    let end = Position { moved: 0, partition: PARTITION, offset: 7, index: u32::MAX };
-    assert_eq!(store.ranking(&room(), 9, 0).await.unwrap().applied.position(0), Some(end));
-    assert_eq!(apply(&store, new(Some(end), 0)).await, Applied::Whole, "a lower epoch, but of a later move");
-    assert_eq!(apply(&store, closing).await, Applied::Whole, "all of it is old");
-    assert_eq!(apply(&store, old(None, &[(8, record(&[7]))])).await, Applied::Whole, "behind the end: does not count");
-    assert_eq!(score_of(&store, 7).await, 2);
-    assert_eq!(score_of(&store, 8).await, 1);
-    let page = store.history(&room(), Direction::Before, Cursor::default(), 10).await.unwrap();
-    let places: Vec<_> = page.items.iter().map(|item| (item.position.moved, item.position.partition)).collect();
-    assert_eq!(places, [(0, PARTITION), (0, PARTITION), (1, 2)]);
+async fn a_slice_that_an_earlier_version_had_moved_is_neither_read_nor_written() {
+    let (nodes, store) = cluster().await;
+    assert_eq!(apply(&store, batch(0, None, &[(5, record(&[7]))])).await, Applied::Whole);
+    let key = format!("{{default/{}:0}}:applied", room());
+    assert_eq!(nodes.cli(0, &["-c", "HGET", &key, "m"]), "0", "as earlier versions have it of what never moved");
+    nodes.cli(0, &["-c", "HSET", &key, "m", "1", "p", "2", "o", "-1"]);
+    let refused = store.apply([batch(0, Some(5), &[(6, record(&[7]))])].into()).await.remove(0).unwrap_err();
+    assert!(refused.to_string().contains("make a new pool"), "{refused}");
+    assert_eq!(score_of(&store, 7).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,7 +194,7 @@ async fn books_belong_to_who_took_them_last() {
     assert_eq!(store.books(&room()).await.unwrap(), (Books::default(), 0));
     let first = store.take_books(&room()).await.unwrap();
     assert_eq!(first.epoch, 1);
-    let watermark = [(3, Position { moved: 2, partition: 1, offset: 9, index: u32::MAX })].into_iter().collect();
+    let watermark = [(3, Position { partition: 1, offset: 9, index: u32::MAX })].into_iter().collect();
     let counts = Counts { shown: 1, merged: 2, sampled_out: 3, deleted: 4, expired: 5, likes: 6 };
     let saved = Books { epoch: 1, counts, watermark };
     assert!(store.save_books(vec![(room(), saved.clone())]).await.unwrap().is_empty());

@@ -52,14 +52,12 @@ pub(crate) fn batch(shard: u32, expected: Option<u64>, records: &[(u64, Record)]
         room: room(),
         shard,
         owner_epoch: 1,
-        moved: 0,
         partition: PARTITION,
-        expected: expected.map(|offset| Position { moved: 0, partition: PARTITION, offset, index: 0 }),
+        expected: expected.map(|offset| Position { partition: PARTITION, offset, index: 0 }),
         rebuilding: false,
         history_length: 100_000,
         history_age_ms: i64::MAX,
         records: records.collect(),
-        closes: None,
     }
 }
 

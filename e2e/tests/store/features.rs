@@ -37,7 +37,7 @@ fn done(kind: Kind) -> Record {
 }
 
 fn at(offset: u64) -> Position {
-    Position { moved: 0, partition: PARTITION, offset, index: 0 }
+    Position { partition: PARTITION, offset, index: 0 }
 }
 
 async fn texts(store: &Store) -> Vec<String> {
@@ -49,7 +49,7 @@ async fn texts(store: &Store) -> Vec<String> {
 async fn what_moderators_did_is_kept_once_and_hides_what_it_is_about() {
     let (_nodes, store) = cluster().await;
     let user = (1..).find(|&user| shard_of(user) == 0).unwrap();
-    let place = Place { moved: 0, partition: PARTITION, offset: 1, index: 0 };
+    let place = Place { partition: PARTITION, offset: 1, index: 0 };
     let mute = Sanction { user, kind: sanction::Kind::Muted.into(), until_ms: 0 };
     let records: Vec<_> = [
         said(user, "kept", AT_MS),

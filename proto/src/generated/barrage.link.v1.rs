@@ -67,9 +67,6 @@ pub struct Candidates {
     /// Epoch under which the sender owns the partition.
     #[prost(uint64, tag = "4")]
     pub owner_epoch: u64,
-    /// The slice's last record in this partition: it has moved, and the next come from elsewhere.
-    #[prost(bool, tag = "5")]
-    pub closed: bool,
     /// W3C traceparent of the trace that the record is part of, if it is traced.
     #[prost(string, tag = "7")]
     pub trace: ::prost::alloc::string::String,
@@ -96,8 +93,6 @@ pub struct Act {
 /// Where a record stands.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Place {
-    #[prost(uint32, tag = "1")]
-    pub moved: u32,
     #[prost(uint32, tag = "2")]
     pub partition: u32,
     #[prost(uint64, tag = "3")]

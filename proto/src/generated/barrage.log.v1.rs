@@ -11,76 +11,9 @@ pub struct Record {
     pub received_ms: i64,
     #[prost(message, repeated, tag = "4")]
     pub entries: ::prost::alloc::vec::Vec<Entry>,
-    /// How often the slice had moved to another partition when this was written: records of a slice are ordered by
-    /// (moved, offset).
-    #[prost(uint32, tag = "5")]
-    pub moved: u32,
-    /// In a record without entries: a step of the slice's next move.
-    #[prost(message, optional, tag = "6")]
-    pub mark: ::core::option::Option<Mark>,
     /// 0 is the format that this file describes. A reader that meets a higher one does not know what it would miss.
     #[prost(uint32, tag = "7")]
     pub version: u32,
-}
-/// A step of a slice's move to another partition, written to the partition that it leaves.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Mark {
-    #[prost(enumeration = "mark::Kind", tag = "1")]
-    pub kind: i32,
-    /// Number of the move.
-    #[prost(uint32, tag = "2")]
-    pub r#move: u32,
-    /// The gateway that ended.
-    #[prost(string, tag = "3")]
-    pub member: ::prost::alloc::string::String,
-    /// In a closed mark: the partition that the slice's move before was from; absent where there was none or it is not
-    /// known. A slice that moves fast leaves its last minute in more than one partition.
-    #[prost(uint32, optional, tag = "4")]
-    pub from: ::core::option::Option<u32>,
-}
-/// Nested message and enum types in `Mark`.
-pub mod mark {
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
-    #[repr(i32)]
-    pub enum Kind {
-        Unspecified = 0,
-        /// A gateway writes the slice here no more.
-        End = 1,
-        /// All gateways have ended, or were given up: records of the slice behind this one do not count.
-        Closed = 2,
-    }
-    impl Kind {
-        /// String value of the enum field names used in the ProtoBuf definition.
-        ///
-        /// The values are not transformed in any way and thus are considered stable
-        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-        pub fn as_str_name(&self) -> &'static str {
-            match self {
-                Self::Unspecified => "KIND_UNSPECIFIED",
-                Self::End => "KIND_END",
-                Self::Closed => "KIND_CLOSED",
-            }
-        }
-        /// Creates an enum from field names used in the ProtoBuf definition.
-        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-            match value {
-                "KIND_UNSPECIFIED" => Some(Self::Unspecified),
-                "KIND_END" => Some(Self::End),
-                "KIND_CLOSED" => Some(Self::Closed),
-                _ => None,
-            }
-        }
-    }
 }
 /// One danmaku, an act of moderation, or likes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -243,8 +176,6 @@ pub mod sanction {
 /// Where a danmaku stands.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Place {
-    #[prost(uint32, tag = "1")]
-    pub moved: u32,
     #[prost(uint32, tag = "2")]
     pub partition: u32,
     #[prost(uint64, tag = "3")]

@@ -4,7 +4,7 @@ pub struct Entry {
     /// Epoch of the change that wrote this entry; of a newer and an older one, the newer counts.
     #[prost(uint64, tag = "1")]
     pub epoch: u64,
-    #[prost(oneof = "entry::Kind", tags = "2, 3, 4, 5, 6")]
+    #[prost(oneof = "entry::Kind", tags = "2, 3, 5, 6")]
     pub kind: ::core::option::Option<entry::Kind>,
 }
 /// Nested message and enum types in `Entry`.
@@ -15,8 +15,6 @@ pub mod entry {
         Head(super::Head),
         #[prost(message, tag = "3")]
         Partition(super::Partition),
-        #[prost(message, tag = "4")]
-        Slice(super::Slice),
         #[prost(message, tag = "5")]
         Ranker(super::Ranker),
         #[prost(message, tag = "6")]
@@ -86,22 +84,6 @@ pub struct Partition {
     /// Empty: nobody.
     #[prost(string, tag = "2")]
     pub consumer: ::prost::alloc::string::String,
-}
-/// A slice that has moved, back to its default partition too.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Slice {
-    #[prost(string, tag = "1")]
-    pub room: ::prost::alloc::string::String,
-    #[prost(uint32, tag = "2")]
-    pub shard: u32,
-    #[prost(uint32, tag = "3")]
-    pub partition: u32,
-    /// The partition that it came from.
-    #[prost(uint32, tag = "4")]
-    pub from: u32,
-    /// Number of the move, from 1.
-    #[prost(uint32, tag = "5")]
-    pub r#move: u32,
 }
 /// A ranker that rooms may be given to.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -333,9 +333,6 @@ pub struct SlicePosition {
     /// Rows of the record at `offset` that were covered; 0: the whole record.
     #[prost(uint32, tag = "4")]
     pub rows: u32,
-    /// How often the slice had moved to another partition.
-    #[prost(uint32, tag = "5")]
-    pub moved: u32,
 }
 /// How a danmaku crosses the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

@@ -6,11 +6,10 @@ use anyhow::Context;
 use barrage::{
     heat,
     link::Peer,
-    room::RoomId,
     routes::{
         Table,
         change::Change,
-        plan::{Alive, plan, spread},
+        plan::{Alive, plan},
         topic::Writer,
     },
 };
@@ -24,9 +23,7 @@ use super::{WRITER, existing, print_change, write};
 #[command(after_help = "Examples:
   barrage routes plan                                  what would change, with those alive
   barrage routes plan --apply
-  barrage routes plan --consumers consumer-0,consumer-1 --rankers ranker-0=10.0.0.5:7800 --apply
-  barrage routes plan --spread demo=4 --apply          one hot room on four partitions
-  barrage routes plan --spread demo=1 --apply          and back")]
+  barrage routes plan --consumers consumer-0,consumer-1 --rankers ranker-0=10.0.0.5:7800 --apply")]
 pub(super) struct Plan {
     /// Consumers that share the partitions [default: those heard on the heat topic in the last 5 s]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
@@ -34,9 +31,6 @@ pub(super) struct Plan {
     /// Rankers and where their links are reached [default: those heard on the heat topic in the last 5 s]
     #[arg(long, value_name = "NAME=HOST:PORT", value_delimiter = ',', value_parser = ranker)]
     rankers: Vec<(String, String)>,
-    /// Spread a room's slices over so many partitions; owners stay as they are, unless they are named too
-    #[arg(long, value_name = "ROOM=N", value_delimiter = ',', value_parser = spreading)]
-    spread: Vec<(String, u32)>,
     /// Write it
     #[arg(long)]
     apply: bool,
@@ -45,7 +39,7 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) async fn run(self, base: ClientConfig, pool: &str) -> anyhow::Result<()> {
         let alive = self.alive(&base, pool).await?;
-        let change_on = |table: &Table| anyhow::Ok(Change::between(table, &self.planned(table, alive.as_ref())?));
+        let change_on = |table: &Table| anyhow::Ok(Change::between(table, &plan(table, &alive, None)?));
         let table = existing(base.clone(), pool).await?;
         let change = change_on(&table)?;
         if !self.apply || change.is_empty(&table) {
@@ -56,12 +50,8 @@ impl Plan {
         write(&mut writer, &change).await
     }
 
-    /// `None` when owners stay as they are.
-    async fn alive(&self, base: &ClientConfig, pool: &str) -> anyhow::Result<Option<Alive>> {
+    async fn alive(&self, base: &ClientConfig, pool: &str) -> anyhow::Result<Alive> {
         let (no_consumers, no_rankers) = (self.consumers.is_empty(), self.rankers.is_empty());
-        if !self.spread.is_empty() && no_consumers && no_rankers {
-            return Ok(None);
-        }
         let mut alive = Alive {
             consumers: self.consumers.iter().map(|name| name.as_str().into()).collect(),
             rankers: self.rankers.iter().map(|(name, address)| (name.as_str().into(), address.clone())).collect(),
@@ -78,20 +68,7 @@ impl Plan {
                 alive.rankers = rankers.collect::<BTreeMap<_, _>>();
             }
         }
-        Ok(Some(alive))
-    }
-
-    fn planned(&self, table: &Table, alive: Option<&Alive>) -> anyhow::Result<Table> {
-        let mut new = match alive {
-            Some(alive) => plan(table, alive, None)?,
-            None => table.clone(),
-        };
-        for (room, over) in &self.spread {
-            // All is one change, so every step has its epoch.
-            let spread = spread(&Table { epoch: table.epoch, ..new }, &RoomId::from(room.as_str()), *over)?;
-            new = spread;
-        }
-        Ok(new)
+        Ok(alive)
     }
 }
 
@@ -102,11 +79,4 @@ fn ranker(text: &str) -> Result<(String, String), String> {
         Some(Ok(_)) if !name.is_empty() => Ok((name.to_owned(), address.to_owned())),
         _ => Err("allowed: NAME=HOST:PORT".to_owned()),
     }
-}
-
-fn spreading(text: &str) -> Result<(String, u32), String> {
-    let allowed = || "allowed: ROOM=N, N partitions from 1".to_owned();
-    let (room, over) = text.split_once('=').ok_or_else(allowed)?;
-    let over = over.parse().ok().filter(|&over| over > 0).ok_or_else(allowed)?;
-    Ok((room.to_owned(), over))
 }

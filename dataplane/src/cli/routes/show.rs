@@ -5,12 +5,7 @@ use std::{
     fmt::Write,
 };
 
-use barrage::{
-    heat::Member,
-    link::Peer,
-    room::{RoomId, partition_of},
-    routes::Table,
-};
+use barrage::{heat::Member, link::Peer, routes::Table};
 use barrage_proto::heat::report::Role;
 
 /// The table, and by `alive` who is there; `None` when that is not known.
@@ -23,7 +18,7 @@ pub(super) fn text(pool: &str, table: &Table, alive: Option<&[Member]>) -> Strin
         table.partition_count(),
         table.rooms.all().len()
     );
-    let sections = [Some(consumers(&seen)), Some(rankers(&seen)), gateways(&seen), slices(table)];
+    let sections = [Some(consumers(&seen)), Some(rankers(&seen)), gateways(&seen)];
     for rows in sections.into_iter().flatten() {
         text.push('\n');
         align(&mut text, &rows);
@@ -106,23 +101,6 @@ fn gateways(seen: &Seen<'_>) -> Option<Vec<Vec<String>>> {
     (rows.len() > 1).then_some(rows)
 }
 
-/// Slices that have moved, those that came back left out; `None` when there is none.
-fn slices(table: &Table) -> Option<Vec<Vec<String>>> {
-    let mut moved: BTreeMap<(&RoomId, u32), Vec<u32>> = BTreeMap::new();
-    for (room, shard) in table.slices.keys() {
-        moved.entry((room, table.home(room, *shard).partition)).or_default().push(*shard);
-    }
-    let mut rows = vec![header(["ROOM", "SHARDS", "PARTITION", "OWN PARTITION"])];
-    for ((room, partition), mut shards) in moved {
-        let own = partition_of(room.as_str(), table.partition_count());
-        shards.sort_unstable();
-        if partition != own {
-            rows.push(header([room.as_str(), &ranges(&shards), &partition.to_string(), &own.to_string()]));
-        }
-    }
-    (rows.len() > 1).then_some(rows)
-}
-
 fn header<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.into_iter().map(ToOwned::to_owned).collect()
 }
@@ -153,23 +131,17 @@ pub(in crate::cli) fn align(text: &mut String, rows: &[Vec<String>]) {
 
 #[cfg(test)]
 mod tests {
-    use barrage::{
-        room::Rooms,
-        routes::{Moved, Owner},
-    };
+    use barrage::{room::Rooms, routes::Owner};
 
     use super::*;
 
     #[test]
     fn who_owns_what_and_who_is_dead() {
         let owner = |name: &str| Owner { consumer: Some(name.into()), epoch: 1 };
-        let own = partition_of("demo", 5);
-        let moved = Moved { partition: (own + 1) % 5, from: own, number: 3, epoch: 4 };
         let table = Table {
             epoch: 4,
             partitions: vec![owner("c-0"), owner("c-0"), owner("c-1"), owner("c-0"), Owner::default()],
             rankers: [("r-0".into(), "h:1".to_owned())].into(),
-            slices: [(("demo".into(), 5), moved)].into(),
             rooms: Rooms::new(&[barrage_crds::LiveRoom::demo()]),
             ..Table::default()
         };
@@ -185,8 +157,7 @@ mod tests {
         let alive =
             [member(Role::Consumer, "c-0", 4), member(Role::Consumer, "c-2", 3), member(Role::Gateway, "g-0", 4)];
         let shown = text("default", &table, Some(&alive));
-        let wanted = format!(
-            "pool default, epoch 4, auto; 5 partitions, 1 rooms\n\n\
+        let wanted = "pool default, epoch 4, auto; 5 partitions, 1 rooms\n\n\
              CONSUMER  STATE          EPOCH  PARTITIONS\n\
              (nobody)  -              -      4\n\
              c-0       alive          4      0-1 3\n\
@@ -195,11 +166,7 @@ mod tests {
              RANKER  STATE  EPOCH  ADDRESS  ROOMS\n\
              r-0     dead   -      h:1      1\n\n\
              GATEWAY  STATE  EPOCH  ADDRESS\n\
-             g-0      alive  4      h:2\n\n\
-             ROOM  SHARDS  PARTITION  OWN PARTITION\n\
-             demo  5       {}          {own}\n",
-            moved.partition
-        );
+             g-0      alive  4      h:2\n";
         assert_eq!(shown, wanted);
         assert!(text("default", &table, None).contains("c-1       ?"));
     }

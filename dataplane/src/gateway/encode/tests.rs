@@ -9,7 +9,7 @@ use super::*;
 
 fn danmaku(partition: u32, offset: u64, text: &str) -> Danmaku {
     Danmaku {
-        position: Position { moved: 0, partition, offset, index: 0 },
+        position: Position { partition, offset, index: 0 },
         user: 7,
         session: 1,
         seq: offset,
@@ -56,7 +56,7 @@ fn both_versions_get_every_danmaku() {
 #[test]
 fn what_is_left_out_is_said_even_without_a_danmaku() {
     let left_out = LeftOut { merged: 3, sampled_out: 2, expired: 1, deleted: 0 };
-    let merges = vec![(Position { moved: 0, partition: 2, offset: 9, index: 4 }, 1_234)];
+    let merges = vec![(Position { partition: 2, offset: 9, index: 4 }, 1_234)];
     let flush = encode(Content { left_out, merges, ..Content::default() });
     assert!(flush.v1.is_empty());
     let [batch] = &batches_of(&flush)[..] else { panic!("one batch") };

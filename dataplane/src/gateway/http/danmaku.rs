@@ -83,8 +83,7 @@ impl From<&HistoryItem> for Item {
                 Size::Large => Some("large"),
             },
             reply_to: more.and_then(|more| more.reply).map(|reply| Reply {
-                id: Position { moved: 0, partition: reply.partition, offset: reply.offset, index: reply.index }
-                    .to_string(),
+                id: Position { partition: reply.partition, offset: reply.offset, index: reply.index }.to_string(),
                 user_id: reply.user.to_string(),
             }),
             gift: danmaku.gift().map(|gift| Gift {

@@ -195,7 +195,7 @@ mod tests {
             size: 2,
             ..Entry::default()
         };
-        let position = Position { moved: 0, partition: 3, offset: 9, index: 1 };
+        let position = Position { partition: 3, offset: 9, index: 1 };
         let item = HistoryItem { shard: 0, position, received_ms: 61_234, entry };
         let mut out = String::new();
         xml_line(&item, 60_000, &mut out);

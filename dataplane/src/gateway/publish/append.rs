@@ -19,10 +19,10 @@ use super::{
     outbox::{Draft, bytes_of},
     sender::{Sender, SenderId, Sent},
 };
-use crate::gateway::{checks, metrics::Refusal, moves::Gate, state::GatewayState};
+use crate::gateway::{checks, metrics::Refusal, state::GatewayState};
 use crate::{
     log::{Lane, NewRecord},
-    routes::{Home, Table},
+    routes::Table,
     trace::{Span, Stage},
 };
 
@@ -31,15 +31,8 @@ const RETRY_AFTER_MS: u32 = 1_000;
 
 /// While an append is under way the next does not begin sooner after it: fewer and larger requests carry more.
 const APPEND_EVERY: Duration = Duration::from_millis(5);
-/// How long a danmaku of a slice that is on its way to another partition waits; then its sender waits instead.
-const MOVE_WAIT_MAX: Duration = Duration::from_secs(4);
-/// How often what waits for a move is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often the end looks whether all is published.
 const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(10);
-/// A record that an older table placed counts for sure when its append has taken no longer: a partition is closed ten
-/// seconds after the change at the earliest, and when the append began the table was five seconds old at the most.
-const SURE_WITHIN: Duration = Duration::from_secs(4);
 
 /// A record in the making that senders of a worker wait for.
 type Outgoing<S> = Draft<Sent<S>>;
@@ -57,24 +50,20 @@ struct Appends {
 pub(crate) async fn run<S: Sender + 'static>(intake: Rc<Intake<S>>) {
     let most = intake.gateway.log.lane_appends_max();
     let mut appends = Appends { lane: Rc::default(), under_way: JoinSet::new(), most, began: Instant::now() };
-    let mut gates = intake.gateway.gates.clone();
     loop {
         appends.settle(&intake).await;
         let next = appends.begin(&intake);
         intake.appending.set(appends.under_way.len());
-        let waits = !intake.outbox.borrow().is_empty();
         tokio::select! {
             biased;
             Some(ended) = appends.under_way.join_next() => appends.end(&intake, ended.unwrap_or_default()).await,
             () = intake.accepted.notified() => {}
-            // Without a mover no gate opens any more.
-            _ = gates.changed(), if waits && gates.has_changed().is_ok() => {}
-            () = sleep(next), if waits => {}
+            () = sleep(next.unwrap_or_default()), if next.is_some() => {}
         }
     }
 }
 
-/// Waits until everything is published, what waits for a verdict or is on its way to another partition included.
+/// Waits until everything is published, what waits for a verdict included.
 pub(crate) async fn publish_all<S: Sender + 'static>(intake: &Intake<S>) {
     while !intake.is_empty() {
         intake.accepted.notify_one();
@@ -99,48 +88,35 @@ impl Appends {
         }
     }
 
-    /// Begins an append, if there is something and it may; gives when to look again.
-    fn begin<S: Sender + 'static>(&mut self, intake: &Rc<Intake<S>>) -> Duration {
+    /// Begins an append, if there is something and it may; gives when to look again, where the end of an append is not
+    /// early enough.
+    fn begin<S: Sender + 'static>(&mut self, intake: &Rc<Intake<S>>) -> Option<Duration> {
+        if self.under_way.len() >= self.most || intake.outbox.borrow().is_empty() {
+            return None;
+        }
         let now = Instant::now();
-        refuse_overdue(intake, now);
         let since = now.saturating_duration_since(self.began);
-        if self.under_way.len() >= self.most {
-            return LOOK_EVERY;
-        }
         if !self.under_way.is_empty() && since < APPEND_EVERY {
-            return APPEND_EVERY - since;
+            return Some(APPEND_EVERY - since);
         }
-        // In this order: what the standing vouches for is in the gate's table.
-        let stands = intake.gateway.standing.holds();
-        let gate = Arc::clone(&intake.gateway.gates.borrow());
-        let drafts = intake.outbox.borrow_mut().take(|draft| gate.is_open(&draft.room, draft.record.shard));
-        if drafts.is_empty() {
-            return LOOK_EVERY;
-        }
-        if !stands {
-            refuse_unsure(intake, drafts);
-            refuse_waiting(intake);
-            return LOOK_EVERY;
-        }
+        let drafts = intake.outbox.borrow_mut().take();
         let alone = self.under_way.is_empty();
         self.began = now;
-        self.under_way.spawn_local(append(Rc::clone(intake), Rc::clone(&self.lane), alone, gate, drafts));
-        APPEND_EVERY
+        self.under_way.spawn_local(append(Rc::clone(intake), Rc::clone(&self.lane), alone, drafts));
+        None
     }
 }
 
-/// One append; whether it took effect and all its senders know.
+/// One append; whether it took effect.
 async fn append<S: Sender + 'static>(
     intake: Rc<Intake<S>>,
     lane: Rc<Lane>,
     alone: bool,
-    gate: Arc<Gate>,
     mut drafts: Vec<Outgoing<S>>,
 ) -> bool {
-    let (began, bytes, table) = (Instant::now(), bytes_of(&drafts), Arc::clone(&gate.table));
+    let (bytes, table) = (bytes_of(&drafts), Arc::clone(&intake.gateway.routes.borrow()));
     let records = drafts.iter_mut().map(|draft| traced(&intake.gateway, draft, &table)).collect();
     let appended = intake.gateway.log.append_in(&lane, alone, records).await;
-    drop(gate);
     intake.outbox.borrow_mut().settle(bytes);
     let offsets = match appended {
         Ok(offsets) => offsets,
@@ -152,59 +128,22 @@ async fn append<S: Sender + 'static>(
             return false;
         }
     };
-    let (stands, newest) = (intake.gateway.standing.holds(), Arc::clone(&intake.gateway.routes.borrow()));
-    let counts = |draft: &Outgoing<S>| {
-        let home = newest.home(&draft.room, draft.record.shard);
-        stands && (home.moved == draft.record.moved || began.elapsed() < SURE_WITHIN)
-    };
-    let (sure, unsure): (Vec<_>, Vec<_>) = drafts.into_iter().zip(offsets).partition(|(draft, _)| counts(draft));
-    for (mut draft, offset) in sure {
+    for (mut draft, offset) in drafts.into_iter().zip(offsets) {
         acknowledge(&intake, &mut draft, &table, offset);
     }
-    let took_effect = unsure.is_empty();
-    if !took_effect {
-        tell_unsure(&intake, unsure.into_iter().map(|(draft, _)| draft).collect());
-    }
-    took_effect
-}
-
-/// Refuses drafts that were taken and are on no way to the log.
-fn refuse_unsure<S: Sender>(intake: &Intake<S>, drafts: Vec<Outgoing<S>>) {
-    intake.outbox.borrow_mut().settle(bytes_of(&drafts));
-    tell_unsure(intake, drafts);
-}
-
-fn tell_unsure<S: Sender>(intake: &Intake<S>, drafts: Vec<Outgoing<S>>) {
-    let danmaku: usize = drafts.iter().map(|draft| draft.sent.len()).sum();
-    tracing::warn!(danmaku, "this gateway is not heard, or its routes are stale; senders are told to retry");
-    intake.gateway.metrics.unsure.inc_by(danmaku as u64);
-    drafts.into_iter().for_each(refuse);
+    true
 }
 
 /// Refuses what stands behind something that was refused: each sender's order is kept.
 fn refuse_waiting<S: Sender>(intake: &Intake<S>) {
-    let behind = intake.outbox.borrow_mut().take(|_| true);
+    let behind = intake.outbox.borrow_mut().take();
     intake.outbox.borrow_mut().settle(bytes_of(&behind));
     behind.into_iter().for_each(refuse);
 }
 
-/// Refuses what has waited too long for its slice's move.
-fn refuse_overdue<S: Sender>(intake: &Intake<S>, now: Instant) {
-    let waited = |draft: &Outgoing<S>| now.saturating_duration_since(draft.since) > MOVE_WAIT_MAX;
-    let gate = Arc::clone(&intake.gateway.gates.borrow());
-    let closed = |draft: &Outgoing<S>| !gate.is_open(&draft.room, draft.record.shard);
-    let overdue = intake.outbox.borrow_mut().take(|draft| waited(draft) && closed(draft));
-    if !overdue.is_empty() {
-        tracing::info!(slices = overdue.len(), "moves take long; senders are told to retry");
-        intake.outbox.borrow_mut().settle(bytes_of(&overdue));
-        overdue.into_iter().for_each(refuse);
-    }
-}
-
-pub(super) fn record<S>(draft: &mut Draft<S>, table: &Table) -> NewRecord {
-    let home = table.home(&draft.room, draft.record.shard);
-    draft.record.moved = home.moved;
-    NewRecord { partition: home.partition, payload: draft.record.encode_to_vec().into(), trace: None }
+pub(super) fn record<S>(draft: &Draft<S>, table: &Table) -> NewRecord {
+    let partition = table.partition_of(&draft.room, draft.record.shard);
+    NewRecord { partition, payload: draft.record.encode_to_vec().into(), trace: None }
 }
 
 /// A record, and the beginning of its trace if the lot falls on it.
@@ -217,7 +156,7 @@ fn traced<S>(gateway: &GatewayState, draft: &mut Outgoing<S>, table: &Table) -> 
 }
 
 fn acknowledge<S: Sender>(intake: &Intake<S>, draft: &mut Outgoing<S>, table: &Table, offset: u64) {
-    let Home { partition, moved, .. } = table.home(&draft.room, draft.record.shard);
+    let partition = table.partition_of(&draft.room, draft.record.shard);
     intake.gateway.metrics.acknowledged.inc_by(draft.sent.len() as u64);
     if let Some(mut span) = draft.span.take() {
         span.of_record(partition, offset);
@@ -234,7 +173,7 @@ fn acknowledge<S: Sender>(intake: &Intake<S>, draft: &mut Outgoing<S>, table: &T
     intake.gateway.metrics.append_age.observe(draft.record.received_ms);
     let mut acks: HashMap<SenderId, (&S, pb::Ack)> = HashMap::new();
     for ((sent, entry), index) in draft.sent.iter().zip(&draft.record.entries).zip(0_u32..) {
-        let position = Position { moved, partition, offset, index };
+        let position = Position { partition, offset, index };
         if sent.sender.wants_acks() {
             let new = || (&*sent.sender, pb::Ack { partition, offset, ..pb::Ack::default() });
             let (_, ack) = acks.entry(sent.sender.id()).or_insert_with(new);

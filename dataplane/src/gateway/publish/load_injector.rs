@@ -47,11 +47,11 @@ impl Injector {
     /// Begins to append all that waits; gives how many danmaku that is, and what ends with their acknowledgement. As in
     /// a worker, call [`Self::settle`] then, and only after that begin again.
     pub fn append(&mut self) -> (u64, impl Future<Output = Result<(), LogError>> + Send + 'static) {
-        let mut drafts = self.outbox.take(|_| true);
+        let drafts = self.outbox.take();
         self.taken = bytes_of(&drafts);
         let count = drafts.iter().map(|draft| draft.sent.len() as u64).sum();
         let table = Arc::clone(&self.routes.borrow());
-        let records = drafts.iter_mut().map(|draft| record(draft, &table)).collect();
+        let records = drafts.iter().map(|draft| record(draft, &table)).collect();
         let log = self.log.clone();
         (count, async move { log.append(records).await.map(drop) })
     }

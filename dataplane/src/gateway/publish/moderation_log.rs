@@ -6,7 +6,7 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use barrage_proto::{
@@ -38,8 +38,6 @@ const ASK_EVERY: Duration = Duration::from_millis(20);
 /// Likes are brought again for half of the minute in which the log knows them again.
 const LIKES_TRIES: u32 = 30;
 const LIKES_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// How long an act waits for a slice that is on its way to another partition.
-const MOVE_WAIT_MAX: Duration = Duration::from_secs(4);
 
 /// An act is not known to hold everywhere.
 #[derive(Debug, Error)]
@@ -47,9 +45,6 @@ pub(crate) enum ActError {
     /// It may or may not be kept.
     #[error("the log does not take it now; try again")]
     Log(#[from] LogError),
-    /// This gateway is not heard, or its routes are stale.
-    #[error("this gateway is not sure of its place now; try again")]
-    Unsure,
     /// It is kept and will hold, but not everybody has said so.
     #[error("it is kept, but not every gateway has said within 4 s that it holds there")]
     Gateways,
@@ -94,36 +89,13 @@ async fn applied(gateway: &GatewayState, room: &RoomId, shard: u32, position: Po
 
 /// Appends an entry that is no danmaku.
 async fn append(gateway: &GatewayState, room: &RoomId, shard: u32, entry: Entry) -> Result<Position, ActError> {
-    let began = Instant::now();
-    loop {
-        // In this order: what the standing vouches for is in the gate's table.
-        let stands = gateway.standing.holds();
-        let gate = Arc::clone(&gateway.gates.borrow());
-        if !gate.is_open(room, shard) {
-            if began.elapsed() > MOVE_WAIT_MAX {
-                return Err(ActError::Unsure);
-            }
-            sleep(ASK_EVERY).await;
-            continue;
-        }
-        let home = gate.table.home(room, shard);
-        let record = Record {
-            room: room.to_string(),
-            shard,
-            received_ms: unix_ms(),
-            entries: vec![entry],
-            moved: home.moved,
-            ..Record::default()
-        };
-        let record = NewRecord { partition: home.partition, payload: record.encode_to_vec().into(), trace: None };
-        let offset = gateway.log.append(vec![record]).await?.pop();
-        drop(gate);
-        let newest = gateway.routes.borrow().home(room, shard);
-        let sure = stands && gateway.standing.holds() && newest.moved == home.moved;
-        return match offset {
-            Some(offset) if sure => Ok(Position { moved: home.moved, partition: home.partition, offset, index: 0 }),
-            _ => Err(ActError::Unsure),
-        };
+    let partition = gateway.routes.borrow().partition_of(room, shard);
+    let record =
+        Record { room: room.to_string(), shard, received_ms: unix_ms(), entries: vec![entry], ..Record::default() };
+    let record = NewRecord { partition, payload: record.encode_to_vec().into(), trace: None };
+    match gateway.log.append(vec![record]).await?.pop() {
+        Some(offset) => Ok(Position { partition, offset, index: 0 }),
+        None => Err(LogError::Closed.into()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What viewers sent and the log does not have yet, gathered into one record per slice.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::collections::BTreeMap;
 
 use barrage_proto::log::{Entry, Record};
 
@@ -16,8 +16,6 @@ pub(super) struct Draft<S> {
     pub(super) room: RoomId,
     pub(super) record: Record,
     pub(super) sent: Vec<S>,
-    /// When the first came.
-    pub(super) since: Instant,
     /// Of its record, while it is on its way and if it is traced.
     pub(super) span: Option<Span>,
     bytes: usize,
@@ -56,7 +54,6 @@ impl<S> Outbox<S> {
             room: room.clone(),
             record: Record { room: room.to_string(), shard, received_ms, ..Record::default() },
             sent: Vec::new(),
-            since: Instant::now(),
             span: None,
             bytes: 0,
         };
@@ -82,14 +79,9 @@ impl<S> Outbox<S> {
         self.drafts.is_empty()
     }
 
-    /// Takes what `may_go`; until [`Self::settle`] it counts as waiting.
-    pub(super) fn take(&mut self, mut may_go: impl FnMut(&Draft<S>) -> bool) -> Vec<Draft<S>> {
-        let mut taken = Vec::new();
-        self.drafts.retain(|_, of_room| {
-            taken.extend(of_room.extract_if(.., |_, draft| may_go(draft)).map(|(_, draft)| draft));
-            !of_room.is_empty()
-        });
-        taken
+    /// Takes all of it; until [`Self::settle`] it counts as waiting.
+    pub(super) fn take(&mut self) -> Vec<Draft<S>> {
+        self.drafts.drain().flat_map(|(_, of_room)| of_room.into_values()).collect()
     }
 }
 

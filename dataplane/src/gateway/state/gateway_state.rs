@@ -11,7 +11,7 @@ use super::{
     admission::Admission, hub_handle::HubHandle, moderation_hook::ModerationClient, rate_limit::SharedLimit,
     room_state::RoomState,
 };
-use crate::gateway::{config::Config, metrics::Metrics, moves::Gates, standing::Standing};
+use crate::gateway::{config::Config, metrics::Metrics};
 use crate::{
     health::Health, heat::Heat, limit::Limiter, log::Log, room::RoomId, routes::Routes, store::Store, token::LiveKeys,
     trace::Tracer,
@@ -22,8 +22,6 @@ pub(crate) struct Backing {
     pub(crate) log: Log,
     pub(crate) store: Store,
     pub(crate) routes: Routes,
-    pub(crate) gates: Gates,
-    pub(crate) standing: Standing,
     pub(crate) keys: LiveKeys,
     pub(crate) heat: Heat,
     pub(crate) limiter: Option<Limiter>,
@@ -41,9 +39,6 @@ pub(crate) struct GatewayState {
     /// Calls of outside moderators.
     pub(crate) moderation_client: ModerationClient,
     pub(crate) routes: Routes,
-    /// Where slices are written now.
-    pub(crate) gates: Gates,
-    pub(crate) standing: Standing,
     pub(crate) health: Health,
     heat: Heat,
     pub(crate) tracer: Tracer,
@@ -55,7 +50,7 @@ pub(crate) struct GatewayState {
 
 impl GatewayState {
     pub(crate) fn new(config: Config, backing: Backing, health: Health, metrics: Metrics, hub: HubHandle) -> Self {
-        let Backing { log, store, routes, gates, standing, keys, heat, limiter, tracer } = backing;
+        let Backing { log, store, routes, keys, heat, limiter, tracer } = backing;
         let gateway = Self {
             moderation_client: ModerationClient::new(config.content_bytes_max, metrics.clone()),
             admission: Admission::new(config.connections_max, config.connections_per_address_max),
@@ -65,8 +60,6 @@ impl GatewayState {
             keys,
             metrics,
             routes,
-            gates,
-            standing,
             health,
             heat,
             tracer,

@@ -17,7 +17,7 @@ use crate::{
 
 /// How often the store is asked while it is away or behind.
 const ASK_EVERY: Duration = Duration::from_secs(1);
-/// How often it may be behind: a slice that moved and has been silent since never says that it has come so far.
+/// How often it may be behind: of a slice that it has lost it never says that it has come so far.
 const BEHIND_TIMES_MAX: u32 = 30;
 
 /// Finds what was done up to where a ranker goes on from; the hub takes it with its next look.

@@ -22,7 +22,6 @@ impl Wire for Candidates {
             shard: self.shard,
             record: Some(place(self.record)),
             owner_epoch: self.owner_epoch,
-            closed: self.closed,
             trace: self.trace.map(|trace| trace.to_string()).unwrap_or_default(),
             said: self.payload.clone().unwrap_or_else(|| self.said.encode_to_vec().into()),
         };
@@ -30,7 +29,7 @@ impl Wire for Candidates {
     }
 
     fn decode(bytes: &[u8]) -> Result<Option<Self>, Malformed> {
-        let pb::Candidates { room: id, shard: of, record, owner_epoch, closed, trace, said } = message(bytes)?;
+        let pb::Candidates { room: id, shard: of, record, owner_epoch, trace, said } = message(bytes)?;
         // Texts are parts of these bytes: one allocation for all of them. Who keeps one for long copies it.
         // That they are UTF-8 is looked at where one is shown, which few are.
         let said = Record::read(said).map_err(|_| Malformed::Undecodable)?;
@@ -39,7 +38,6 @@ impl Wire for Candidates {
             shard: shard(of)?,
             record: position(record, 0)?,
             owner_epoch,
-            closed,
             said: said.into(),
             payload: None,
             trace: TraceParent::parse(trace.as_bytes()),

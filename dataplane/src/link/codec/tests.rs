@@ -26,12 +26,7 @@ fn rooms() -> impl Strategy<Value = RoomId> {
 }
 
 fn positions() -> impl Strategy<Value = Position> {
-    any::<(u32, u32, u64, u32)>().prop_map(|(moved, partition, offset, index)| Position {
-        moved,
-        partition,
-        offset,
-        index,
-    })
+    any::<(u32, u64, u32)>().prop_map(|(partition, offset, index)| Position { partition, offset, index })
 }
 
 fn cursors() -> impl Strategy<Value = Cursor> {
@@ -90,15 +85,14 @@ fn traces() -> impl Strategy<Value = TraceParent> {
 }
 
 fn candidates() -> impl Strategy<Value = Candidates> {
-    let owner = any::<(u64, bool)>();
-    (rooms(), 0..SHARDS_MAX, positions(), owner, vec(danmaku(), 0..5), option::of(traces()), acts()).prop_map(
-        |(room, shard, record, (owner_epoch, closed), danmaku, trace, acts)| {
+    (rooms(), 0..SHARDS_MAX, positions(), any::<u64>(), vec(danmaku(), 0..5), option::of(traces()), acts()).prop_map(
+        |(room, shard, record, owner_epoch, danmaku, trace, acts)| {
             let acts = acts.into_iter().map(|act| Entry { act: Some(act.act.into()), likes: 1, ..Entry::default() });
             let entries = danmaku.iter().map(Danmaku::entry).chain(acts).collect();
             let said =
                 Record { received_ms: danmaku.first().map_or(0, |one| one.received_ms), entries, ..Record::default() };
             let record = Position { index: 0, ..record };
-            Candidates { room, shard, record, owner_epoch, closed, said: said.into(), payload: None, trace }
+            Candidates { room, shard, record, owner_epoch, said: said.into(), payload: None, trace }
         },
     )
 }

@@ -127,15 +127,6 @@ pub(super) fn rewind(connection: &Connection, partition: u32, offset: u64, windo
     Ok(first)
 }
 
-/// The first record appended then or later, or the next one.
-pub(super) fn since(connection: &Connection, partition: u32, since_ms: i64) -> rusqlite::Result<u64> {
-    let mut query =
-        connection.prepare("SELECT min(key) FROM record WHERE key >= ?1 AND key < ?2 AND append_ms >= ?3")?;
-    let bounds = params![key(partition, 0), key(partition, OFFSET_LIMIT), since_ms];
-    let first: Option<i64> = query.query_row(bounds, |row| row.get(0))?;
-    first.map_or_else(|| Ok(state(connection, partition)?.end), |key| Ok(offset_of(key)))
-}
-
 pub(super) fn commit(transaction: &Transaction<'_>, partition: u32, offset: u64) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("UPDATE partition SET committed = max(committed, ?2) WHERE id = ?1")?

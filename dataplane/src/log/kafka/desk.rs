@@ -90,14 +90,6 @@ impl Desk {
         .await
     }
 
-    pub(super) async fn since(&self, partition: u32, since_ms: i64) -> Result<u64, String> {
-        self.ask(move |fetcher| {
-            let (_, end) = fetcher.watermarks(partition, ASK_TIMEOUT)?;
-            Ok(first_since(fetcher, partition, since_ms)?.unwrap_or(end))
-        })
-        .await
-    }
-
     /// Runs what blocks on the blocking pool, one call at a time.
     async fn ask<T: Send + 'static>(
         &self,

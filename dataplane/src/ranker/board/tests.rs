@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn position(offset: u64) -> Position {
-    Position { moved: 0, partition: 0, offset, index: 0 }
+    Position { partition: 0, offset, index: 0 }
 }
 
 /// What a viewer holds after these changes.

@@ -23,9 +23,8 @@ fn of_entries(shard: u32, offset: u64, received_ms: i64, entries: Vec<Entry>) ->
     Candidates {
         room: RoomId::from("demo"),
         shard,
-        record: Position { moved: 0, partition: 1, offset, index: 0 },
+        record: Position { partition: 1, offset, index: 0 },
         owner_epoch: 1,
-        closed: false,
         said: Record { received_ms, entries, ..Record::default() }.into(),
         payload: None,
         trace: None,
@@ -136,7 +135,7 @@ fn slices_are_interleaved_by_receipt_and_keep_their_own_order() {
     let frame = room.tick(NOW_MS + 10).unwrap();
     assert_eq!(texts(&frame), ["b1", "a1", "a2", "b2"]);
     assert_eq!((frame.epoch, frame.number), (1, 1));
-    assert!(frame.watermark.covers(1, Position { moved: 0, partition: 1, offset: 1, index: 0 }));
+    assert!(frame.watermark.covers(1, Position { partition: 1, offset: 1, index: 0 }));
 }
 
 #[test]
@@ -205,29 +204,6 @@ fn books_are_saved_up_to_what_every_gateway_has() {
     assert!(room.books(&demo, Some(2), NOW_MS + SETTLED_AFTER_MS).is_none());
     let (books, accounted) = room.books(&demo, Some(2), NOW_MS + SETTLED_AFTER_MS + 1).unwrap();
     assert_eq!((books.counts.shown, accounted[0].record.offset), (3, 2));
-}
-
-#[test]
-fn a_slice_that_moved_goes_on_behind_the_end_of_its_move() {
-    let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
-    let moved = |offset, text| {
-        let mut candidates = candidates(0, offset, NOW_MS, &[text]);
-        candidates.record = Position { moved: 1, partition: 9, ..candidates.record };
-        candidates
-    };
-    room.offer(candidates(0, 7, NOW_MS, &["a"]), NOW_MS);
-    room.offer(moved(0, "c"), NOW_MS);
-    room.offer(moved(1, "d"), NOW_MS);
-    room.offer(candidates(0, 8, NOW_MS, &["b"]), NOW_MS);
-    assert_eq!(texts(&room.tick(NOW_MS).unwrap()), ["a", "b"]);
-    room.offer(Candidates { closed: true, ..candidates(0, 9, NOW_MS, &[]) }, NOW_MS);
-    assert_eq!(texts(&room.tick(NOW_MS).unwrap()), ["c", "d"]);
-    // A stray behind the end does not count.
-    assert_eq!(room.offer(candidates(0, 10, NOW_MS, &["stray"]), NOW_MS).seen, 1);
-    let (_, accounted) = room.books(&RoomId::from("demo"), None, NOW_MS).unwrap();
-    let mut of: Vec<_> = accounted.iter().map(|done| (done.record.partition, done.record.offset)).collect();
-    of.sort_unstable();
-    assert_eq!(of, [(1, 10), (9, 1)]);
 }
 
 proptest! {

@@ -32,7 +32,7 @@ fn offsets(selection: &Selection<'_>) -> Vec<u64> {
 }
 
 fn position(offset: u64) -> Position {
-    Position { moved: 0, partition: 0, offset, index: 0 }
+    Position { partition: 0, offset, index: 0 }
 }
 
 /// A budget with room for exactly `available` now.

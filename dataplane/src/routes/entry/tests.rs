@@ -22,12 +22,10 @@ fn read(draft: &mut Draft, records: &[(String, Option<Vec<u8>>)]) -> Option<Tabl
 
 fn wanted() -> Table {
     let owner = |name: &str| Owner { consumer: Some(name.into()), epoch: 1 };
-    let moved = Moved { partition: 1, from: 0, number: 1, epoch: 1 };
     Table {
         epoch: 1,
         manual: true,
         partitions: vec![owner("consumer-0"), owner("consumer-1"), Owner { consumer: None, epoch: 1 }],
-        slices: [((RoomId::from("demo"), 5), moved)].into(),
         rankers: [(Peer::from("ranker-0"), "127.0.0.1:1".to_owned())].into(),
         room_rankers: [(RoomId::from("demo"), Peer::from("ranker-0"))].into(),
         rooms: Rooms::new(&[room("demo")]),
@@ -50,7 +48,6 @@ fn a_table_comes_back_as_it_was_written() {
     next.partitions[0] = Owner { consumer: Some("consumer-1".into()), epoch: 2 };
     next.rankers = [(Peer::from("ranker-1"), "127.0.0.1:2".to_owned())].into();
     next.room_rankers.clear();
-    next.slices.insert((RoomId::from("demo"), 5), Moved { partition: 0, from: 1, number: 2, epoch: 2 });
     let change = Change::between(&wanted(), &next);
     let records = write(&change, &draft.stored.clone().unwrap());
     assert_eq!(read(&mut draft, &records), Some(next.clone()), "{change:?}");
@@ -59,7 +56,6 @@ fn a_table_comes_back_as_it_was_written() {
         [
             "mode: manual → auto",
             "partition 0: consumer-0 → consumer-1",
-            "slice demo/5: partition 1 → 0 (move 2)",
             "ranker ranker-0: gone (was at 127.0.0.1:1)",
             "ranker ranker-1: new at 127.0.0.1:2",
             "room demo: ranker ranker-0 → chosen by hash",
@@ -86,7 +82,6 @@ fn nothing_counts_before_its_head_and_a_deleted_room_is_gone() {
     let records = write(&change, &draft.stored.clone().unwrap());
     let next = read(&mut draft, &records).unwrap();
     assert!(next.rooms.find("demo").is_none() && next.room_rankers.is_empty());
-    assert_eq!(next.slices, table.slices, "moves are numbered on, if the room comes back");
 }
 
 #[test]
@@ -119,7 +114,6 @@ fn what_is_not_understood_is_counted_and_left_out_and_the_rest_lives_on() {
         ("room/demo", broken(&other)),
         ("partition/1", broken(&other)),
         ("partition/01", broken(&other)),
-        ("slice/demo/16", broken(&other)),
         ("weather", Vec::new()),
         ("ranker/x", b"\xff".to_vec()),
         ("head", pb::Entry { epoch: 2, kind: None }.encode_to_vec()),
@@ -127,9 +121,27 @@ fn what_is_not_understood_is_counted_and_left_out_and_the_rest_lives_on() {
         let error = draft.apply(key.as_bytes(), Some(&value)).unwrap_err().to_string();
         assert!(error.contains(key), "{error}");
     }
-    assert_eq!(draft.unreadable(), 7);
+    assert_eq!(draft.unreadable(), 6);
     let records = write(&Change { planned_at: 2, ..creation() }, &HashMap::new());
     let table = read(&mut draft, &records).unwrap();
     assert!(table.rooms.find("demo").is_some(), "written again, it is served again");
-    assert_eq!(draft.unreadable(), 4);
+    assert_eq!(draft.unreadable(), 3);
+}
+
+#[test]
+fn a_table_of_which_slices_have_moved_is_no_table() {
+    let mut draft = Draft::default();
+    read(&mut draft, &write(&creation(), &HashMap::new())).unwrap();
+    assert_eq!(draft.check(), Ok(()));
+    // Entry 4 with the epoch 2: room, shard 5, partition 1, from 0, move 1.
+    let moved = b"\x08\x02\x22\x0c\x0a\x04demo\x10\x05\x18\x01\x28\x01";
+    for shard in [5, 11] {
+        assert_eq!(draft.apply(format!("slice/demo/{shard}").as_bytes(), Some(moved)), Ok(None));
+    }
+    assert_eq!(draft.check(), Err(MovedSlices { count: 2, first: "slice/demo/11".to_owned() }));
+    assert!(draft.check().unwrap_err().to_string().contains("make a new pool"));
+    for shard in [5, 11] {
+        draft.apply(format!("slice/demo/{shard}").as_bytes(), None).unwrap();
+    }
+    assert_eq!(draft.check(), Ok(()));
 }

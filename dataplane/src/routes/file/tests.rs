@@ -1,21 +1,14 @@
 //! The file says what the table is, and errors say where it does not.
 
 use super::*;
-use crate::{
-    room::Rooms,
-    routes::{Moved, change::Change},
-};
+use crate::{room::Rooms, routes::change::Change};
 
 fn table() -> Table {
     let owner = |name: &str| Owner { consumer: Some(name.into()), epoch: 3 };
     let room = RoomId::from("demo");
-    let own = partition_of("demo", 4);
-    let elsewhere = Moved { partition: (own + 1) % 4, from: own, number: 1, epoch: 2 };
-    let back = Moved { partition: own, from: (own + 1) % 4, number: 2, epoch: 3 };
     Table {
         epoch: 3,
         partitions: vec![owner("c-0"), owner("c-1"), owner("c-0"), Owner::default()],
-        slices: [((room.clone(), 5), elsewhere), ((room.clone(), 6), back)].into(),
         rankers: [("r-0".into(), "10.0.0.1:7800".to_owned()), ("r-1".into(), "[::1]:7800".to_owned())].into(),
         room_rankers: [(room, "r-1".into())].into(),
         rooms: Rooms::new(&[barrage_crds::LiveRoom::demo()]),
@@ -40,25 +33,19 @@ fn a_file_that_is_not_edited_changes_nothing() {
 
 #[test]
 fn edits_become_a_change() {
-    let own = partition_of("demo", 4);
-    let slice = format!("\"demo/5\" = {}\n", (own + 1) % 4);
-    let other = format!("\"demo/0\" = {}\n", (own + 2) % 4);
     let new = edited(&[
         ("unowned = [3]", "unowned = []"),
         ("\"c-1\" = [1]", "\"c-1\" = [1, 3]"),
         ("\"r-0\" = \"10.0.0.1:7800\"\n", ""),
         ("\"demo\" = \"r-1\"\n", ""),
-        (&slice, &other),
     ]);
     let new = new.unwrap();
     assert_eq!(
         Change::between(&table(), &new).describe(&table()),
         [
-            "partition 3: nobody → c-1".to_owned(),
-            format!("slice demo/0: partition {own} → {} (move 1)", (own + 2) % 4),
-            format!("slice demo/5: partition {} → {own} (move 2)", (own + 1) % 4),
-            "ranker r-0: gone (was at 10.0.0.1:7800)".to_owned(),
-            "room demo: ranker r-1 → chosen by hash".to_owned(),
+            "partition 3: nobody → c-1",
+            "ranker r-0: gone (was at 10.0.0.1:7800)",
+            "room demo: ranker r-1 → chosen by hash",
         ]
     );
     assert_eq!((new.partitions[3].epoch, new.partitions[0].epoch), (4, 3));
@@ -84,11 +71,6 @@ fn errors_name_file_line_and_field() {
             "\"demo\" = \"r-1\"",
             "\"x\" = \"r-1\"",
             "routes.toml:20: room-rankers.x: room \"x\" is not served: see `barrage rooms list`",
-        ),
-        (
-            "\"demo/5\"",
-            "\"demo/16\"",
-            "routes.toml:24: slices.\"demo/16\": a slice is \"room/shard\", shards are below 16",
         ),
     ];
     for (what, with, message) in cases {

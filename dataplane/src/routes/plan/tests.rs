@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::room::Rooms;
+use crate::room::{RoomId, Rooms};
 
 fn names(prefix: &str, numbers: impl IntoIterator<Item = u8>) -> BTreeSet<Peer> {
     numbers.into_iter().map(|number| Peer::from(format!("{prefix}-{number}"))).collect()
@@ -53,44 +53,6 @@ proptest! {
         let again = plan(&new, &alive, None).unwrap();
         prop_assert_eq!(&again.partitions, &new.partitions);
     }
-
-    #[test]
-    fn slices_are_even_over_the_partitions_asked_for(
-        partitions in 1_usize..24,
-        steps in prop::collection::vec(1_u32..17, 1..5),
-    ) {
-        let owners: Vec<_> = (0..partitions).map(|at| Some(u8::try_from(at % 3).unwrap())).collect();
-        let (mut table, room) = (table(&owners), RoomId::from("demo"));
-        let most = SHARDS.min(table.partition_count());
-        for over in steps.into_iter().map(|over| over.min(most)) {
-            let new = spread(&table, &room, over).unwrap();
-            let mut slices: BTreeMap<u32, u32> = BTreeMap::new();
-            for shard in 0..SHARDS {
-                let (before, home) = (table.home(&room, shard), new.home(&room, shard));
-                *slices.entry(home.partition).or_default() += 1;
-                let moved = before.partition != home.partition;
-                prop_assert_eq!(home.moved, before.moved + u32::from(moved));
-                if moved {
-                    let entry = new.slices[&(room.clone(), shard)];
-                    prop_assert_eq!((entry.from, entry.epoch), (before.partition, new.epoch));
-                }
-            }
-            prop_assert_eq!(u32::try_from(slices.len()).unwrap(), over);
-            prop_assert!(slices.contains_key(&partition_of("demo", table.partition_count())));
-            prop_assert!(slices.values().max().unwrap() - slices.values().min().unwrap() <= 1, "{:?}", slices);
-            prop_assert_eq!(&spread(&new, &room, over).unwrap().slices, &new.slices);
-            table = new;
-        }
-    }
-}
-
-#[test]
-fn a_room_is_spread_over_many_consumers() {
-    let table = table(&[Some(0), Some(0), Some(0), Some(1), Some(1), Some(1), Some(2), Some(2), Some(2)]);
-    let room = RoomId::from("demo");
-    let new = spread(&table, &room, 3).unwrap();
-    let owners = (0..SHARDS).map(|shard| new.partitions[new.home(&room, shard).partition as usize].consumer.clone());
-    assert_eq!(owners.collect::<BTreeSet<_>>().len(), 3);
 }
 
 #[test]
@@ -115,9 +77,4 @@ fn what_cannot_be_is_refused() {
     assert_eq!(plan(&empty, &Alive::default(), Some(3)), Err(PlanError::NoConsumers));
     assert_eq!(plan(&empty, &someone, Some(3)).unwrap().partition_count(), 3);
     assert_eq!(plan(&table(&[None]), &someone, Some(3)), Err(PlanError::Made { made: 1, asked: 3 }));
-    let room = RoomId::from("demo");
-    let refused = |asked| Err(PlanError::Spread { room: room.clone(), asked, most: 2 });
-    assert_eq!(spread(&table(&[None, None]), &room, 3), refused(3));
-    assert_eq!(spread(&table(&[None, None]), &room, 0), refused(0));
-    assert_eq!(spread(&table(&[None]), &"x".into(), 1), Err(PlanError::NoRoom("x".into())));
 }

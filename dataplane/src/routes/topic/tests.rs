@@ -1,6 +1,8 @@
 //! Following and writing against the broker that librdkafka brings for tests. It knows no aborted transactions and fences
 //! nobody: that is tried on a real one.
 
+use barrage_proto::routes as pb;
+use prost::Message as _;
 use rdkafka::{
     mocking::MockCluster,
     producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer},
@@ -56,7 +58,7 @@ async fn readers_see_whole_changes_and_know_how_fresh_they_are() {
 
     let mut writer = Writer::open(base.clone(), "test", "tester").await.unwrap();
     writer.write(&creation()).await.unwrap();
-    let table = until(first(&mut routes, &freshness)).await.unwrap();
+    let table = until(first(&mut routes, &freshness)).await.unwrap().unwrap();
     assert_eq!((table.epoch, table.partition_count()), (1, 4));
     assert_eq!(*table, *writer.table());
 
@@ -93,7 +95,7 @@ async fn without_a_broker_the_table_stays_and_grows_stale_until_it_is_back() {
     let mut writer = Writer::open(base.clone(), "test", "tester").await.unwrap();
     writer.write(&creation()).await.unwrap();
     let (mut routes, freshness, _shutdown) = following(&base);
-    until(first(&mut routes, &freshness)).await.unwrap();
+    until(first(&mut routes, &freshness)).await.unwrap().unwrap();
     cluster.broker_down(1).unwrap();
     so(|| !freshness.is_within(Duration::from_secs(3)) && freshness.trouble().is_some()).await;
     assert_eq!(routes.borrow().epoch, 1);
@@ -114,6 +116,39 @@ async fn an_unreadable_entry_stops_nothing() {
     assert_eq!(read(base, "test").await.unwrap().unwrap(), *writer.table());
 }
 
+/// What an earlier version wrote when it moved a slice to partition 1.
+fn move_a_slice(base: &ClientConfig) {
+    let producer: BaseProducer = base.create().unwrap();
+    let entry = b"\x08\x02\x22\x0c\x0a\x04demo\x10\x05\x18\x01\x28\x01";
+    let head = pb::Head { partitions: 4, ..pb::Head::default() };
+    let head = pb::Entry { epoch: 2, kind: Some(pb::entry::Kind::Head(head)) }.encode_to_vec();
+    for (key, value) in [("slice/demo/5", &entry[..]), ("head", &head)] {
+        let record = BaseRecord::<str, [u8]>::to("test.routes").partition(PARTITION).key(key).payload(value);
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+    }
+    producer.flush(Duration::from_secs(10)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_begins_with_a_table_of_which_slices_have_moved_and_who_has_begun_stays_where_it_is() {
+    let (_cluster, base) = cluster();
+    let mut writer = Writer::open(base.clone(), "test", "tester").await.unwrap();
+    writer.write(&creation()).await.unwrap();
+    let (mut begun, at_work, _shutdown) = following(&base);
+    until(first(&mut begun, &at_work)).await.unwrap().unwrap();
+    move_a_slice(&base);
+
+    let (mut routes, freshness, _shutdown) = following(&base);
+    let refused = until(first(&mut routes, &freshness)).await.unwrap_err();
+    assert!(refused.to_string().contains("slice/demo/5 is one"), "{refused}");
+    let read = read(base.clone(), "test").await.unwrap_err();
+    assert!(matches!(read, TableError::Moved(_)), "{read}");
+    let opened = Writer::open(base, "test", "tester").await.err().unwrap();
+    assert!(matches!(opened, WriteError::Table(TableError::Moved(_))), "{opened}");
+    so(|| at_work.trouble().is_some_and(|trouble| trouble.contains("slice/demo/5"))).await;
+    assert_eq!((begun.borrow().epoch, routes.borrow().epoch), (1, 0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_topic_is_named() {
     let cluster = MockCluster::new(1).unwrap();
@@ -124,5 +159,5 @@ async fn a_missing_topic_is_named() {
         .topic_error("test.routes", rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
         .unwrap();
     let error = read(base, "test").await.unwrap_err();
-    assert!(matches!(&error, ReadError::NoTopic(topic) if topic == "test.routes"), "{error}");
+    assert!(matches!(&error, TableError::Read(ReadError::NoTopic(topic)) if topic == "test.routes"), "{error}");
 }

@@ -11,9 +11,9 @@ use rdkafka::{
 };
 use thiserror::Error;
 
-use super::{read_into, topic_of};
+use super::{TableError, read_into, topic_of};
 use crate::{
-    backlog::{PARTITION, Quiet, ReadError},
+    backlog::{PARTITION, Quiet},
     blocking::Shared,
     clock::unix_ms,
     room::RoomId,
@@ -32,9 +32,9 @@ const STEP: Duration = Duration::from_secs(10);
 /// A change was not written.
 #[derive(Debug, Error)]
 pub enum WriteError {
-    /// The topic cannot be read.
+    /// There is no table to change.
     #[error(transparent)]
-    Read(#[from] ReadError),
+    Table(#[from] TableError),
     /// The change makes no sense.
     #[error(transparent)]
     Change(#[from] ChangeError),

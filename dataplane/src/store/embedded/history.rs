@@ -50,11 +50,10 @@ pub(super) fn find(
     let Some(room) = find_room(&snapshot, room)? else { return Ok(None) };
     let Some(end) = applied(&snapshot, room)?.position(shard) else { return Ok(None) };
     let slice = Slice { connection: &snapshot, room, shard, end, rules: rules::of_slice(&snapshot, room, shard)? };
-    let wanted = Position { moved: end.moved, ..id };
-    let before = wanted.partition == end.partition && wanted.offset <= end.offset;
-    let behind = Position { index: id.index.saturating_add(1), ..wanted };
+    let before = id.partition == end.partition && id.offset <= end.offset;
+    let behind = Position { index: id.index.saturating_add(1), ..id };
     let found = if before { slice.before(Some(behind), 1)?.pop() } else { None };
-    Ok(found.filter(|item| item.position == wanted))
+    Ok(found.filter(|item| item.position == id))
 }
 
 /// The cursor that covers what was received before a time. Slices are searched by halves: receipt times rise with

@@ -32,7 +32,7 @@ pub(super) fn applied(connection: &Connection, room: i64) -> rusqlite::Result<Cu
     connection
         .prepare_cached("SELECT shard, partition, applied FROM slice WHERE room = ?1")?
         .query_map([room], |row| {
-            Ok((row.get(0)?, Position { moved: 0, partition: row.get(1)?, offset: row.get(2)?, index: u32::MAX }))
+            Ok((row.get(0)?, Position { partition: row.get(1)?, offset: row.get(2)?, index: u32::MAX }))
         })?
         .collect()
 }

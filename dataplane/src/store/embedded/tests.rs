@@ -33,14 +33,12 @@ fn batch(shard: u32, history_length: u64, records: Vec<SliceRecord>) -> Arc<[Sli
         room: room(),
         shard,
         owner_epoch: 0,
-        moved: 0,
         partition: 3,
         expected: None,
         rebuilding: false,
         history_length,
         history_age_ms: i64::MAX,
         records,
-        closes: None,
     }]
     .into()
 }
@@ -69,7 +67,7 @@ async fn a_record_applied_twice_counts_once() {
     let store = open(dir.path());
     let ranking = store.ranking(&room(), 10, 0).await.unwrap();
     assert_eq!(ranking.scores, [Scored { user: 7, score: 2 }, Scored { user: 9, score: 2 }]);
-    assert_eq!(ranking.applied.position(0), Some(Position { moved: 0, partition: 3, offset: 5, index: u32::MAX }));
+    assert_eq!(ranking.applied.position(0), Some(Position { partition: 3, offset: 5, index: u32::MAX }));
     assert_eq!(all_texts(&store, 2).await, ["a", "b", "c", "d"]);
     assert_eq!(store.books(&room()).await.unwrap().1, 4);
     assert_eq!(store.applied_ends(4).await.unwrap(), [0, 0, 0, 6]);
@@ -113,7 +111,7 @@ async fn long_records_are_compressed_and_read_back() {
 async fn books_are_found_again() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let watermark = [(3, Position { moved: 0, partition: 1, offset: 9, index: u32::MAX })].into_iter().collect();
+    let watermark = [(3, Position { partition: 1, offset: 9, index: u32::MAX })].into_iter().collect();
     let counts = Counts { shown: 1, merged: 2, sampled_out: 3, deleted: 4, expired: 5, likes: 6 };
     let books = Books { epoch: 6, counts, watermark };
     store.save_books(vec![(room(), books.clone())]).await.unwrap();

@@ -3,22 +3,22 @@
 -- KEYS  1 applied, 2 rank, 3 hist, 4 the marker of their hash slot, 5 mod
 -- ARGV  1 "1" when the slice is being filled again from the log's start
 --       2 epoch of the caller's ownership
---       3 number of the slice's last move, 4 the partition that the records stand in
---       5 offset that has to be the last applied one, -1 for none of this move; "" when the caller does not know
---       6 "1" when the caller has applied something of the slice before
---       7 offset of the last record; 8 and 9 number and partition of the move that it closes towards, or "" and ""
---       10 danmaku to keep, 11 ms to keep them, "" for ever
---       12 danmaku, 13 receipt time of the last, 14 their block
---       15 what moderation comes to with these records, "" as before; 16 the version of it that this was made from
---       17 danmaku by steps of time: lines of place in the ring, step, danmaku
---       18… for each user: member of rank, points
--- Gives {"ok"}, {"lost"}, {"old"}, {"fenced", epoch}, {"at", offset}, {"below", move, offset}, {"elsewhere", partition}.
+--       3 the partition that the records stand in
+--       4 offset that has to be the last applied one, -1 for none; "" when the caller does not know
+--       5 "1" when the caller has applied something of the slice before
+--       6 offset of the last record
+--       7 danmaku to keep, 8 ms to keep them, "" for ever
+--       9 danmaku, 10 receipt time of the last, 11 their block
+--       12 what moderation comes to with these records, "" as before; 13 the version of it that this was made from
+--       14 danmaku by steps of time: lines of place in the ring, step, danmaku
+--       15… for each user: member of rank, points
+-- Gives {"ok"}, {"lost"}, {"fenced", epoch}, {"at", offset}, {"elsewhere", partition}, {"moved"}.
 local applied, rank, hist, mod = KEYS[1], KEYS[2], KEYS[3], KEYS[5]
-local rebuilding, expects = ARGV[1] == '1', ARGV[6] == '1'
-local epoch, move, partition, last = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[7]
-local length, age, rows = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local rebuilding, expects = ARGV[1] == '1', ARGV[5] == '1'
+local epoch, partition, last = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[6]
+local length, age, rows = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 
-local mark = redis.call('HMGET', KEYS[4], 'laid', 'lost', 'p' .. ARGV[4])
+local mark = redis.call('HMGET', KEYS[4], 'laid', 'lost', 'p' .. ARGV[3])
 if not mark[1] and not mark[2] then return {'lost'} end
 if mark[2] and mark[2] ~= mark[3] and not rebuilding then return {'lost'} end
 
@@ -51,22 +51,16 @@ if gone or foreign then
 end
 
 if stored[1] then
-    local at = tonumber(stored[1])
-    if at > move then return {'old'} end
-    if at < move then return {'below', stored[1], stored[3]} end
-    -- Epochs compare within a move only: who closes it may own its partition under a higher epoch than the next owner.
+    -- How often the slice had moved to another partition: what an earlier version wrote of such a slice is not read here.
+    if stored[1] ~= '0' then return {'moved'} end
     if tonumber(stored[4]) > epoch then return {'fenced', stored[4]} end
     if tonumber(stored[4]) < epoch then redis.call('HSET', applied, 'e', ARGV[2]) end
-    -- Who closed the move before may not know where to: as long as nothing of this one is applied, that is open.
     if stored[3] ~= '-1' and tonumber(stored[2]) ~= partition then return {'elsewhere', stored[2]} end
-    if stored[3] ~= ARGV[5] then return {'at', stored[3]} end
-elseif move > 0 then
-    -- Whoever closes the earlier move makes the key, with nothing applied yet.
-    return {'below', '0', '-1'}
+    if stored[3] ~= ARGV[4] then return {'at', stored[3]} end
 end
 
 -- Somebody has changed it since it was read.
-if ARGV[15] ~= '' and tonumber(ARGV[16]) ~= version then return {'at', stored[3] or '-1'} end
+if ARGV[12] ~= '' and tonumber(ARGV[13]) ~= version then return {'at', stored[3] or '-1'} end
 
 -- Removes the oldest blocks, once a tenth more than the length is kept, and those that are too old.
 local function trim()
@@ -95,10 +89,10 @@ end
 
 if rows > 0 then
     -- The second half is the offset after the last record: 0-0 is no ID, and the first offset is 0.
-    local id = string.format('%.0f-%.0f', move, tonumber(last) + 1)
+    local id = string.format('0-%.0f', tonumber(last) + 1)
     -- A failing script keeps what it has written. This is what refuses a second time, so it comes before the scores.
-    redis.call('XADD', hist, id, 'n', ARGV[12], 't', ARGV[13], 'p', ARGV[4], 'b', ARGV[14])
-    for i = 18, #ARGV, 2 do redis.call('ZINCRBY', rank, ARGV[i + 1], ARGV[i]) end
+    redis.call('XADD', hist, id, 'n', ARGV[9], 't', ARGV[10], 'p', ARGV[3], 'b', ARGV[11])
+    for i = 15, #ARGV, 2 do redis.call('ZINCRBY', rank, ARGV[i + 1], ARGV[i]) end
     logged, kept = logged + rows, kept + rows
     -- Reading the oldest block costs something: for age, once a second.
     if kept > length + length / 10 or (age and now - checked >= 1000) then
@@ -106,13 +100,13 @@ if rows > 0 then
         checked = now
     end
 end
-if ARGV[15] ~= '' then
-    redis.call('SET', mod, ARGV[15])
+if ARGV[12] ~= '' then
+    redis.call('SET', mod, ARGV[12])
     version = version + 1
 end
 local expires = ''
 if age then
-    redis.call('PEXPIRE', hist, ARGV[11])
+    redis.call('PEXPIRE', hist, ARGV[8])
     expires = string.format('%.0f', now + age)
 else
     redis.call('PERSIST', hist)
@@ -120,7 +114,7 @@ end
 
 local counts = {'l', string.format('%.0f', logged), 'k', string.format('%.0f', kept), 'x', expires,
     'c', string.format('%.0f', checked), 'v', string.format('%.0f', version)}
-for place, step, danmaku in string.gmatch(ARGV[17], '(%d+) (-?%d+) (%d+)') do
+for place, step, danmaku in string.gmatch(ARGV[14], '(%d+) (-?%d+) (%d+)') do
     local known, sum = string.match(redis.call('HGET', applied, 'h' .. place) or '', '^(-?%d+):(%d+)$')
     -- What is older than the step that has the place now is late by a whole round.
     if not known or tonumber(known) <= tonumber(step) then
@@ -128,11 +122,5 @@ for place, step, danmaku in string.gmatch(ARGV[17], '(%d+) (-?%d+) (%d+)') do
         counts[#counts + 1], counts[#counts + 2] = 'h' .. place, step .. ':' .. danmaku
     end
 end
-if ARGV[8] ~= '' then
-    -- Nothing of the next move is applied yet; what was the last of this one is kept to say what is included.
-    redis.call('HSET', applied, 'm', ARGV[8], 'p', ARGV[9], 'o', '-1', 'e', '0',
-        'cm', ARGV[3], 'cp', ARGV[4], 'co', last, unpack(counts))
-else
-    redis.call('HSET', applied, 'm', ARGV[3], 'p', ARGV[4], 'o', last, 'e', ARGV[2], unpack(counts))
-end
+redis.call('HSET', applied, 'm', '0', 'p', ARGV[3], 'o', last, 'e', ARGV[2], unpack(counts))
 return {'ok'}

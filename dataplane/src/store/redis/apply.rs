@@ -1,9 +1,8 @@
 //! Records of one slice on their way into Redis: what they come to, and what the script's answer means.
 //!
-//! The applied position of a slice is (number of its last move, partition, offset of the last record applied since). Where
-//! nothing of a move is applied yet, the offset is -1: so it is for a slice that is not there (move 0), and so the closing
-//! of a move leaves it for the next. The script writes only if it finds the very offset that the caller names, so of
-//! several calls for the same records, late ones included, one takes effect.
+//! The applied position of a slice is (partition, offset of the last record applied), and an offset of -1 where nothing is
+//! applied yet. The script writes only if it finds the very offset that the caller names, so of several calls for the same
+//! records, late ones included, one takes effect.
 
 use barrage_proto::log::Record;
 use redis::{RedisError, Value};
@@ -22,23 +21,18 @@ const TURNS: usize = 4;
 enum Answer {
     Ok,
     Lost,
-    /// The slice has moved on: all of it is applied.
-    Old,
     Fenced(u64),
-    /// Another offset of this move.
+    /// Another offset.
     At(i64),
-    /// An earlier move, and the offset in it.
-    Below(u32, i64),
-    /// Another partition under this move, which is impossible as long as the log stays.
+    /// Another partition, which is impossible as long as the log stays.
     Elsewhere(u32),
+    /// An earlier version wrote it, after the slice had moved to another partition.
+    Moved,
 }
 
 /// Applies a batch, or finds out why not.
 pub(super) async fn apply(shared: &Shared, batch: &SliceBatch) -> Result<Applied, StoreError> {
-    let mut at = batch.expected.map(|expected| {
-        // Below the move of the batch: what the closing left.
-        if expected.moved == batch.moved { i64::try_from(expected.offset).unwrap_or(i64::MAX) } else { -1 }
-    });
+    let mut at = batch.expected.map(|expected| i64::try_from(expected.offset).unwrap_or(i64::MAX));
     for _ in 0..TURNS {
         let known = batch.records.partition_point(|record| at.is_some_and(|at| i128::from(record.offset) <= at.into()));
         let records = &batch.records[known..];
@@ -48,7 +42,6 @@ pub(super) async fn apply(shared: &Shared, batch: &SliceBatch) -> Result<Applied
                 shared.metrics.skipped_records.inc_by(known as u64);
                 return Ok(Applied::Whole);
             }
-            Answer::Old => return Ok(Applied::Whole),
             Answer::Lost => {
                 shared.metrics.lost.inc();
                 return Ok(Applied::Lost);
@@ -57,16 +50,19 @@ pub(super) async fn apply(shared: &Shared, batch: &SliceBatch) -> Result<Applied
                 shared.metrics.fenced.inc();
                 return Ok(Applied::Fenced(epoch));
             }
-            Answer::At(offset) if is_behind(batch, batch.moved, offset) => return Ok(behind(shared)),
-            Answer::Below(moved, offset) if is_behind(batch, moved, offset) => return Ok(behind(shared)),
-            Answer::Below(..) => return Ok(Applied::NotYet),
+            Answer::At(offset) if is_behind(batch, offset) => return Ok(behind(shared)),
             Answer::At(offset) if includes(batch, offset) => return Ok(Applied::Whole),
             Answer::At(offset) => at = Some(offset),
             Answer::Elsewhere(partition) => {
-                let SliceBatch { room, shard, moved, .. } = batch;
+                let of =
+                    format!("{}:{} is in partition {partition}, not in {}", batch.room, batch.shard, batch.partition);
+                return Err(failed("written", of));
+            }
+            Answer::Moved => {
                 let of = format!(
-                    "{room}:{shard} after move {moved} is in partition {partition}, not in {}",
-                    batch.partition
+                    "{}:{} had moved to another partition under an earlier version: go on with that version, or make a \
+                     new pool",
+                    batch.room, batch.shard
                 );
                 return Err(failed("written", of));
             }
@@ -123,18 +119,14 @@ fn arguments(
     let last = records.last().map_or_else(|| at.unwrap_or(-1).to_string(), |last| last.offset.to_string());
     let received_ms = records.last().map_or(0, |last| last.record.received_ms);
     let age = if batch.history_age_ms < AGE_MS_MAX { batch.history_age_ms.to_string() } else { String::new() };
-    let (closes, towards) = batch.closes.map_or_else(<_>::default, |(n, to)| (n.to_string(), to.to_string()));
     let flag = |set: bool| if set { "1" } else { "" }.to_owned();
     let texts = [
         flag(batch.rebuilding),
         batch.owner_epoch.to_string(),
-        batch.moved.to_string(),
         batch.partition.to_string(),
         at.map_or_else(String::new, |at| at.to_string()),
         flag(batch.expected.is_some()),
         last,
-        closes,
-        towards,
         batch.history_length.to_string(),
         age,
         rows.to_string(),
@@ -175,14 +167,14 @@ pub(super) fn user_of(member: &[u8]) -> Option<u64> {
 }
 
 /// Whether a position is below what the caller had applied.
-fn is_behind(batch: &SliceBatch, moved: u32, offset: i64) -> bool {
-    batch.expected.is_some_and(|expected| (moved, i128::from(offset)) < (expected.moved, expected.offset.into()))
+fn is_behind(batch: &SliceBatch, offset: i64) -> bool {
+    batch.expected.is_some_and(|expected| i128::from(offset) < expected.offset.into())
 }
 
 /// Whether a slice that is applied up to `offset` includes the batch.
 fn includes(batch: &SliceBatch, offset: i64) -> bool {
     let last = batch.records.last().map_or(-1, |last| last.offset.into());
-    batch.closes.is_none() && last <= i128::from(offset)
+    last <= i128::from(offset)
 }
 
 fn behind(shared: &Shared) -> Applied {
@@ -195,11 +187,10 @@ fn read(answer: &[Value]) -> Option<Answer> {
     Some(match texts.as_slice() {
         ["ok"] => Answer::Ok,
         ["lost"] => Answer::Lost,
-        ["old"] => Answer::Old,
         ["fenced", epoch] => Answer::Fenced(epoch.parse().ok()?),
         ["at", offset] => Answer::At(offset.parse().ok()?),
-        ["below", moved, offset] => Answer::Below(moved.parse().ok()?, offset.parse().ok()?),
         ["elsewhere", partition] => Answer::Elsewhere(partition.parse().ok()?),
+        ["moved"] => Answer::Moved,
         _ => return None,
     })
 }

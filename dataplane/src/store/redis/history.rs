@@ -1,6 +1,6 @@
 //! Pages of the history from Redis: streams of blocks, read at replicas, which may be behind.
 //!
-//! A block's ID is `<move>-<offset after its last record>`. A page claims to include what was read, not what a master has:
+//! A block's ID is `0-<offset after its last record>`. A page claims to include what was read, not what a master has:
 //! so it is right in itself, however far behind a replica is. Only what reads on *downwards* from a position is asked of
 //! masters: a replica that does not have that position yet would leave a hole below it.
 
@@ -169,8 +169,7 @@ impl Read<'_> {
         for (id, fields) in entries {
             let damaged = || failed("read", format!("{}: block {id} is damaged", self.key));
             let (last, block) = parse(id, fields).ok_or_else(damaged)?;
-            for mut record in block::decode_all(block).map_err(|_| damaged())? {
-                Arc::make_mut(&mut record.record).moved = last.moved;
+            for record in block::decode_all(block).map_err(|_| damaged())? {
                 let of_record = block::items(record, self.shard, last.partition);
                 items.extend(of_record.filter(|item| item.is_visible(&self.rules)));
             }
@@ -183,10 +182,10 @@ impl Read<'_> {
 /// The last record of a block, and the block.
 fn parse<'a>(id: &str, fields: &'a [Vec<u8>]) -> Option<(Position, &'a [u8])> {
     let field = |name: &[u8]| fields.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| &*pair[1]);
-    let (moved, end) = id.split_once('-')?;
+    let end = id.strip_prefix("0-")?;
     let partition = std::str::from_utf8(field(b"p")?).ok()?.parse().ok()?;
     let offset = end.parse::<u64>().ok()?.checked_sub(1)?;
-    Some((Position { moved: moved.parse().ok()?, partition, offset, index: u32::MAX }, field(b"b")?))
+    Some((Position { partition, offset, index: u32::MAX }, field(b"b")?))
 }
 
 fn received_ms(fields: &[Vec<u8>]) -> Option<i64> {
@@ -196,7 +195,7 @@ fn received_ms(fields: &[Vec<u8>]) -> Option<i64> {
 
 /// The lowest ID that the block of a position can have.
 fn block_of(position: Position) -> String {
-    format!("{}-{}", position.moved, position.offset.saturating_add(1))
+    format!("0-{}", position.offset.saturating_add(1))
 }
 
 fn range(name: &str, key: &str, from: &str, to: &str, count: usize) -> Cmd {
@@ -210,10 +209,10 @@ mod tests {
     #[test]
     fn a_block_is_found_from_any_position_in_it() {
         let fields = ["n", "2", "t", "9", "p", "5", "b", "x"].map(|text| text.as_bytes().to_vec());
-        let (last, block) = parse("3-8", &fields).unwrap();
-        assert_eq!(last, Position { moved: 3, partition: 5, offset: 7, index: u32::MAX });
+        let (last, block) = parse("0-8", &fields).unwrap();
+        assert_eq!(last, Position { partition: 5, offset: 7, index: u32::MAX });
         assert_eq!(block, b"x");
-        assert_eq!(block_of(last), "3-8");
-        assert_eq!(block_of(Position { offset: 0, ..last }), "3-1", "no block of this move is below");
+        assert_eq!(block_of(last), "0-8");
+        assert_eq!(block_of(Position { offset: 0, ..last }), "0-1", "no block is below");
     }
 }

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::room::{RoomId, SHARDS};
 
-/// Move, partition and offset, then those of the record that closed the move before.
-type Fields = (Option<u32>, Option<u32>, Option<i64>, Option<u32>, Option<u32>, Option<i64>);
+/// Partition and offset of the last record that was applied; -1 where none was.
+type Fields = (Option<u32>, Option<i64>);
 /// Members of the sorted set with their scores.
 type Best = Vec<(Vec<u8>, f64)>;
 
@@ -65,14 +65,9 @@ pub(super) async fn count(shared: &Shared, room: &RoomId, limit: u32) -> Result<
     Ok(u32::try_from(users).unwrap_or(limit).min(limit))
 }
 
-/// The last record that is included; nothing of the slice's newest move may be.
-fn position(fields: Fields) -> Option<Position> {
-    let (moved, partition, offset) = match fields {
-        (Some(moved), Some(partition), Some(offset @ 0..), ..) => (moved, partition, offset),
-        (.., Some(moved), Some(partition), Some(offset @ 0..)) => (moved, partition, offset),
-        _ => return None,
-    };
-    Some(Position { moved, partition, offset: u64::try_from(offset).ok()?, index: u32::MAX })
+/// The last record that is included.
+fn position((partition, offset): Fields) -> Option<Position> {
+    Some(Position { partition: partition?, offset: u64::try_from(offset?).ok()?, index: u32::MAX })
 }
 
 /// Scores are counts, far below where a double skips whole numbers (2⁵³).
@@ -99,10 +94,9 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_that_has_just_moved_includes_all_of_its_last_move() {
-        let at = |moved, partition, offset| Some(Position { moved, partition, offset, index: u32::MAX });
-        assert_eq!(position((Some(2), Some(5), Some(-1), Some(1), Some(3), Some(8))), at(1, 3, 8));
-        assert_eq!(position((Some(2), Some(5), Some(0), Some(1), Some(3), Some(8))), at(2, 5, 0));
-        assert_eq!(position((None, None, None, None, None, None)), None);
+    fn a_slice_of_which_nothing_is_applied_includes_nothing() {
+        let at = Position { partition: 5, offset: 0, index: u32::MAX };
+        assert_eq!(position((Some(5), Some(0))), Some(at));
+        assert_eq!([position((Some(5), Some(-1))), position((None, None))], [None, None]);
     }
 }

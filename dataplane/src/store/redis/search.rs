@@ -13,9 +13,6 @@ use super::{
 };
 use crate::room::{RoomId, SHARDS};
 
-/// Moves of a slice that an ID is looked for in, the newest first: it does not say which.
-const MOVES_MAX: u32 = 64;
-
 /// A danmaku by its ID.
 pub(super) async fn find(
     shared: &Shared,
@@ -26,15 +23,7 @@ pub(super) async fn find(
     let keys = shared.keys.slice(room, shard);
     let rules = rules::of_key(shared, &keys.rules).await?;
     let read = Read { shared, key: &keys.hist, shard, limit: 1, rules };
-    let Some(last) = read.last().await? else { return Ok(None) };
-    for moved in (last.moved.saturating_sub(MOVES_MAX)..=last.moved).rev() {
-        let wanted = Position { moved, ..id };
-        let found = read.block_of(wanted).await?.into_iter().find(|item| item.position == wanted);
-        if found.is_some() {
-            return Ok(found);
-        }
-    }
-    Ok(None)
+    Ok(read.block_of(id).await?.into_iter().find(|item| item.position == id))
 }
 
 /// The cursor that covers what was received before a time.
@@ -62,17 +51,12 @@ pub(super) async fn cursor_at(shared: &Arc<Shared>, room: &RoomId, at_ms: i64) -
 /// the differences between gateways' clocks.
 async fn before(read: &Read<'_>, at_ms: i64) -> Result<Option<Position>, StoreError> {
     let Some(last) = read.last().await? else { return Ok(None) };
-    let number = |position: Position| u128::from(position.moved) << 64 | u128::from(position.offset);
-    let (mut low, mut high, mut covered) = (0, number(last) + 1, None);
+    let (mut low, mut high, mut covered) = (0, last.offset + 1, None);
     while low < high {
         let middle = low + (high - low) / 2;
-        let from = Position {
-            moved: u32::try_from(middle >> 64).unwrap_or(u32::MAX),
-            offset: u64::try_from(middle & u128::from(u64::MAX)).unwrap_or(u64::MAX),
-            ..Position::default()
-        };
-        match read.end_from(from).await?.filter(|(end, _)| number(*end) < high) {
-            Some((end, received_ms)) if received_ms < at_ms => (low, covered) = (number(end) + 1, Some(end)),
+        let from = Position { offset: middle, ..Position::default() };
+        match read.end_from(from).await?.filter(|(end, _)| end.offset < high) {
+            Some((end, received_ms)) if received_ms < at_ms => (low, covered) = (end.offset + 1, Some(end)),
             Some(_) | None => high = middle,
         }
     }

@@ -100,7 +100,7 @@ fn rounds(chatter: &Chatter, per_call: u64, per_record: u64, total: u64) -> Vec<
                 SliceRecord { offset, record: record(shard, entries.to_vec()).into() }
             });
             let records: Vec<_> = records.collect();
-            let last = Position { moved: 0, partition: 0, offset, index: u32::MAX };
+            let last = Position { partition: 0, offset, index: u32::MAX };
             batch(shard, expected.insert(shard, last), records)
         });
         batches.collect()
@@ -117,13 +117,11 @@ fn batch(shard: u32, expected: Option<Position>, records: Vec<SliceRecord>) -> S
         room: RoomId::from(POOL),
         shard,
         owner_epoch: 1,
-        moved: 0,
         partition: 0,
         expected,
         rebuilding: false,
         history_length: HISTORY_LENGTH,
         history_age_ms: i64::MAX,
         records,
-        closes: None,
     }
 }

@@ -19,7 +19,7 @@ fn outcome(kept: u32) -> Outcome {
     }
     session.acknowledged(&pb::Ack { seq: vec![1, 2], partition: 0, offset: 7, index: vec![0, 1] }, 1000);
     let history = (0..kept).map(|index| Kept {
-        id: Position { moved: 0, partition: 0, offset: 7, index },
+        id: Position { partition: 0, offset: 7, index },
         user: 5,
         sent_ms: 1000 + i64::from(index),
         content: ["a", "b"][index as usize].to_owned(),

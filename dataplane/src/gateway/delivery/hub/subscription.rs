@@ -192,7 +192,7 @@ mod tests {
     const USER: u64 = 7;
 
     fn at(offset: u64) -> Position {
-        Position { moved: 0, partition: 1, offset, index: u32::MAX }
+        Position { partition: 1, offset, index: u32::MAX }
     }
 
     fn frame(epoch: u64, number: u64, offsets: &[u64]) -> RoomFrame {

@@ -32,7 +32,7 @@ impl Recent {
         }
     }
 
-    /// By its ID: which move of its slice it came after need not be known.
+    /// By its ID.
     pub(super) fn find(&self, id: Position) -> Option<Danmaku> {
         self.by_id.get(&key(id)).cloned()
     }
@@ -45,12 +45,12 @@ mod tests {
     #[test]
     fn the_newest_are_known_by_their_id_alone() {
         let mut recent = Recent::default();
-        let at = |offset, moved| Position { moved, partition: 1, offset, index: 0 };
+        let at = |offset| Position { partition: 1, offset, index: 0 };
         for offset in 0..=RECENT_MAX as u64 {
-            recent.add(Danmaku { position: at(offset, 3), ..Danmaku::default() });
+            recent.add(Danmaku { position: at(offset), ..Danmaku::default() });
         }
-        assert_eq!(recent.find(at(1, 0)).map(|found| found.position), Some(at(1, 3)));
-        assert_eq!(recent.find(at(0, 3)), None, "the oldest is forgotten");
+        assert_eq!(recent.find(at(1)).map(|found| found.position), Some(at(1)));
+        assert_eq!(recent.find(at(0)), None, "the oldest is forgotten");
         assert_eq!((recent.by_id.len(), recent.in_order.len()), (RECENT_MAX, RECENT_MAX));
     }
 }

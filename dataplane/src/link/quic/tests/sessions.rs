@@ -18,11 +18,11 @@ use crate::{
 };
 
 fn candidates(offset: u64, content: &Bytes) -> Candidates {
-    let record = Position { moved: 0, partition: 1, offset, index: 0 };
+    let record = Position { partition: 1, offset, index: 0 };
     let entry = Entry { user: 1, session: 2, seq: offset, content: content.clone(), ..Entry::default() };
     let said = Record { entries: vec![entry], ..Record::default() };
     let said = said.into();
-    Candidates { room: demo(), shard: 1, record, owner_epoch: 1, closed: false, said, payload: None, trace: None }
+    Candidates { room: demo(), shard: 1, record, owner_epoch: 1, said, payload: None, trace: None }
 }
 
 /// The same as a frame has it.
@@ -88,8 +88,7 @@ async fn a_slow_ranker_holds_its_consumer_and_loses_nothing() {
             (offset.into(), CONTENT_BYTES)
         );
     }
-    let note =
-        Accounted { room: demo(), shard: 1, record: Position { moved: 0, partition: 1, offset: 9, index: u32::MAX } };
+    let note = Accounted { room: demo(), shard: 1, record: Position { partition: 1, offset: 9, index: u32::MAX } };
     session.accounted.send(note.clone()).await.unwrap();
     assert_eq!(soon(accounted.recv()).await, Some(note));
     drop(sending.await);
@@ -193,8 +192,7 @@ async fn a_ranker_that_ends_a_session_is_heard_to_its_last_word() {
     let mut ranker = Ranker::start(authority.local("ranker-0").await, 0).unwrap();
     let mut consumer = consumer(authority.local("consumer-0").await, ranker.address);
     let (mut to_ranker, session) = (consumer.session().await, ranker.consumer().await);
-    let note =
-        Accounted { room: demo(), shard: 1, record: Position { moved: 0, partition: 1, offset: 9, index: u32::MAX } };
+    let note = Accounted { room: demo(), shard: 1, record: Position { partition: 1, offset: 9, index: u32::MAX } };
     session.accounted.send(note.clone()).await.unwrap();
     drop(session);
     assert_eq!(soon(to_ranker.accounted.recv()).await, Some(note));
