@@ -22,10 +22,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     consumer,
     embedded::{log::EmbeddedLog, store::EmbeddedStore},
-    gateway::{self, Identity, IdentityFiles, Listeners},
+    gateway::{self, Listeners, ViewerCertificate},
     ranker,
 };
 use barrage_core::{
+    certificate::CertificateFiles,
     health::Health,
     heat::Heat,
     link::{self, Caller, Peer},
@@ -82,8 +83,8 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
         gateway::check_files(&tls.files)?;
     }
     banner::print(&options, &listeners, &rooms, &keys)?;
-    let identity = options.tls.map(|tls| tls.files);
-    let stages = Stages { log, store, rooms, keys, identity };
+    let certificate = options.tls.map(|tls| tls.files);
+    let stages = Stages { log, store, rooms, keys, certificate };
     stages.run(registry, options.gateway, listeners, shutdown).await
 }
 
@@ -92,7 +93,7 @@ struct Stages {
     store: Store,
     rooms: Rooms,
     keys: Arc<Keys>,
-    identity: Option<IdentityFiles>,
+    certificate: Option<CertificateFiles>,
 }
 
 impl Stages {
@@ -103,7 +104,7 @@ impl Stages {
         listeners: Listeners,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
-        let Self { log, store, rooms, keys, identity } = self;
+        let Self { log, store, rooms, keys, certificate } = self;
         let name = Peer::from(NAME);
         // Nobody ever sends another: the table stays as it is.
         let (_table, routes) = watch::channel(Arc::new(Table::of_one(&name, PARTITIONS, rooms)));
@@ -133,8 +134,8 @@ impl Stages {
             metrics: ranker::Metrics::register(registry.sub_registry_with_prefix("ranker")),
         };
         let metrics = gateway::Metrics::register(registry.sub_registry_with_prefix("gateway"));
-        let identity = match identity {
-            Some(files) => Some(Identity::load(files, metrics.clone(), health.clone()).await?),
+        let certificate = match certificate {
+            Some(files) => Some(ViewerCertificate::load(files, metrics.clone(), health.clone()).await?),
             None => None,
         };
         let registry = Arc::new(RwLock::new(registry));
@@ -144,7 +145,7 @@ impl Stages {
             store,
             routes,
             keys: LiveKeys::fixed(keys),
-            identity,
+            certificate,
             rankers,
             limiter: None,
             health,

@@ -1,129 +1,54 @@
 //! The gateway: viewers' connections, what they send to the log, what rankers decide to their screens.
 //!
-//! One *shard* per core accepts and serves its own connections on one thread (`SO_REUSEPORT`), so a connection never
+//! One *worker* per core accepts and serves its own connections on one thread (`SO_REUSEPORT`), so a connection never
 //! crosses threads. The *hub* follows the rankers, encodes each flush once per wire format and hands the same bytes to
-//! every shard; a shard writes them to its viewers in a plain loop of non-blocking writes.
+//! every worker; a worker writes them to its viewers in a plain loop of non-blocking writes.
 
-mod acts;
-mod admission;
-mod api;
-mod broadcast;
+mod checks;
+mod config;
 mod connection;
-mod echo;
+mod delivery;
 mod encode;
-mod held;
-mod hub;
-mod identity;
-mod inbound;
-mod inject;
-mod join;
-mod limit;
-mod listen;
+mod error;
+mod http;
 mod metrics;
-mod moderated;
-mod outbox;
-mod page;
 mod problem;
 mod publish;
-mod served;
-mod shard;
-mod socket;
-mod stream;
-mod upgrade;
-mod verdict;
-mod websocket;
-mod webtransport;
+mod state;
+mod transport;
+mod worker;
 
 use std::{
-    net::SocketAddr,
     sync::Arc,
     thread::{self, JoinHandle},
-    time::Duration,
 };
 
-use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use barrage_core::rate_limit::SharedRateLimit;
 use barrage_core::{
-    admin::SharedRegistry, health::Health, heat::Heat, link::Following, log::Log, rate_limit::SharedRateLimit,
-    routes::Routes, store::Store, token::LiveKeys, trace::Tracer,
+    admin::SharedRegistry, health::Health, heat::Heat, link::Following, log::Log, routes::Routes, store::Store,
+    token::LiveKeys, trace::Tracer,
 };
-use hub::{Hub, Inputs, Mailbox, mailbox};
-use listen::Doors;
-use served::{Backing, Served, Wishes};
-use shard::Inlets;
-use webtransport::{Arrival, Endpoint, SESSIONS_QUEUE};
+use delivery::{Hub, Inputs, Mailbox, mailbox};
+use state::{Backing, GatewayState, HubHandle};
+use transport::{
+    Doors,
+    webtransport::{Endpoint, EndpointDeps, IncomingSession, SESSIONS_QUEUE},
+};
+use worker::Inlets;
 
-pub use identity::{Identity, IdentityFiles, check_files};
-pub use inject::Injector;
-pub use listen::Listeners;
+pub use config::{Config, Tls};
+pub use error::GatewayError;
 pub use metrics::Metrics;
+pub use publish::Injector;
+pub use transport::{Listeners, ViewerCertificate, check_files};
 
 /// Rooms with a first viewer that the hub does not know of yet.
-const WISHES_QUEUE: usize = 1_024;
+const WANTED_QUEUE: usize = 1_024;
 /// Acts of moderation that somebody waits for and the hub does not know of yet.
 const ACTS_QUEUE: usize = 64;
-
-/// Names of the gateway's checks in [`Health`].
-pub mod checks {
-    /// The log takes what viewers send.
-    pub const LOG: &str = "log";
-    /// History and rankings can be read.
-    pub const STORE: &str = "store";
-    /// Every ranker of the route table is linked.
-    pub const RANKERS: &str = "rankers";
-    /// The certificate that viewers are shown is what its files say.
-    pub const CERTIFICATE: &str = "certificate";
-}
-
-/// How a gateway behaves.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Origins besides the gateway's own that pages may connect from, like `https://example.org`.
-    pub allowed_origins: Vec<String>,
-    /// Connections in all.
-    pub connections_max: usize,
-    /// Connections from one address; 0 is no limit.
-    pub connections_per_address_max: usize,
-    /// A connection that sends nothing, not even a pong, for this long is dropped; at half of it, it is pinged.
-    pub idle_timeout: Duration,
-    /// A request must be whole within this time.
-    pub handshake_timeout: Duration,
-    /// A viewer that takes nothing for this long is closed.
-    pub slow_timeout: Duration,
-    /// At shutdown, viewers are told to come back within this time, each at another moment.
-    pub reconnect_spread: Duration,
-    /// Bytes of a danmaku's text.
-    pub content_bytes_max: usize,
-    /// Whether anybody may get a token (`POST /dev/token`).
-    pub dev_tokens: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            allowed_origins: Vec::new(),
-            connections_max: 18_000,
-            connections_per_address_max: 0,
-            idle_timeout: Duration::from_secs(60),
-            handshake_timeout: Duration::from_secs(5),
-            slow_timeout: Duration::from_secs(15),
-            reconnect_spread: Duration::from_secs(5),
-            content_bytes_max: 1024,
-            dev_tokens: false,
-        }
-    }
-}
-
-/// How viewers are served over TLS and QUIC.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tls {
-    /// Where they connect, by TCP and by UDP; port 0 picks a free one.
-    pub listen: SocketAddr,
-    /// What they are shown.
-    pub files: IdentityFiles,
-}
 
 /// What a gateway works with.
 pub struct Deps {
@@ -136,7 +61,7 @@ pub struct Deps {
     /// What tokens are verified with.
     pub keys: LiveKeys,
     /// What viewers are shown over TLS and QUIC; `None` where only plain text is served.
-    pub identity: Option<Identity>,
+    pub certificate: Option<ViewerCertificate>,
     /// Sessions with rankers, as they begin.
     pub rankers: mpsc::Receiver<Following>,
     /// The rate limit that gateways share; `None` where this is the only one.
@@ -153,35 +78,6 @@ pub struct Deps {
     pub registry: SharedRegistry,
 }
 
-/// The gateway cannot go on.
-#[derive(Debug, Error)]
-pub enum GatewayError {
-    /// The address cannot be had.
-    #[error("cannot listen on {address}: {source}. Is something else there? Choose another with --listen")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The address for TLS and QUIC cannot be had.
-    #[error(
-        "cannot listen on {address} (TCP and UDP): {source}. Is something else there? Choose another with --tls-listen"
-    )]
-    ListenSecurely {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The QUIC socket cannot be used.
-    #[error("cannot serve QUIC: {0}")]
-    Quic(std::io::Error),
-    /// No thread for a shard.
-    #[error("cannot start a shard: {0}")]
-    Shard(std::io::Error),
-}
-
 /// Serves until `shutdown`; then viewers are sent away, what they sent is kept, and connections end.
 ///
 /// # Errors
@@ -192,29 +88,35 @@ pub async fn run(
     deps: Deps,
     shutdown: CancellationToken,
 ) -> Result<(), GatewayError> {
-    let Deps { log, store, routes, keys, identity, rankers, limiter, health, heat, .. } = deps;
+    let Deps { log, store, routes, keys, certificate, rankers, limiter, health, heat, .. } = deps;
     let (tracer, metrics, registry) = (deps.tracer, deps.metrics, deps.registry);
     let backing = Backing { log, store, routes: routes.clone(), keys, heat, limiter, tracer };
-    let (wanted, wishes) = mpsc::channel(WISHES_QUEUE);
+    let (wanted, first_viewers) = mpsc::channel(WANTED_QUEUE);
     let (acts, awaited) = mpsc::channel(ACTS_QUEUE);
-    let served = Arc::new(Served::new(config, backing, health, metrics, Wishes { wanted, acts }));
-    let router = api::router(Arc::clone(&served), registry);
-    let (doors, quic) = listeners.into_shards();
-    let shards = Shards::start(doors, &served, &router, identity.as_ref(), &shutdown)?;
-    let endpoint = match quic.zip(identity) {
-        Some((socket, identity)) => {
-            let endpoint = Endpoint::new(socket, identity, Arc::clone(&served), shards.sessions);
+    let gateway = Arc::new(GatewayState::new(config, backing, health, metrics, HubHandle::new(wanted, acts)));
+    let router = self::http::router(Arc::clone(&gateway), registry);
+    let (doors, quic) = listeners.into_doors();
+    let workers = Workers::start(doors, &gateway, &router, certificate.as_ref(), &shutdown)?;
+    let endpoint = match quic.zip(certificate) {
+        Some((socket, certificate)) => {
+            let deps = EndpointDeps {
+                certificate,
+                admission: gateway.admission.clone(),
+                config: gateway.config.clone(),
+                metrics: gateway.metrics.clone(),
+            };
+            let endpoint = Endpoint::new(socket, deps, workers.sessions);
             Some(tokio::spawn(endpoint.map_err(GatewayError::Quic)?.run(shutdown.clone())))
         }
         None => None,
     };
-    let inputs = Inputs { rankers, wishes, routes, acts: awaited };
-    Hub::new(served, shards.mailboxes).run(inputs, shutdown).await;
-    for thread in shards.threads {
+    let inputs = Inputs { rankers, wanted: first_viewers, routes, acts: awaited };
+    Hub::new(gateway, workers.mailboxes).run(inputs, shutdown).await;
+    for thread in workers.threads {
         let ended = tokio::task::spawn_blocking(move || thread.join()).await;
         match ended {
-            Ok(Ok(result)) => result.map_err(GatewayError::Shard)?,
-            _ => tracing::error!("a shard panicked"),
+            Ok(Ok(result)) => result.map_err(GatewayError::Worker)?,
+            _ => tracing::error!("a worker panicked"),
         }
     }
     if let Some(endpoint) = endpoint {
@@ -227,33 +129,33 @@ pub async fn run(
 }
 
 /// The threads that serve connections, and the ways to them.
-struct Shards {
+struct Workers {
     mailboxes: Vec<Mailbox>,
-    sessions: Vec<mpsc::Sender<Arrival>>,
+    sessions: Vec<mpsc::Sender<IncomingSession>>,
     threads: Vec<JoinHandle<std::io::Result<()>>>,
 }
 
-impl Shards {
+impl Workers {
     fn start(
         doors: Vec<Doors>,
-        served: &Arc<Served>,
+        gateway: &Arc<GatewayState>,
         router: &axum::Router,
-        identity: Option<&Identity>,
+        certificate: Option<&ViewerCertificate>,
         shutdown: &CancellationToken,
     ) -> Result<Self, GatewayError> {
-        let mut shards = Self { mailboxes: Vec::new(), sessions: Vec::new(), threads: Vec::new() };
+        let mut workers = Self { mailboxes: Vec::new(), sessions: Vec::new(), threads: Vec::new() };
         for (index, doors) in doors.into_iter().enumerate() {
             let (mailbox, rounds) = mailbox();
             let (session, sessions) = mpsc::channel(SESSIONS_QUEUE);
-            shards.mailboxes.push(mailbox);
-            shards.sessions.push(session);
-            let (served, router, shutdown) = (Arc::clone(served), router.clone(), shutdown.clone());
-            let inlets = Inlets { doors, identity: identity.cloned(), sessions, rounds };
+            workers.mailboxes.push(mailbox);
+            workers.sessions.push(session);
+            let (gateway, router, shutdown) = (Arc::clone(gateway), router.clone(), shutdown.clone());
+            let inlets = Inlets { doors, certificate: certificate.cloned(), sessions, rounds };
             let thread = thread::Builder::new()
                 .name(format!("shard-{index}"))
-                .spawn(move || shard::run(served, router, inlets, shutdown));
-            shards.threads.push(thread.map_err(GatewayError::Shard)?);
+                .spawn(move || worker::run(gateway, router, inlets, shutdown));
+            workers.threads.push(thread.map_err(GatewayError::Worker)?);
         }
-        Ok(shards)
+        Ok(workers)
     }
 }

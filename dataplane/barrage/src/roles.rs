@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     consumer,
-    gateway::{self, Identity, IdentityFiles, Listeners},
+    gateway::{self, Listeners, ViewerCertificate},
     ranker,
 };
-use barrage_cluster::settings::{Gateway, Settings, ViewerTls};
+use barrage_cluster::settings::{Gateway, Settings};
 use barrage_core::{link::quic, token::LiveKeys};
 use barrage_proto::heat::report::Role;
 use begin::{Backends, Begun};
@@ -65,8 +65,10 @@ pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: Cancellatio
         .print()?;
     let local = begun.local().await?;
     let metrics = gateway::Metrics::register(begun.registry().sub_registry_with_prefix("gateway"));
-    let identity = match &gateway.tls {
-        Some(tls) => Some(Identity::load(files_of(tls), metrics.clone(), begun.health.clone()).await?),
+    let certificate = match &gateway.tls {
+        Some(tls) => {
+            Some(ViewerCertificate::load(tls.certificate.clone(), metrics.clone(), begun.health.clone()).await?)
+        }
         None => None,
     };
     let Some(Backends { log, store, limiter }) = begun.wait(&shutdown).await? else { return begun.end().await };
@@ -81,7 +83,7 @@ pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: Cancellatio
         store,
         routes: begun.routes(),
         keys,
-        identity,
+        certificate,
         rankers,
         limiter: Some(limiter),
         health: begun.health.clone(),
@@ -174,8 +176,4 @@ fn config_of(settings: &Gateway) -> gateway::Config {
         reconnect_spread: settings.reconnect_spread,
         ..gateway::Config::default()
     }
-}
-
-fn files_of(tls: &ViewerTls) -> IdentityFiles {
-    IdentityFiles { certificate: tls.certificate.cert_file.clone(), key: tls.certificate.key_file.clone() }
 }

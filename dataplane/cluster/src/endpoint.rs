@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
+use barrage_core::certificate::CertificateFiles;
+
 /// A server, as `host:port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
@@ -40,15 +42,6 @@ pub struct Tls {
     pub ca_file: Option<PathBuf>,
     /// What is shown to the server.
     pub certificate: Option<CertificateFiles>,
-}
-
-/// A certificate and its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateFiles {
-    /// Certificate and what it was signed with, PEM.
-    pub cert_file: PathBuf,
-    /// Private key, PEM.
-    pub key_file: PathBuf,
 }
 
 /// Text that no log and no error shows.

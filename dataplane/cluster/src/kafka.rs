@@ -9,7 +9,8 @@ use std::str::FromStr;
 
 use rdkafka::config::RDKafkaLogLevel;
 
-use crate::endpoint::{CertificateFiles, Node, Secret, Tls};
+use crate::endpoint::{Node, Secret, Tls};
+use barrage_core::certificate::CertificateFiles;
 
 pub use context::Context;
 pub use polled::polled;
@@ -161,9 +162,9 @@ impl KafkaConfig {
             // An image has the system's authorities, but not the folder where OpenSSL was told at its build to look for them.
             let authorities = tls.ca_file.as_ref().map_or("probe".into(), |file| file.to_string_lossy());
             client.set("ssl.ca.location", authorities);
-            if let Some(CertificateFiles { cert_file, key_file }) = &tls.certificate {
-                client.set("ssl.certificate.location", cert_file.to_string_lossy());
-                client.set("ssl.key.location", key_file.to_string_lossy());
+            if let Some(CertificateFiles { certificate, key }) = &tls.certificate {
+                client.set("ssl.certificate.location", certificate.to_string_lossy());
+                client.set("ssl.key.location", key.to_string_lossy());
             }
         }
         if let Some(sasl) = &self.sasl {
@@ -194,7 +195,7 @@ mod tests {
         let mut config = config();
         assert_eq!(config.client().get("bootstrap.servers"), Some("a:1,b:2"));
         assert_eq!(config.client().get("security.protocol"), Some("plaintext"));
-        let certificate = Some(CertificateFiles { cert_file: "c.pem".into(), key_file: "k.pem".into() });
+        let certificate = Some(CertificateFiles { certificate: "c.pem".into(), key: "k.pem".into() });
         config.tls = Some(Tls { ca_file: Some("ca.pem".into()), certificate });
         assert_eq!(config.client().get("security.protocol"), Some("ssl"));
         assert_eq!(config.client().get("ssl.key.location"), Some("k.pem"));

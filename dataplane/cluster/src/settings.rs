@@ -17,13 +17,13 @@ use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use confique::Config;
 
 use barrage_core::{
-    certificate::{self, CertificateError},
+    certificate::{self, CertificateError, CertificateFiles},
     host::Host,
     token::Keys,
 };
 
 use crate::{
-    endpoint::{CertificateFiles, Node, Secret, Tls},
+    endpoint::{Node, Secret, Tls},
     kafka::KafkaConfig,
     store::{RedisConfig, RedisTls},
     trace,

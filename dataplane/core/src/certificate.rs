@@ -23,6 +23,23 @@ pub use expiry::not_after;
 /// How often the files are looked at.
 const CHECK_EVERY: Duration = Duration::from_secs(3);
 
+/// Where a certificate and its key are, each PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate, then those between it and its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+impl CertificateFiles {
+    /// Both, in the order in which [`read`] gives their contents.
+    #[must_use]
+    pub fn paths(&self) -> [PathBuf; 2] {
+        [self.certificate.clone(), self.key.clone()]
+    }
+}
+
 /// A process cannot prove who it is.
 #[derive(Debug, Error)]
 pub enum CertificateError {
@@ -125,12 +142,13 @@ pub fn private_key(pem: &[u8], path: &Path) -> Result<PrivateKeyDer<'static>, Ce
 ///
 /// # Errors
 /// [`CertificateError`].
-pub fn fit([certificate, key]: &[Vec<u8>; 2], path: &Path, key_path: &Path) -> Result<(), CertificateError> {
-    let (chain, key) = (certificates(certificate, path)?, private_key(key, key_path)?);
+pub fn fit([certificate, key]: &[Vec<u8>; 2], files: &CertificateFiles) -> Result<(), CertificateError> {
+    let path = &files.certificate;
+    let (chain, key) = (certificates(certificate, path)?, private_key(key, &files.key)?);
     let built = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])
         .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key));
-    built.map(drop).map_err(|error| CertificateError::Unusable { path: path.into(), reason: error.to_string() })
+    built.map(drop).map_err(|error| CertificateError::Unusable { path: path.clone(), reason: error.to_string() })
 }
 
 /// A file does not hold what it should.

@@ -3,6 +3,8 @@
 //! `file:line: what to do`. Generated files (a first line that says `@generated`) are exempt.
 
 mod code;
+mod floors;
+mod imports;
 mod layout;
 mod machine;
 mod panics;
@@ -48,6 +50,15 @@ fn files_are_named_for_what_they_hold() {
 #[test]
 fn no_stage_imports_another() {
     enforce(stages::imports);
+}
+
+#[test]
+fn floors_and_circles() {
+    let libraries = imports::libraries(&tree::sources());
+    for library in &libraries {
+        println!("{}", floors::summary(library));
+    }
+    report(libraries.iter().flat_map(|library| [floors::arrows_up(library), floors::large_circles(library)].concat()));
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub(crate) fn over_budget(program: &[&Source]) -> Vec<String> {
 const TEST_LINE: &str = "#";
 
 /// The code of `text`, with [`TEST_LINE`] for the lines of items that are built for tests only.
-fn without_tests(text: &str) -> String {
+pub(crate) fn without_tests(text: &str) -> String {
     let code = code_only(text);
     let mut out = String::new();
     let mut from = 0;

@@ -3,10 +3,11 @@
 use std::{fs, io, path::Path};
 
 use barrage_cluster::{
-    endpoint::{CertificateFiles, Node, Secret, Tls},
+    endpoint::{Node, Secret, Tls},
     kafka::{KafkaConfig, Mechanism, Sasl},
     settings::{Cluster, Credentials, Redis},
 };
+use barrage_core::certificate::CertificateFiles;
 
 /// What a session connects to. Two that are equal are one session.
 #[derive(Clone, PartialEq, Eq)]
@@ -110,7 +111,7 @@ fn files(folder: &Path, name: &str, content: &TlsContent) -> io::Result<Tls> {
         fs::write(&path, bytes).map(|()| path)
     };
     let certificate = content.identity.as_ref().map(|(certificate, key)| {
-        io::Result::Ok(CertificateFiles { cert_file: write("certificate", certificate)?, key_file: write("key", key)? })
+        io::Result::Ok(CertificateFiles { certificate: write("certificate", certificate)?, key: write("key", key)? })
     });
     Ok(Tls {
         ca_file: content.ca.as_ref().map(|ca| write("ca", ca)).transpose()?,

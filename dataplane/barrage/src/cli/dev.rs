@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use barrage::{dev, gateway};
-use barrage_core::host::Host;
+use barrage_core::{certificate::CertificateFiles, host::Host};
 use clap::Args;
 
 use super::process::until_signal;
@@ -76,7 +76,7 @@ impl Dev {
         let files = self.tls_cert_file.zip(self.tls_key_file);
         let tls = files.map(|(certificate, key)| gateway::Tls {
             listen: self.tls_listen.unwrap_or(TLS_LISTEN),
-            files: gateway::IdentityFiles { certificate, key },
+            files: CertificateFiles { certificate, key },
         });
         let options = dev::Options {
             manifest: self.file,

@@ -1,5 +1,7 @@
 //! A room's flush, encoded once per wire format: WebSocket messages that are equal for every viewer.
 
+use std::sync::Arc;
+
 use barrage_proto::{
     Cursor, Position,
     batch::BatchBuilder,
@@ -12,7 +14,6 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
     coding::{Data, OpCode},
 };
 
-use super::served::ServedRoom;
 use barrage_core::{
     link::{BoardChange, Danmaku, LeftOut},
     room::RoomId,
@@ -23,48 +24,68 @@ use barrage_core::{
 /// Longest header of an unmasked frame: opcode and length 2, extended length 8.
 const WEBSOCKET_HEADER_BYTES_MAX: usize = 10;
 
+/// Which wire format a viewer speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    V1,
+    V2,
+}
+
+/// Flushes of several rooms, handed over together.
+pub(crate) type Flushes = Arc<[Arc<Flush>]>;
+
 /// One flush of a room, ready to be written. An empty message is nothing to write.
-pub(super) struct Flush {
-    pub(super) room: RoomId,
+pub(crate) struct Flush {
+    pub(crate) room: RoomId,
     /// Slices that moved, and up to where.
-    pub(super) watermark: Cursor,
+    pub(crate) watermark: Cursor,
     /// What is shown, to find senders' own among it.
-    pub(super) danmaku: Vec<Danmaku>,
+    pub(crate) danmaku: Vec<Danmaku>,
     /// WebSocket message for version 1.
-    pub(super) v1: Bytes,
+    pub(crate) v1: Bytes,
     /// WebSocket message for version 2.
-    pub(super) v2: Bytes,
+    pub(crate) v2: Bytes,
     /// What is for single users.
-    pub(super) notices: Vec<Notice>,
+    pub(crate) notices: Vec<Notice>,
+}
+
+impl Flush {
+    /// The message for a version; empty when it has nothing to say to it.
+    pub(crate) const fn message(&self, version: Version) -> &Bytes {
+        match version {
+            Version::V1 => &self.v1,
+            Version::V2 => &self.v2,
+        }
+    }
 }
 
 /// What moderators decided about a user.
-pub(super) struct Notice {
-    pub(super) user: u64,
-    pub(super) notice: pb::Notice,
+pub(crate) struct Notice {
+    pub(crate) user: u64,
+    pub(crate) notice: pb::Notice,
 }
 
 /// What a flush is made of.
 #[derive(Default)]
-pub(super) struct Content {
-    pub(super) watermark: Cursor,
-    pub(super) danmaku: Vec<Danmaku>,
-    pub(super) merges: Vec<(Position, u32)>,
-    pub(super) left_out: LeftOut,
-    pub(super) board: Vec<BoardChange>,
-    pub(super) state: Option<pb::RoomState>,
-    pub(super) cursor: Vec<u8>,
-    pub(super) removal: pb::Removal,
-    pub(super) settings: Option<pb::RoomSettings>,
-    pub(super) highlights: Option<pb::Highlights>,
-    pub(super) notices: Vec<Notice>,
+pub(crate) struct Content {
+    pub(crate) watermark: Cursor,
+    pub(crate) danmaku: Vec<Danmaku>,
+    pub(crate) merges: Vec<(Position, u32)>,
+    pub(crate) left_out: LeftOut,
+    pub(crate) board: Vec<BoardChange>,
+    pub(crate) state: Option<pb::RoomState>,
+    pub(crate) cursor: Vec<u8>,
+    pub(crate) removal: pb::Removal,
+    pub(crate) settings: Option<pb::RoomSettings>,
+    pub(crate) highlights: Option<pb::Highlights>,
+    pub(crate) notices: Vec<Notice>,
     /// Of the traced records in it; they end when it is handed to the shards.
-    pub(super) spans: Vec<Span>,
+    pub(crate) spans: Vec<Span>,
 }
 
 impl Content {
     /// Encodes for both versions.
-    pub(super) fn encode(self, room: RoomId, encoder: &mut Encoder) -> Flush {
+    pub(crate) fn encode(self, room: RoomId, encoder: &mut Encoder) -> Flush {
         Flush {
             v1: self.encode_v1(),
             v2: self.encode_v2(encoder),
@@ -128,7 +149,7 @@ impl Content {
 }
 
 /// Danmaku as batches, one for each run in one partition.
-pub(super) fn batches<'a>(danmaku: impl Iterator<Item = &'a Danmaku>) -> Vec<pb::Batch> {
+pub(crate) fn batches<'a>(danmaku: impl Iterator<Item = &'a Danmaku>) -> Vec<pb::Batch> {
     let mut batches = Vec::new();
     let mut builder = BatchBuilder::default();
     for danmaku in danmaku {
@@ -146,7 +167,7 @@ pub(super) fn batches<'a>(danmaku: impl Iterator<Item = &'a Danmaku>) -> Vec<pb:
 }
 
 /// Appends a danmaku's version 1 frame.
-pub(super) fn v1_frame(danmaku: &Danmaku, frames: &mut Vec<u8>) {
+pub(crate) fn v1_frame(danmaku: &Danmaku, frames: &mut Vec<u8>) {
     let frame = v1::Frame {
         frame_type: v1::FrameType::Danmaku,
         timestamp_ms: danmaku.sent_ms,
@@ -166,18 +187,8 @@ fn encode_board(change: &BoardChange, encoder: &mut Encoder, frames: &mut Vec<u8
     }
 }
 
-/// A room as it stands: leaderboard and state.
-pub(super) fn standing(room: &ServedRoom, encoder: &mut Encoder) -> Bytes {
-    let mut frames = Vec::new();
-    encoder.encode(&ranking_snapshot(&room.board().unwrap_or_default()), &mut frames);
-    encoder.encode(&room.state(), &mut frames);
-    encoder.encode(&room.moderated.settings(&room.room()), &mut frames);
-    encoder.encode(&room.moderated.highlights(), &mut frames);
-    message(&frames)
-}
-
 /// A leaderboard, best first.
-pub(super) fn ranking_snapshot(scores: &[Scored]) -> pb::RankingSnapshot {
+pub(crate) fn ranking_snapshot(scores: &[Scored]) -> pb::RankingSnapshot {
     let (user, score) = columns(scores);
     pb::RankingSnapshot { user, score }
 }
@@ -187,14 +198,14 @@ fn columns(scores: &[Scored]) -> (Vec<u64>, Vec<u64>) {
 }
 
 /// A WebSocket message of one version 2 frame.
-pub(super) fn message_of(payload: &impl Payload, encoder: &mut Encoder) -> Bytes {
+pub(crate) fn message_of(payload: &impl Payload, encoder: &mut Encoder) -> Bytes {
     let mut frames = Vec::new();
     encoder.encode(payload, &mut frames);
     message(&frames)
 }
 
 /// A binary WebSocket message from a server: a header, then the payload unmasked (RFC 6455, section 5.2).
-pub(super) fn message(payload: &[u8]) -> Bytes {
+pub(crate) fn message(payload: &[u8]) -> Bytes {
     if payload.is_empty() {
         return Bytes::new();
     }

@@ -7,12 +7,11 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::encode::Flush;
 use barrage_core::age::Ages;
 
 /// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub(super) enum Disconnect {
+pub(crate) enum Disconnect {
     /// The peer said goodbye.
     ClosedByPeer,
     /// The peer was gone: reset, or ended without a goodbye.
@@ -37,7 +36,7 @@ pub(super) enum Disconnect {
 
 /// Why something a client sent was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     Retry,
     RateLimited,
     Blocked,
@@ -73,7 +72,7 @@ pub(super) enum Refusal {
 
 /// What came of asking an outside moderator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub(super) enum VerdictOutcome {
+pub(crate) enum VerdictOutcome {
     Allow,
     Hide,
     Replace,
@@ -91,7 +90,7 @@ pub(super) enum VerdictOutcome {
 
 /// Why an upgrade was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub(super) enum UpgradeRefusal {
+pub(crate) enum UpgradeRefusal {
     Token,
     Room,
     Origin,
@@ -101,7 +100,7 @@ pub(super) enum UpgradeRefusal {
 
 /// What a viewer is connected over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub(super) enum Transport {
+pub(crate) enum Transport {
     /// WebSocket over TCP.
     Plain,
     /// WebSocket over TLS.
@@ -125,23 +124,23 @@ pub struct Metrics {
     refusals: Family<Reason<Refusal>, Counter>,
     upgrades_refused: Family<Reason<UpgradeRefusal>, Counter>,
     verdicts: Family<[(&'static str, VerdictOutcome); 1], Counter>,
-    pub(super) verdicts_awaited: Gauge,
-    pub(super) verdict_age: Ages,
-    pub(super) accepted: Counter,
-    pub(super) acknowledged: Counter,
-    pub(super) acts: Counter,
+    pub(crate) verdicts_awaited: Gauge,
+    pub(crate) verdict_age: Ages,
+    pub(crate) accepted: Counter,
+    pub(crate) acknowledged: Counter,
+    pub(crate) acts: Counter,
     flushes: Counter,
     bytes_encoded: Counter,
     /// Second book: flushes × viewers = delivered + skipped.
-    pub(super) offered: Counter,
-    pub(super) delivered: Counter,
-    pub(super) skipped: Counter,
-    pub(super) echoes: Counter,
-    pub(super) stale_frames: Counter,
-    pub(super) missed_frames: Counter,
-    pub(super) shard_overruns: Counter,
-    pub(super) append_age: Ages,
-    pub(super) frame_age: Ages,
+    pub(crate) offered: Counter,
+    pub(crate) delivered: Counter,
+    pub(crate) skipped: Counter,
+    pub(crate) echoes: Counter,
+    pub(crate) stale_frames: Counter,
+    pub(crate) missed_frames: Counter,
+    pub(crate) shard_overruns: Counter,
+    pub(crate) append_age: Ages,
+    pub(crate) frame_age: Ages,
 }
 
 impl Metrics {
@@ -193,48 +192,49 @@ impl Metrics {
         m
     }
 
-    pub(super) fn connected(&self, transport: Transport) {
+    pub(crate) fn connected(&self, transport: Transport) {
         self.connections.get_or_create(&[("transport", transport)]).inc();
     }
 
-    pub(super) fn disconnected(&self, transport: Transport, reason: Disconnect) {
+    pub(crate) fn disconnected(&self, transport: Transport, reason: Disconnect) {
         self.connections.get_or_create(&[("transport", transport)]).dec();
         self.disconnects.get_or_create(&[("reason", reason)]).inc();
     }
 
-    pub(super) fn handshake_failed(&self, transport: Transport) {
+    pub(crate) fn handshake_failed(&self, transport: Transport) {
         self.handshakes_failed.get_or_create(&[("transport", transport)]).inc();
     }
 
-    pub(super) fn certificate_reloaded(&self, expiry: Option<i64>) {
+    pub(crate) fn certificate_reloaded(&self, expiry: Option<i64>) {
         self.certificate_reloads.inc();
         self.certificate_expires(expiry);
     }
 
-    pub(super) fn certificate_reload_failed(&self) {
+    pub(crate) fn certificate_reload_failed(&self) {
         self.certificate_reloads_failed.inc();
     }
 
     /// 0 where it cannot be read.
-    pub(super) fn certificate_expires(&self, unix_s: Option<i64>) {
+    pub(crate) fn certificate_expires(&self, unix_s: Option<i64>) {
         self.certificate_expiry.set(unix_s.unwrap_or_default());
     }
 
-    pub(super) fn refused(&self, reason: Refusal) {
+    pub(crate) fn refused(&self, reason: Refusal) {
         self.refusals.get_or_create(&[("reason", reason)]).inc();
     }
 
-    pub(super) fn judged(&self, outcome: VerdictOutcome) {
+    pub(crate) fn judged(&self, outcome: VerdictOutcome) {
         self.verdicts.get_or_create(&[("outcome", outcome)]).inc();
     }
 
-    pub(super) fn upgrade_refused(&self, reason: UpgradeRefusal) {
+    pub(crate) fn upgrade_refused(&self, reason: UpgradeRefusal) {
         self.upgrades_refused.get_or_create(&[("reason", reason)]).inc();
     }
 
-    pub(super) fn flushed(&self, flushes: &[std::sync::Arc<Flush>]) {
-        self.flushes.inc_by(flushes.len() as u64);
-        self.bytes_encoded.inc_by(flushes.iter().map(|flush| (flush.v1.len() + flush.v2.len()) as u64).sum());
+    /// So many flushes of rooms were encoded, and came to so many bytes.
+    pub(crate) fn flushed(&self, flushes: usize, bytes: usize) {
+        self.flushes.inc_by(flushes as u64);
+        self.bytes_encoded.inc_by(bytes as u64);
     }
 }
 

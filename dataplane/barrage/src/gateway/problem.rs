@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// A refused request: its status, and for a person what was wrong.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     /// Always `about:blank`: the status says all that a program needs.
     #[serde(rename = "type")]
     kind: &'static str,
@@ -20,12 +20,12 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, detail: &str) -> Self {
+    pub(crate) fn new(status: StatusCode, detail: &str) -> Self {
         let title = status.canonical_reason().unwrap_or_default();
         Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.to_owned() }
     }
 
-    pub(super) fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }

@@ -157,8 +157,8 @@ impl Begun {
         let link = &self.settings.link;
         let files = IdentityFiles {
             authority: link.ca_file.clone(),
-            certificate: link.certificate.cert_file.clone(),
-            key: link.certificate.key_file.clone(),
+            certificate: link.certificate.certificate.clone(),
+            key: link.certificate.key.clone(),
         };
         let identity = Identity::load(files, metrics.clone()).await?;
         Ok(Local { name: Peer::clone(&self.name), pool: self.settings.cluster.pool.clone(), identity, metrics })

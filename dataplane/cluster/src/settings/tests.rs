@@ -72,7 +72,7 @@ fn a_consumer_needs_no_more_than_the_files_of_its_links() {
             && settings.cluster.kafka.sasl.is_none()
             && settings.cluster.redis.credentials.is_none()
     );
-    assert_eq!(settings.link.certificate.key_file, PathBuf::from("key"));
+    assert_eq!(settings.link.certificate.key, PathBuf::from("key"));
 }
 
 #[test]

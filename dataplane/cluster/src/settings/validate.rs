@@ -12,10 +12,11 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    endpoint::{CertificateFiles, Tls},
+    endpoint::Tls,
     kafka::{KafkaConfig, Mechanism, Sasl},
     trace,
 };
+use barrage_core::certificate::CertificateFiles;
 use barrage_core::host::Host;
 use barrage_core::token::Keys;
 
@@ -101,7 +102,7 @@ fn kafka(pool: Option<&str>, raw: &raw::Kafka, check: &mut Check) -> Option<Kafk
         let mechanism = ("kafka.sasl-mechanism", &raw.sasl_mechanism);
         check.refuse_without(&[mechanism], "only with kafka.username and kafka.password-file");
     }
-    let certificate = cert_file?.zip(key_file?).map(|(cert_file, key_file)| CertificateFiles { cert_file, key_file });
+    let certificate = cert_file?.zip(key_file?).map(|(certificate, key)| CertificateFiles { certificate, key });
     let mechanism = mechanism?.unwrap_or(Mechanism::ScramSha512);
     let sasl = username?.zip(password?).map(|(username, password)| Sasl { mechanism, username, password });
     let tls = tls?.then_some(Tls { ca_file: ca_file?, certificate });
@@ -143,7 +144,7 @@ fn link(raw: &raw::Link, check: &mut Check) -> Option<Link> {
             check.refuse_absent::<()>(name, "a PEM file, because the roles speak mutual TLS with each other");
         }
     }
-    let certificate = CertificateFiles { cert_file: cert_file??, key_file: key_file?? };
+    let certificate = CertificateFiles { certificate: cert_file??, key: key_file?? };
     Some(Link { ca_file: ca_file??, certificate, listen: listen?, advertise: advertise? })
 }
 

@@ -6,8 +6,7 @@ use super::{
     super::{ViewerTls, raw},
     Check,
 };
-use crate::endpoint::CertificateFiles;
-use barrage_core::certificate;
+use barrage_core::certificate::{self, CertificateFiles};
 
 const PAIR: &str = "a certificate, and its private key in gateway.tls-key-file";
 
@@ -29,8 +28,8 @@ pub(super) fn tls(raw: &raw::Gateway, check: &mut Check) -> Option<Option<Viewer
         _ => check.together(files[0], files[1]),
     }
     let (listen, certificate, key) = (listen?, certificate?, key?);
-    let Some((cert_file, key_file)) = certificate.zip(key) else { return Some(None) };
-    let certificate = CertificateFiles { cert_file, key_file };
+    let Some((certificate, key)) = certificate.zip(key) else { return Some(None) };
+    let certificate = CertificateFiles { certificate, key };
     fit(raw, &certificate, check)?;
     Some(Some(ViewerTls { listen: listen.unwrap_or(LISTEN), certificate }))
 }
@@ -38,8 +37,8 @@ pub(super) fn tls(raw: &raw::Gateway, check: &mut Check) -> Option<Option<Viewer
 /// Whether certificate and key go together.
 fn fit(raw: &raw::Gateway, files: &CertificateFiles, check: &mut Check) -> Option<()> {
     let read = |path: &std::path::Path| (check.host.read)(path).unwrap_or_default();
-    let contents = [read(&files.cert_file), read(&files.key_file)];
-    match (certificate::fit(&contents, &files.cert_file, &files.key_file), &raw.tls_cert_file) {
+    let contents = [read(&files.certificate), read(&files.key)];
+    match (certificate::fit(&contents, files), &raw.tls_cert_file) {
         (Ok(()), _) | (_, None) => Some(()),
         (Err(error), Some(value)) => check.refuse_because("gateway.tls-cert-file", value, &error.to_string(), PAIR),
     }

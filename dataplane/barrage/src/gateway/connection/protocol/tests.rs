@@ -1,0 +1,1 @@
+//! Frames and what they come to, without sockets.

@@ -1,0 +1,197 @@
+//! Brings what a worker's viewers sent to the log, and the outcome back to them.
+//!
+//! A few appends are under way at a time, some milliseconds apart: what comes meanwhile gathers into the next, so
+//! records grow with the load. When an append fails everything behind it is refused, too, which keeps each sender's order.
+
+use std::{
+    collections::HashMap,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant, UNIX_EPOCH},
+};
+
+use barrage_proto::{Position, v2::pb};
+use prost::Message;
+use tokio::{task::JoinSet, time::sleep};
+
+use super::{
+    intake::Intake,
+    outbox::{Draft, bytes_of},
+    sender::{Sender, SenderId, Sent},
+};
+use crate::gateway::{checks, metrics::Refusal, state::GatewayState};
+use barrage_core::{
+    log::{Lane, NewRecord},
+    routes::Table,
+    trace::{Span, Stage},
+};
+
+/// When to try again after the log refused, ms.
+const RETRY_AFTER_MS: u32 = 1_000;
+
+/// While an append is under way the next does not begin sooner after it: fewer and larger requests carry more.
+const APPEND_EVERY: Duration = Duration::from_millis(5);
+/// How often the end looks whether all is published.
+const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// A record in the making that senders of a worker wait for.
+type Outgoing<S> = Draft<Sent<S>>;
+
+/// Appends of a worker that are under way, and the beginning of the next.
+struct Appends {
+    lane: Rc<Lane>,
+    /// Each says whether it took effect.
+    under_way: JoinSet<bool>,
+    most: usize,
+    began: Instant,
+}
+
+/// Publishes whenever there is something; runs as long as the worker.
+pub(crate) async fn run<S: Sender + 'static>(intake: Rc<Intake<S>>) {
+    let most = intake.gateway.log.lane_appends_max();
+    let mut appends = Appends { lane: Rc::default(), under_way: JoinSet::new(), most, began: Instant::now() };
+    loop {
+        appends.settle(&intake).await;
+        let next = appends.begin(&intake);
+        intake.appending.set(appends.under_way.len());
+        tokio::select! {
+            biased;
+            Some(ended) = appends.under_way.join_next() => appends.end(&intake, ended.unwrap_or_default()).await,
+            () = intake.accepted.notified() => {}
+            () = sleep(next.unwrap_or_default()), if next.is_some() => {}
+        }
+    }
+}
+
+/// Waits until everything is published, what waits for a verdict included.
+pub(crate) async fn publish_all<S: Sender + 'static>(intake: &Intake<S>) {
+    while !intake.is_empty() {
+        intake.accepted.notify_one();
+        sleep(DRAIN_LOOK_EVERY).await;
+    }
+}
+
+impl Appends {
+    /// Takes note of those that have ended.
+    async fn settle<S: Sender + 'static>(&mut self, intake: &Intake<S>) {
+        while let Some(ended) = self.under_way.try_join_next() {
+            self.end(intake, ended.unwrap_or_default()).await;
+        }
+    }
+
+    /// Behind one that failed nothing of its senders may get in: the others that are under way end by themselves, and
+    /// what waits is refused.
+    async fn end<S: Sender + 'static>(&mut self, intake: &Intake<S>, took_effect: bool) {
+        if !took_effect {
+            while self.under_way.join_next().await.is_some() {}
+            refuse_waiting(intake);
+        }
+    }
+
+    /// Begins an append, if there is something and it may; gives when to look again, where the end of an append is not
+    /// early enough.
+    fn begin<S: Sender + 'static>(&mut self, intake: &Rc<Intake<S>>) -> Option<Duration> {
+        if self.under_way.len() >= self.most || intake.outbox.borrow().is_empty() {
+            return None;
+        }
+        let now = Instant::now();
+        let since = now.saturating_duration_since(self.began);
+        if !self.under_way.is_empty() && since < APPEND_EVERY {
+            return Some(APPEND_EVERY - since);
+        }
+        let drafts = intake.outbox.borrow_mut().take();
+        let alone = self.under_way.is_empty();
+        self.began = now;
+        self.under_way.spawn_local(append(Rc::clone(intake), Rc::clone(&self.lane), alone, drafts));
+        None
+    }
+}
+
+/// One append; whether it took effect.
+async fn append<S: Sender + 'static>(
+    intake: Rc<Intake<S>>,
+    lane: Rc<Lane>,
+    alone: bool,
+    mut drafts: Vec<Outgoing<S>>,
+) -> bool {
+    let (bytes, table) = (bytes_of(&drafts), Arc::clone(&intake.gateway.routes.borrow()));
+    let records = drafts.iter_mut().map(|draft| traced(&intake.gateway, draft, &table)).collect();
+    let appended = intake.gateway.log.append_in(&lane, alone, records).await;
+    intake.outbox.borrow_mut().settle(bytes);
+    let offsets = match appended {
+        Ok(offsets) => offsets,
+        Err(error) => {
+            intake.gateway.health.degraded(checks::LOG, format!("{error}; senders are told to try again"));
+            tracing::warn!(%error, "what was sent is not in the log; its senders are told to retry");
+            drafts.iter_mut().filter_map(|draft| draft.span.as_mut()).for_each(|span| span.failed("not in the log"));
+            drafts.into_iter().for_each(refuse);
+            return false;
+        }
+    };
+    for (mut draft, offset) in drafts.into_iter().zip(offsets) {
+        acknowledge(&intake, &mut draft, &table, offset);
+    }
+    true
+}
+
+/// Refuses what stands behind something that was refused: each sender's order is kept.
+fn refuse_waiting<S: Sender>(intake: &Intake<S>) {
+    let behind = intake.outbox.borrow_mut().take();
+    intake.outbox.borrow_mut().settle(bytes_of(&behind));
+    behind.into_iter().for_each(refuse);
+}
+
+pub(super) fn record<S>(draft: &Draft<S>, table: &Table) -> NewRecord {
+    let partition = table.partition_of(&draft.room, draft.record.shard);
+    NewRecord { partition, payload: draft.record.encode_to_vec().into(), trace: None }
+}
+
+/// A record, and the beginning of its trace if the lot falls on it.
+fn traced<S>(gateway: &GatewayState, draft: &mut Outgoing<S>, table: &Table) -> NewRecord {
+    let mut new = record(draft, table);
+    let received = || UNIX_EPOCH + Duration::from_millis(draft.record.received_ms.unsigned_abs());
+    draft.span = gateway.tracer.draw(Stage::Publish, received);
+    new.trace = draft.span.as_ref().map(Span::parent);
+    new
+}
+
+fn acknowledge<S: Sender>(intake: &Intake<S>, draft: &mut Outgoing<S>, table: &Table, offset: u64) {
+    let partition = table.partition_of(&draft.room, draft.record.shard);
+    intake.gateway.metrics.acknowledged.inc_by(draft.sent.len() as u64);
+    if let Some(mut span) = draft.span.take() {
+        span.of_record(partition, offset);
+    }
+    if let Some(sent) = draft.sent.first() {
+        let bytes = draft.record.entries.iter().map(|entry| entry.content.len() as u64).sum();
+        let count = u32::try_from(draft.sent.len()).unwrap_or(u32::MAX);
+        let room = sent.sender.room();
+        room.heat.messages(draft.record.shard, count, bytes);
+        if let Some(limit) = &intake.gateway.limit {
+            limit.tell(room, &draft.record);
+        }
+    }
+    intake.gateway.metrics.append_age.observe(draft.record.received_ms);
+    let mut acks: HashMap<SenderId, (&S, pb::Ack)> = HashMap::new();
+    for ((sent, entry), index) in draft.sent.iter().zip(&draft.record.entries).zip(0_u32..) {
+        let position = Position { partition, offset, index };
+        if sent.sender.wants_acks() {
+            let new = || (&*sent.sender, pb::Ack { partition, offset, ..pb::Ack::default() });
+            let (_, ack) = acks.entry(sent.sender.id()).or_insert_with(new);
+            ack.seq.push(sent.seq);
+            ack.index.push(index);
+        }
+        if !entry.retry {
+            sent.sender.logged(entry, position);
+        }
+    }
+    for (sender, ack) in acks.into_values() {
+        sender.acknowledge(&ack);
+    }
+}
+
+fn refuse<S: Sender>(draft: Outgoing<S>) {
+    for (Sent { sender, seq }, entry) in draft.sent.into_iter().zip(draft.record.entries) {
+        sender.not_logged(&entry);
+        sender.refuse(seq, Refusal::Retry, RETRY_AFTER_MS);
+    }
+}

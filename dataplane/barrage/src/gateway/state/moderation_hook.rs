@@ -1,0 +1,287 @@
+//! Asks a room's outside moderator for its verdict: one HTTP call for a danmaku, with a deadline.
+//!
+//! Calls are bounded for each room and for the gateway, and so is what waits for one. A service that keeps failing is
+//! asked about one danmaku at a time until it answers again: then its room's senders do not wait for nothing, and it takes
+//! no more than one of the gateway's calls from other rooms.
+
+use std::{
+    io::Read,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::Semaphore,
+    task::spawn_blocking,
+    time::{Instant as Deadline, timeout_at},
+};
+
+use crate::gateway::metrics::{Metrics, VerdictOutcome};
+use barrage_core::{
+    room::{Hook, RoomId},
+    words,
+};
+
+/// Calls under way for all rooms of a gateway: each has a thread while it lasts, and a worker's runtime has 512.
+const CALLS_MAX: usize = 128;
+/// And for one room, at the most: at 50 ms each, 640 danmaku/s.
+const ROOM_CALLS_MAX: usize = 32;
+/// Danmaku of a room that wait, at the most.
+const ROOM_WAITING_MAX: u32 = 1_024;
+/// Failures in a row after which one danmaku at a time is asked about.
+const FAILURES_MAX: u32 = 5;
+/// A verdict with the longest content is far below.
+const ANSWER_BYTES_MAX: u64 = 16 * 1024;
+
+/// What a service is asked.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Question {
+    pub(crate) room: String,
+    pub(crate) user_id: String,
+    pub(crate) role: &'static str,
+    pub(crate) content: String,
+}
+
+/// What it says.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(tag = "verdict", rename_all = "lowercase")]
+pub(crate) enum Verdict {
+    Allow,
+    /// Nobody is to see it.
+    Hide,
+    /// This is to be seen instead.
+    Replace {
+        content: String,
+    },
+}
+
+/// The gateway's calls.
+pub(crate) struct ModerationClient {
+    agent: ureq::Agent,
+    calls: Arc<Semaphore>,
+    content_bytes_max: usize,
+    metrics: Metrics,
+}
+
+impl ModerationClient {
+    /// A client; what a moderator puts in a text's place may be as long as a viewer's.
+    pub(super) fn new(content_bytes_max: usize, metrics: Metrics) -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None)
+            .max_idle_connections(CALLS_MAX)
+            .max_idle_connections_per_host(ROOM_CALLS_MAX)
+            .build();
+        Self { agent: config.into(), calls: Arc::new(Semaphore::new(CALLS_MAX)), content_bytes_max, metrics }
+    }
+
+    /// Asks a room's outside moderator; `None` when it does not say in time, or nothing that can be understood.
+    pub(super) async fn ask(
+        &self,
+        room: &RoomId,
+        calls: &HookCalls,
+        hook: &Arc<Hook>,
+        question: Question,
+    ) -> Option<Verdict> {
+        let answer = match calls.enter() {
+            Err(outcome) => Err(outcome),
+            Ok(place) => {
+                let answer = place.call(self, hook, question).await;
+                answer.and_then(|verdict| verdict.checked(self.content_bytes_max))
+            }
+        };
+        calls.note(room, &answer);
+        self.metrics.judged(match &answer {
+            Ok(Verdict::Allow) => VerdictOutcome::Allow,
+            Ok(Verdict::Hide) => VerdictOutcome::Hide,
+            Ok(Verdict::Replace { .. }) => VerdictOutcome::Replace,
+            Err(outcome) => *outcome,
+        });
+        answer.ok()
+    }
+}
+
+/// A room's calls.
+pub(crate) struct HookCalls {
+    calls: Arc<Semaphore>,
+    waiting: AtomicU32,
+    /// Calls that failed, since the last that did not.
+    failures: AtomicU32,
+    /// One tries whether the service is there again.
+    trying: AtomicBool,
+}
+
+impl Default for HookCalls {
+    fn default() -> Self {
+        Self {
+            calls: Arc::new(Semaphore::new(ROOM_CALLS_MAX)),
+            waiting: AtomicU32::new(0),
+            failures: AtomicU32::new(0),
+            trying: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Verdict {
+    /// What is to be seen instead has to be what a viewer could have sent.
+    fn checked(self, content_bytes_max: usize) -> Result<Self, VerdictOutcome> {
+        match &self {
+            Self::Replace { content }
+                if content.is_empty() || content.len() > content_bytes_max || !words::is_readable(content) =>
+            {
+                Err(VerdictOutcome::Malformed)
+            }
+            _ => Ok(self),
+        }
+    }
+}
+
+impl HookCalls {
+    /// A danmaku begins to wait.
+    fn enter(&self) -> Result<Place<'_>, VerdictOutcome> {
+        let tries = self.failures.load(Ordering::Relaxed) >= FAILURES_MAX;
+        if tries && self.trying.swap(true, Ordering::Relaxed) {
+            return Err(VerdictOutcome::Suspended);
+        }
+        let place = Place { room: self, tries };
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= ROOM_WAITING_MAX {
+            return Err(VerdictOutcome::Overloaded);
+        }
+        Ok(place)
+    }
+
+    fn note(&self, room: &RoomId, answer: &Result<Verdict, VerdictOutcome>) {
+        let before = match answer {
+            Ok(_) => self.failures.swap(0, Ordering::Relaxed),
+            Err(VerdictOutcome::Overloaded | VerdictOutcome::Suspended) => return,
+            Err(_) => self.failures.fetch_add(1, Ordering::Relaxed),
+        };
+        match answer {
+            Ok(_) if before >= FAILURES_MAX => tracing::info!(%room, "the outside moderator answers again"),
+            Err(outcome) if before + 1 == FAILURES_MAX => {
+                tracing::warn!(
+                    %room, ?outcome,
+                    "the outside moderator fails; until it answers again the room's failurePolicy holds"
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A danmaku that waits.
+struct Place<'a> {
+    room: &'a HookCalls,
+    tries: bool,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.room.waiting.fetch_sub(1, Ordering::Relaxed);
+        if self.tries {
+            self.room.trying.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Place<'_> {
+    async fn call(
+        &self,
+        client: &ModerationClient,
+        hook: &Arc<Hook>,
+        question: Question,
+    ) -> Result<Verdict, VerdictOutcome> {
+        let deadline = Instant::now() + hook.timeout;
+        let until = Deadline::from_std(deadline);
+        let calls = (Arc::clone(&self.room.calls), Arc::clone(&client.calls));
+        let permits = async { Ok((calls.0.acquire_owned().await?, calls.1.acquire_owned().await?)) };
+        let permits: Result<Result<_, tokio::sync::AcquireError>, _> = timeout_at(until, permits).await;
+        let Ok(Ok(permits)) = permits else { return Err(VerdictOutcome::Overloaded) };
+        let (agent, hook) = (client.agent.clone(), Arc::clone(hook));
+        let exchanged = spawn_blocking(move || {
+            let answer = exchange(&agent, &hook.url, deadline, &question);
+            drop(permits);
+            answer
+        });
+        match timeout_at(until, exchanged).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(VerdictOutcome::Failed),
+            Err(_) => Err(VerdictOutcome::Late),
+        }
+    }
+}
+
+/// One call; blocks until the deadline at the most.
+fn exchange(agent: &ureq::Agent, url: &str, deadline: Instant, question: &Question) -> Result<Verdict, VerdictOutcome> {
+    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    let body = serde_json::to_vec(question).map_err(|_| VerdictOutcome::Failed)?;
+    let request = agent.post(url).config().timeout_global(Some(left)).build();
+    let failed = |error: ureq::Error| match error {
+        ureq::Error::Timeout(_) => VerdictOutcome::Late,
+        _ => VerdictOutcome::Failed,
+    };
+    let answer = request.header("Content-Type", "application/json").send(&body[..]).map_err(failed)?;
+    if !answer.status().is_success() {
+        return Err(VerdictOutcome::Failed);
+    }
+    let mut bytes = Vec::new();
+    let read = answer.into_body().into_reader().take(ANSWER_BYTES_MAX + 1).read_to_end(&mut bytes);
+    match read {
+        Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Err(VerdictOutcome::Late),
+        Err(_) => Err(VerdictOutcome::Failed),
+        Ok(_) if bytes.len() as u64 > ANSWER_BYTES_MAX => Err(VerdictOutcome::Malformed),
+        Ok(_) => serde_json::from_slice(&bytes).map_err(|_| VerdictOutcome::Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(answer: &str) -> Result<Verdict, VerdictOutcome> {
+        let verdict: Result<Verdict, _> = serde_json::from_str(answer);
+        verdict.map_err(|_| VerdictOutcome::Malformed).and_then(|verdict| verdict.checked(16))
+    }
+
+    #[test]
+    fn answers_are_what_they_say_or_none() {
+        assert_eq!(read(r#"{"verdict":"allow"}"#), Ok(Verdict::Allow));
+        assert_eq!(read(r#"{"verdict":"hide","score":0.98}"#), Ok(Verdict::Hide));
+        let replaced = Verdict::Replace { content: "***".into() };
+        assert_eq!(read(r#"{"verdict":"replace","content":"***"}"#), Ok(replaced));
+        for answer in [
+            "",
+            "{}",
+            "[]",
+            r#"{"verdict":"maybe"}"#,
+            r#"{"verdict":"replace"}"#,
+            r#"{"verdict":"replace","content":""}"#,
+            r#"{"verdict":"replace","content":"longer than it may be"}"#,
+            r#"{"verdict":"replace","content":"\u0000"}"#,
+        ] {
+            assert_eq!(read(answer), Err(VerdictOutcome::Malformed), "{answer}");
+        }
+    }
+
+    #[test]
+    fn who_fails_is_asked_once_at_a_time() {
+        let calls = HookCalls::default();
+        calls.failures.store(FAILURES_MAX, Ordering::Relaxed);
+        let first = calls.enter().ok();
+        assert!(first.is_some());
+        assert_eq!(calls.enter().err(), Some(VerdictOutcome::Suspended));
+        drop(first);
+        assert!(calls.enter().is_ok());
+        calls.failures.store(0, Ordering::Relaxed);
+        let waiting: Vec<_> = (0..ROOM_WAITING_MAX).filter_map(|_| calls.enter().ok()).collect();
+        assert_eq!(calls.enter().err(), Some(VerdictOutcome::Overloaded));
+        drop(waiting);
+        assert_eq!(calls.waiting.load(Ordering::Relaxed), 0);
+    }
+}
