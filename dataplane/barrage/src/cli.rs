@@ -1,40 +1,39 @@
 //! The command line.
 
 #[cfg(feature = "cluster")]
-mod certificates;
-#[cfg(feature = "cluster")]
-mod config;
+mod cluster;
 mod dev;
-#[cfg(feature = "cluster")]
-mod pool;
 mod probe;
 mod process;
-#[cfg(feature = "cluster")]
-mod role;
-#[cfg(feature = "cluster")]
-mod rooms;
-#[cfg(feature = "cluster")]
-mod routes;
 mod token;
 
 use std::io::IsTerminal;
 
 use anyhow::Context;
-#[cfg(feature = "cluster")]
-use barrage_cluster::settings::{Flags, Role, describe};
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+
+#[cfg(feature = "cluster")]
+const EXAMPLES: &str = "Examples:
+  barrage dev                                  a room named demo on http://127.0.0.1:8080/
+  barrage dev -f room.yaml                     your rooms
+  barrage token --room demo --user 123456      a token for any client
+  barrage config > barrage.toml                settings of a cluster's roles, documented
+  barrage gateway --config barrage.toml        one of a cluster's gateways";
+#[cfg(not(feature = "cluster"))]
+const EXAMPLES: &str = "Examples:
+  barrage dev                                  a room named demo on http://127.0.0.1:8080/
+  barrage dev -f room.yaml                     your rooms
+  barrage token --room demo --user 123456      a token for any client
+
+This program was built for one machine. The roles of a cluster (gateway, consumer, ranker) and the commands for a pool are
+in the whole program: cargo build --release --bin barrage";
 
 /// Live comments for rooms of any size.
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Examples:
-  barrage dev                                  a room named demo on http://127.0.0.1:8080/
-  barrage dev -f room.yaml                     your rooms
-  barrage token --room demo --user 123456      a token for any client
-  barrage config > barrage.toml                settings of a cluster's roles, documented
-  barrage gateway --config barrage.toml        one of a cluster's gateways"
+    after_help = EXAMPLES
 )]
 pub(crate) struct Cli {
     /// Log lines shown: error, warn, info, debug, trace, or per module as in RUST_LOG
@@ -50,52 +49,11 @@ enum Command {
     Dev(dev::Dev),
     /// Print a token, and nothing else
     Token(token::Token),
-    /// Run a gateway of a cluster: it holds viewers' connections
-    #[command(
-        mut_args(describe(Role::Gateway)),
-        after_help = "Examples:
-  barrage gateway --config barrage.toml
-  BARRAGE_KAFKA_BROKERS=kafka-0:9092,kafka-1:9092 barrage gateway --config barrage.toml --name gateway-0
-  barrage config --check --config barrage.toml gateway"
-    )]
-    Gateway(Box<Flags>),
-    /// Run a consumer of a cluster: it brings what was sent to the store and to the rankers
-    #[command(
-        mut_args(describe(Role::Consumer)),
-        after_help = "Examples:
-  barrage consumer --config barrage.toml --name consumer-0
-  barrage config --check --config barrage.toml consumer"
-    )]
-    Consumer(Box<Flags>),
-    /// Run a ranker of a cluster: it decides what viewers are shown
-    #[command(
-        mut_args(describe(Role::Ranker)),
-        after_help = "Examples:
-  barrage ranker --config barrage.toml --name ranker-0 --link-listen 10.0.0.7:7800
-  barrage config --check --config barrage.toml ranker"
-    )]
-    Ranker(Box<Flags>),
-    /// Make certificates for the links between a pool's processes
-    Certificates(certificates::Certificates),
-    /// Make a pool of a cluster
-    Pool(pool::Pool),
-    /// Show, plan and write who owns what in a pool
-    Routes(OfPool<routes::Routes>),
-    /// The rooms that a pool serves
-    Rooms(OfPool<rooms::Rooms>),
-    /// Print all settings of a cluster's roles, or check them
-    Config(config::Config),
+    #[cfg(feature = "cluster")]
+    #[command(flatten)]
+    Cluster(cluster::Command),
     /// Ask a process whether it is ready
     Probe(probe::Probe),
-}
-
-/// A command on a pool.
-#[derive(Debug, Args)]
-struct OfPool<C: Args> {
-    #[command(flatten)]
-    connection: pool::Connection,
-    #[command(flatten)]
-    command: C,
 }
 
 impl Cli {
@@ -111,18 +69,8 @@ impl Cli {
         match self.command {
             Command::Dev(dev) => dev.run(),
             Command::Token(token) => token.run(),
-            Command::Gateway(flags) => role::run(Role::Gateway, *flags),
-            Command::Consumer(flags) => role::run(Role::Consumer, *flags),
-            Command::Ranker(flags) => role::run(Role::Ranker, *flags),
-            Command::Certificates(certificates) => certificates.run(),
-            Command::Pool(pool) => pool.run(),
-            Command::Routes(routes) => routes
-                .connection
-                .run(async move |cluster| routes.command.run(cluster.kafka.client(), &cluster.pool).await),
-            Command::Rooms(rooms) => rooms
-                .connection
-                .run(async move |cluster| rooms.command.run(cluster.kafka.client(), &cluster.pool).await),
-            Command::Config(config) => config.run(),
+            #[cfg(feature = "cluster")]
+            Command::Cluster(command) => command.run(),
             Command::Probe(probe) => probe.run(),
         }
     }

@@ -17,7 +17,8 @@ use barrage_core::routes::{Owner, Table, change::Change};
 use clap::{Args, Subcommand};
 use prometheus_client::registry::Registry;
 
-use super::{process::until_signal, routes::write};
+use super::routes::write;
+use crate::cli::process::until_signal;
 
 /// What stands as the writer of a change.
 const WRITER: &str = "barrage pool";

@@ -4,7 +4,7 @@ use barrage::roles;
 use barrage_cluster::settings::{self, Flags, Role, RoleSettings};
 use barrage_core::host::Host;
 
-use super::process::until_signal;
+use crate::cli::process::until_signal;
 
 /// The gateway's shards have threads of their own; its other parts get one thread for so many cores.
 const GATEWAY_PARTS_PER_CORES: usize = 2;

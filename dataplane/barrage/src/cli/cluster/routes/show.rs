@@ -119,7 +119,7 @@ fn ranges(numbers: &[u32]) -> String {
 }
 
 /// Columns as wide as their widest cell.
-pub(in crate::cli) fn align(text: &mut String, rows: &[Vec<String>]) {
+pub(in crate::cli::cluster) fn align(text: &mut String, rows: &[Vec<String>]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<_> = (0..columns).map(|column| width(column).unwrap_or_default()).collect();
