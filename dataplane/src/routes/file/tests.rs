@@ -18,7 +18,7 @@ fn table() -> Table {
         slices: [((room.clone(), 5), elsewhere), ((room.clone(), 6), back)].into(),
         rankers: [("r-0".into(), "10.0.0.1:7800".to_owned()), ("r-1".into(), "[::1]:7800".to_owned())].into(),
         room_rankers: [(room, "r-1".into())].into(),
-        rooms: Rooms::new(&[barrage_crds::LiveRoom::demo()]),
+        rooms: Rooms::new(&[barrage_crds::RoomManifest::demo()]),
         ..Table::default()
     }
 }
