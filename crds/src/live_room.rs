@@ -2,14 +2,15 @@
 //! serde and the CRD's schema read that same default, so that a room means the same with and without an
 //! API server.
 
+#[cfg(feature = "kube")]
 mod status;
 
-use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ModerationSpec;
 
+#[cfg(feature = "kube")]
 pub use status::{Endpoints, HeatTier, LiveRoomStatus};
 
 /// The pool that a room runs in when it names none.
@@ -19,118 +20,122 @@ pub const DEFAULT_POOL: &str = "default";
 pub(crate) const ROOM_ID_PATTERN: &str = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
 
 /// One room: who may say how much, what viewers get of it, and what is kept.
-#[derive(CustomResource, Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[kube(
-    group = "barrage.live",
-    version = "v1alpha1",
-    kind = "LiveRoom",
-    plural = "liverooms",
-    shortname = "lr",
-    category = "barrage",
-    namespaced,
-    derive = "PartialEq",
-    doc = "A live room: viewers join it, send danmaku and see those of all others.",
-    status = "LiveRoomStatus",
-    printcolumn(
-        name = "Room",
-        type_ = "string",
-        json_path = ".status.roomId",
-        description = "Room ID in URLs and tokens"
-    ),
-    printcolumn(
-        name = "Heat",
-        type_ = "string",
-        json_path = ".status.heat",
-        description = "How much work the room makes: Cold, Warm or Hot"
-    ),
-    printcolumn(
-        name = "Viewers",
-        type_ = "integer",
-        json_path = ".status.viewers",
-        description = "Viewers connected now, rounded"
-    ),
-    printcolumn(
-        name = "Msg/s",
-        type_ = "integer",
-        json_path = ".status.messagesPerSecond",
-        description = "Danmaku per second that viewers send, rounded"
-    ),
-    printcolumn(
-        name = "Lag",
-        type_ = "integer",
-        json_path = ".status.lag",
-        description = "Records that wait for the consumers of the room's partitions"
-    ),
-    printcolumn(
-        name = "P99",
-        type_ = "integer",
-        json_path = ".status.latencyMsP99",
-        description = "99th percentile of ms from a gateway's receipt of a danmaku to its way to viewers"
-    ),
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
-        description = "Whether viewers are served as the spec says"
-    ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
-        description = "Why it is ready or not; the condition's message says what to do",
-        priority = 1
-    ),
-    printcolumn(
-        name = "Pool",
-        type_ = "string",
-        json_path = ".status.pool",
-        description = "Namespace and name of the pool that serves the room",
-        priority = 1
-    ),
-    printcolumn(
-        name = "Ranker",
-        type_ = "string",
-        json_path = ".status.ranker",
-        description = "The pod that decides what viewers are shown",
-        priority = 1
-    ),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp"
-    ),
-    validation = Rule::new(
-        "(has(self.spec.roomId) ? self.spec.roomId : self.metadata.name) == \
-         (has(oldSelf.spec.roomId) ? oldSelf.spec.roomId : oldSelf.metadata.name)"
-    )
-    .message(
-        "spec.roomId is immutable, because history and ranking are kept under it: \
-         set it back, or create another LiveRoom for the new ID"
-    )
-    .field_path(".spec.roomId"),
-    validation = Rule::new(format!(
-        "has(self.spec.roomId) || self.metadata.name.matches('{ROOM_ID_PATTERN}')"
-    ))
-    .message(
-        "without spec.roomId the name is the room ID, and this name cannot be one: \
-         set spec.roomId, or take a name of at most 63 of a-z, 0-9 and '-'"
-    )
-    .field_path(".spec.roomId"),
-    validation = Rule::new(
-        "has(self.spec.poolRef) == has(oldSelf.spec.poolRef) && \
-         (!has(self.spec.poolRef) || self.spec.poolRef == oldSelf.spec.poolRef)"
-    )
-    .message(
-        "spec.poolRef is immutable, because history and ranking are kept in the pool's store: \
-         set it back, or create another LiveRoom for the other pool"
-    )
-    .field_path(".spec.poolRef"),
-    validation = Rule::new("self.spec.placement == oldSelf.spec.placement")
-        .message(
-            "spec.placement is immutable, because a dedicated room has a pool of its own: \
-             set it back, or create another LiveRoom with the other placement"
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[cfg_attr(
+    feature = "kube",
+    derive(kube::CustomResource),
+    kube(
+        group = "barrage.live",
+        version = "v1alpha1",
+        kind = "LiveRoom",
+        plural = "liverooms",
+        shortname = "lr",
+        category = "barrage",
+        namespaced,
+        derive = "PartialEq",
+        doc = "A live room: viewers join it, send danmaku and see those of all others.",
+        status = "LiveRoomStatus",
+        printcolumn(
+            name = "Room",
+            type_ = "string",
+            json_path = ".status.roomId",
+            description = "Room ID in URLs and tokens"
+        ),
+        printcolumn(
+            name = "Heat",
+            type_ = "string",
+            json_path = ".status.heat",
+            description = "How much work the room makes: Cold, Warm or Hot"
+        ),
+        printcolumn(
+            name = "Viewers",
+            type_ = "integer",
+            json_path = ".status.viewers",
+            description = "Viewers connected now, rounded"
+        ),
+        printcolumn(
+            name = "Msg/s",
+            type_ = "integer",
+            json_path = ".status.messagesPerSecond",
+            description = "Danmaku per second that viewers send, rounded"
+        ),
+        printcolumn(
+            name = "Lag",
+            type_ = "integer",
+            json_path = ".status.lag",
+            description = "Records that wait for the consumers of the room's partitions"
+        ),
+        printcolumn(
+            name = "P99",
+            type_ = "integer",
+            json_path = ".status.latencyMsP99",
+            description = "99th percentile of ms from a gateway's receipt of a danmaku to its way to viewers"
+        ),
+        printcolumn(
+            name = "Ready",
+            type_ = "string",
+            json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+            description = "Whether viewers are served as the spec says"
+        ),
+        printcolumn(
+            name = "Reason",
+            type_ = "string",
+            json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+            description = "Why it is ready or not; the condition's message says what to do",
+            priority = 1
+        ),
+        printcolumn(
+            name = "Pool",
+            type_ = "string",
+            json_path = ".status.pool",
+            description = "Namespace and name of the pool that serves the room",
+            priority = 1
+        ),
+        printcolumn(
+            name = "Ranker",
+            type_ = "string",
+            json_path = ".status.ranker",
+            description = "The pod that decides what viewers are shown",
+            priority = 1
+        ),
+        printcolumn(
+            name = "Age",
+            type_ = "date",
+            json_path = ".metadata.creationTimestamp"
+        ),
+        validation = Rule::new(
+            "(has(self.spec.roomId) ? self.spec.roomId : self.metadata.name) == \
+             (has(oldSelf.spec.roomId) ? oldSelf.spec.roomId : oldSelf.metadata.name)"
         )
-        .field_path(".spec.placement"),
+        .message(
+            "spec.roomId is immutable, because history and ranking are kept under it: \
+             set it back, or create another LiveRoom for the new ID"
+        )
+        .field_path(".spec.roomId"),
+        validation = Rule::new(format!(
+            "has(self.spec.roomId) || self.metadata.name.matches('{ROOM_ID_PATTERN}')"
+        ))
+        .message(
+            "without spec.roomId the name is the room ID, and this name cannot be one: \
+             set spec.roomId, or take a name of at most 63 of a-z, 0-9 and '-'"
+        )
+        .field_path(".spec.roomId"),
+        validation = Rule::new(
+            "has(self.spec.poolRef) == has(oldSelf.spec.poolRef) && \
+             (!has(self.spec.poolRef) || self.spec.poolRef == oldSelf.spec.poolRef)"
+        )
+        .message(
+            "spec.poolRef is immutable, because history and ranking are kept in the pool's store: \
+             set it back, or create another LiveRoom for the other pool"
+        )
+        .field_path(".spec.poolRef"),
+        validation = Rule::new("self.spec.placement == oldSelf.spec.placement")
+            .message(
+                "spec.placement is immutable, because a dedicated room has a pool of its own: \
+                 set it back, or create another LiveRoom with the other placement"
+            )
+            .field_path(".spec.placement"),
+    )
 )]
 #[serde(rename_all = "camelCase", default)]
 pub struct LiveRoomSpec {
@@ -293,21 +298,23 @@ impl Default for HistorySpec {
     }
 }
 
-impl LiveRoom {
-    /// The room `demo` with all defaults: what dev mode runs when it is given no manifest.
+impl LiveRoomSpec {
+    /// The ID by which viewers, tokens and keys name the room whose object is called `name`: `roomId`, else the name.
     #[must_use]
-    pub fn demo() -> Self {
-        Self::new("demo", LiveRoomSpec::default())
-    }
-
-    /// The ID by which viewers, tokens and keys name this room: `spec.roomId`, else `metadata.name`.
-    /// Empty for an object that has neither, which no API server and no [`crate::manifest`] lets through.
-    #[must_use]
-    pub fn room_id(&self) -> String {
-        let declared = self.spec.room_id.as_ref();
-        declared.or(self.metadata.name.as_ref()).cloned().unwrap_or_default()
+    pub fn room_id<'a>(&'a self, name: &'a str) -> &'a str {
+        self.room_id.as_deref().unwrap_or(name)
     }
 }
 
-#[cfg(test)]
+#[cfg(feature = "kube")]
+impl LiveRoom {
+    /// The ID by which viewers, tokens and keys name this room: `spec.roomId`, else `metadata.name`.
+    /// Empty for an object that has neither, which no API server lets through.
+    #[must_use]
+    pub fn room_id(&self) -> &str {
+        self.spec.room_id(self.metadata.name.as_deref().unwrap_or_default())
+    }
+}
+
+#[cfg(all(test, feature = "kube"))]
 mod tests;

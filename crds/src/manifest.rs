@@ -1,4 +1,4 @@
-//! From a YAML file to [`LiveRoom`]s, for a process that has no API server: `kubectl apply` and this module
+//! From a YAML file to [`RoomManifest`]s, for a process that has no API server: `kubectl apply` and this module
 //! take the same files and refuse the same faults, because both check against the schema of the CRD.
 //! A fault is answered with the file, the line, the field, what is wrong and what would be allowed.
 
@@ -14,10 +14,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::LiveRoom;
+use crate::RoomManifest;
 use document::Position;
 use faults::Faults;
 pub use faults::{Fault, ManifestError};
+use schema::Schema;
 
 /// What a manifest may be long: some thousand rooms.
 const FILE_BYTES_MAX: usize = 1024 * 1024;
@@ -26,7 +27,7 @@ const FILE_BYTES_MAX: usize = 1024 * 1024;
 ///
 /// # Errors
 /// The file cannot be read, is larger than 1 MiB, or is not as [`parse`] wants it.
-pub fn load(path: &Path) -> Result<Vec<LiveRoom>, ManifestError> {
+pub fn load(path: &Path) -> Result<Vec<RoomManifest>, ManifestError> {
     let source_name = path.display().to_string();
     let mut bytes = Vec::new();
     // One byte more than is allowed tells a file that is too long from one that just fits.
@@ -57,7 +58,7 @@ pub fn load(path: &Path) -> Result<Vec<LiveRoom>, ManifestError> {
 ///
 /// # Errors
 /// The text is longer than 1 MiB, is not YAML, declares no room, or has faults: then all of them.
-pub fn parse(source_name: &str, text: &str) -> Result<Vec<LiveRoom>, ManifestError> {
+pub fn parse(source_name: &str, text: &str) -> Result<Vec<RoomManifest>, ManifestError> {
     if text.len() > FILE_BYTES_MAX {
         let source_name = source_name.to_owned();
         return Err(ManifestError::TooLong { source_name });
@@ -71,7 +72,9 @@ pub fn parse(source_name: &str, text: &str) -> Result<Vec<LiveRoom>, ManifestErr
         let what = "empty (allowed: one or more documents of kind LiveRoom)";
         return Err(faults.only(Position::START, "", what.to_owned()));
     }
-    let schema = room::schema();
+    let Some(schema) = room::schema().and_then(|schema| serde_json::from_value::<Schema>(schema).ok()) else {
+        return Err(faults.only(Position::START, "", "cannot be checked: this program has no schema".to_owned()));
+    };
     let mut rooms = Vec::new();
     for document in &documents {
         let (value, findings) = schema::check(document, &schema);

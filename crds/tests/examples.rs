@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use barrage_crds::{LiveRoom, RoomPool, manifest};
+use barrage_crds::{RoomManifest, RoomPool, manifest};
 use kube::Resource;
 use saphyr::{LoadableYamlNode, Yaml};
 use serde_json::{Map, Value};
@@ -66,5 +66,5 @@ fn json(yaml: &Yaml<'_>) -> Value {
 #[test]
 fn the_first_example_is_the_demo_room() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/room.yaml");
-    assert_eq!(manifest::load(&example).unwrap(), [LiveRoom::demo()]);
+    assert_eq!(manifest::load(&example).unwrap(), [RoomManifest::demo()]);
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use barrage_core::room::RoomId;
-use barrage_crds::LiveRoom;
+use barrage_crds::RoomManifest;
 use barrage_e2e::cluster::{Cluster, ClusterOptions, Party, Role};
 use barrage_operator::{
     metrics::Metrics,
@@ -80,7 +80,7 @@ async fn a_pool_is_made_work_is_given_out_and_rooms_are_served() {
             && news.table.rankers.contains_key("ranker-0")
     };
     until(&session, "work is given out", shared).await;
-    session.serve(RoomId::from("demo"), Some(LiveRoom::demo())).await.unwrap();
+    session.serve(RoomId::from("demo"), Some(RoomManifest::demo())).await.unwrap();
     let room = format!("http://{viewers}/v1/rooms/demo");
     let served = async {
         while !tokio::task::block_in_place(|| ureq::get(&room).call()).is_ok_and(|answer| answer.status() == 200) {
@@ -110,11 +110,11 @@ async fn of_two_who_hold_one_pool_the_later_writes_and_the_earlier_must_not_go_o
     until(&first, "the pool is made", is_open).await;
     let (second, mut second_told) = open(target(&cluster), expected(1, 1));
     until(&second, "the pool is there", is_open).await;
-    let refused = first.serve(RoomId::from("demo"), Some(LiveRoom::demo())).await.unwrap_err();
+    let refused = first.serve(RoomId::from("demo"), Some(RoomManifest::demo())).await.unwrap_err();
     assert_eq!(refused.reason, Reason::RoutesUnavailable);
     let why = tokio::time::timeout(PATIENCE, first_told.recv()).await.unwrap().unwrap();
     assert!(why.contains("another writer has taken over"), "{why}");
-    second.serve(RoomId::from("demo"), Some(LiveRoom::demo())).await.unwrap();
+    second.serve(RoomId::from("demo"), Some(RoomManifest::demo())).await.unwrap();
     let rooms: Vec<_> = second.news().manifests.keys().cloned().collect();
     assert_eq!(rooms, ["demo"]);
     assert!(second_told.try_recv().is_err());

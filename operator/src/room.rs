@@ -117,13 +117,13 @@ async fn close(ctx: &Context, room: &LiveRoom, found: &dereference::Found) -> Lo
         };
         let id = room.room_id();
         // Of two rooms with one ID, only the one that is served takes its entry along.
-        if news.manifests.get(&id).is_some_and(|stored| validate::is_of(stored, room))
-            && let Err(problem) = session.serve(RoomId::from(id.as_str()), None).await
+        if news.manifests.get(id).is_some_and(|stored| validate::is_of(stored, room))
+            && let Err(problem) = session.serve(RoomId::from(id), None).await
         {
             return still_there(ctx, room, problem).await;
         }
         if room.spec.deletion_policy == DeletionPolicy::Delete
-            && let Err(problem) = session.forget(&RoomId::from(id.as_str()))
+            && let Err(problem) = session.forget(&RoomId::from(id))
         {
             return still_there(ctx, room, problem).await;
         }

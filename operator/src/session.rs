@@ -19,7 +19,7 @@ use barrage_core::{
     room::RoomId,
     routes::{Table, change::Change},
 };
-use barrage_crds::LiveRoom;
+use barrage_crds::RoomManifest;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::problem::{Problem, Reason};
@@ -35,7 +35,7 @@ pub struct Request {
     /// The room.
     pub id: RoomId,
     /// Its manifest.
-    pub manifest: Option<LiveRoom>,
+    pub manifest: Option<RoomManifest>,
     /// Told when it is written, or why not.
     pub done: oneshot::Sender<Result<(), Problem>>,
 }
@@ -152,7 +152,7 @@ impl Session {
     ///
     /// # Errors
     /// Why it cannot be written now.
-    pub async fn serve(&self, id: RoomId, manifest: Option<LiveRoom>) -> Result<(), Problem> {
+    pub async fn serve(&self, id: RoomId, manifest: Option<RoomManifest>) -> Result<(), Problem> {
         let (done, outcome) = oneshot::channel();
         self.requests.send(Request { id, manifest, done }).await.map_err(|_| ended())?;
         outcome.await.map_err(|_| ended())?

@@ -37,6 +37,17 @@ impl Node {
         }
     }
 
+    /// The node as JSON, unchecked.
+    pub(super) fn json(&self) -> Value {
+        match &self.content {
+            Content::Scalar(value) => value.clone(),
+            Content::Sequence(items) => Value::Array(items.iter().map(Self::json).collect()),
+            Content::Mapping(fields) => {
+                Value::Object(fields.iter().map(|field| (field.name.clone(), field.value.json())).collect())
+            }
+        }
+    }
+
     /// What a copy of this tree costs, in bytes, and how many levels it has.
     pub(super) fn measure(&self) -> (usize, usize) {
         let over = |(cost, depth): (usize, usize), (c, d): (usize, usize)| (cost + c, depth.max(d));

@@ -2,14 +2,35 @@
 //! where it is and what would be allowed instead. The walk knows the keywords that our schemas use; a test
 //! fails when a schema comes to use another.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
-};
+use std::collections::BTreeMap;
+
 use regex::Regex;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::document::{Content, Field, Node, Position};
 use super::faults::{QUOTED_CHARS_MAX, quote_text};
+
+/// What the walk knows of OpenAPI's schemas.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Schema {
+    /// `None` is a value that nobody reads, so that it may be anything.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    #[serde(rename = "enum")]
+    options: Option<Vec<Value>>,
+    properties: BTreeMap<String, Schema>,
+    required: Vec<String>,
+    additional_properties: Option<Box<Schema>>,
+    items: Option<Box<Schema>>,
+    max_items: Option<usize>,
+    minimum: Option<f64>,
+    maximum: Option<f64>,
+    min_length: Option<usize>,
+    max_length: Option<usize>,
+    pattern: Option<String>,
+}
 
 /// One fault of a document.
 #[derive(Debug)]
@@ -22,7 +43,7 @@ pub(super) struct Finding {
 
 /// The document as JSON, without fields that are `null`: an API server takes them for absent as well, as no
 /// schema of ours is `nullable`. The JSON fits the schema if nothing was found.
-pub(super) fn check(document: &Node, schema: &JSONSchemaProps) -> (Value, Vec<Finding>) {
+pub(super) fn check(document: &Node, schema: &Schema) -> (Value, Vec<Finding>) {
     let mut walk = Walk::default();
     let value = walk.value(document, schema, "");
     (value, walk.findings)
@@ -34,8 +55,8 @@ struct Walk {
 }
 
 impl Walk {
-    fn value(&mut self, node: &Node, schema: &JSONSchemaProps, path: &str) -> Value {
-        match (&node.content, schema.type_.as_deref()) {
+    fn value(&mut self, node: &Node, schema: &Schema, path: &str) -> Value {
+        match (&node.content, schema.kind.as_deref()) {
             (Content::Mapping(fields), Some("object")) => self.object(node, fields, schema, path),
             (Content::Scalar(value), Some(_)) => match scalar_fault(value, schema) {
                 Some(fault) => {
@@ -44,14 +65,14 @@ impl Walk {
                 }
                 None => whole(value),
             },
-            (_, None) => plain(node),
+            (_, None) => node.json(),
             (Content::Sequence(items), Some("array")) => self.array(node, items, schema, path),
             (Content::Mapping(_), _) => self.misshapen(node, "an object", schema, path),
             (Content::Sequence(_), _) => self.misshapen(node, "a list", schema, path),
         }
     }
 
-    fn object(&mut self, node: &Node, fields: &[Field], schema: &JSONSchemaProps, path: &str) -> Value {
+    fn object(&mut self, node: &Node, fields: &[Field], schema: &Schema, path: &str) -> Value {
         let mut object = Map::new();
         for field in fields {
             let path = join(path, &field.name);
@@ -65,7 +86,7 @@ impl Walk {
                 object.insert(field.name.clone(), value);
             }
         }
-        for name in schema.required.iter().flatten() {
+        for name in &schema.required {
             // What is there, but wrong, has its finding already.
             if !object.contains_key(name) {
                 let rule = field_schema(schema, name).map_or_else(String::new, allowed);
@@ -79,18 +100,18 @@ impl Walk {
         Value::Object(object)
     }
 
-    fn array(&mut self, node: &Node, items: &[Node], schema: &JSONSchemaProps, path: &str) -> Value {
-        let count = i64::try_from(items.len()).unwrap_or(i64::MAX);
+    fn array(&mut self, node: &Node, items: &[Node], schema: &Schema, path: &str) -> Value {
+        let count = items.len();
         if schema.max_items.is_some_and(|max| count > max) {
             let what = format!("has {count} items (allowed: {})", allowed(schema));
             return self.add(node.at, path, what);
         }
-        let Some(of_item) = item_schema(schema) else { return plain(node) };
+        let Some(of_item) = &schema.items else { return node.json() };
         let item = |(index, item)| self.value(item, of_item, &format!("{path}[{index}]"));
         Value::Array(items.iter().enumerate().map(item).collect())
     }
 
-    fn misshapen(&mut self, node: &Node, shape: &str, rule: &JSONSchemaProps, path: &str) -> Value {
+    fn misshapen(&mut self, node: &Node, shape: &str, rule: &Schema, path: &str) -> Value {
         let what = format!("cannot be {shape} (allowed: {})", allowed(rule));
         self.add(node.at, path, what)
     }
@@ -103,12 +124,11 @@ impl Walk {
 }
 
 /// What is wrong with a scalar, as the rest of a sentence that begins with its value.
-fn scalar_fault(value: &Value, schema: &JSONSchemaProps) -> Option<String> {
-    let among = |options: &Vec<JSON>| options.iter().any(|option| option.0 == *value);
-    if schema.enum_.as_ref().is_some_and(|options| !among(options)) {
+fn scalar_fault(value: &Value, schema: &Schema) -> Option<String> {
+    if schema.options.as_ref().is_some_and(|options| !options.contains(value)) {
         return Some("is not one of the values".to_owned());
     }
-    match (schema.type_.as_deref(), value) {
+    match (schema.kind.as_deref(), value) {
         (Some("boolean"), Value::Bool(_)) => None,
         (Some("string"), Value::String(text)) => text_fault(text, schema),
         (Some("integer" | "number"), Value::Number(number)) => number_fault(number.as_f64()?, schema),
@@ -121,19 +141,22 @@ fn scalar_fault(value: &Value, schema: &JSONSchemaProps) -> Option<String> {
 }
 
 /// What is wrong with a string, as the rest of a sentence that begins with it.
-pub(super) fn text_fault(text: &str, schema: &JSONSchemaProps) -> Option<String> {
-    let chars = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
+fn text_fault(text: &str, schema: &Schema) -> Option<String> {
+    let chars = text.chars().count();
     let too_short = schema.min_length.is_some_and(|min| chars < min);
     if too_short || schema.max_length.is_some_and(|max| chars > max) {
         return Some(format!("has {chars} characters"));
     }
-    let matches = |pattern: &String| Regex::new(pattern).is_ok_and(|regex| regex.is_match(text));
-    let mismatch = schema.pattern.as_ref().is_some_and(|p| !matches(p));
+    let mismatch = schema.pattern.as_ref().is_some_and(|pattern| !matches(text, pattern));
     mismatch.then(|| "does not match the pattern".to_owned())
 }
 
-fn number_fault(number: f64, schema: &JSONSchemaProps) -> Option<String> {
-    if schema.type_.as_deref() == Some("integer") && number.fract() != 0.0 {
+pub(super) fn matches(text: &str, pattern: &str) -> bool {
+    Regex::new(pattern).is_ok_and(|regex| regex.is_match(text))
+}
+
+fn number_fault(number: f64, schema: &Schema) -> Option<String> {
+    if schema.kind.as_deref() == Some("integer") && number.fract() != 0.0 {
         return Some("is not a whole number".to_owned());
     }
     match (schema.minimum, schema.maximum) {
@@ -144,18 +167,18 @@ fn number_fault(number: f64, schema: &JSONSchemaProps) -> Option<String> {
 }
 
 /// What a field may hold, in words.
-fn allowed(schema: &JSONSchemaProps) -> String {
-    if let Some(options) = &schema.enum_ {
-        let options: Vec<_> = options.iter().map(|option| quote(&option.0)).collect();
-        return options.join(" or ");
+fn allowed(schema: &Schema) -> String {
+    if let Some(options) = &schema.options {
+        return options.iter().map(quote).collect::<Vec<_>>().join(" or ");
     }
-    let kind = schema.type_.as_deref().unwrap_or("anything");
+    let kind = schema.kind.as_deref().unwrap_or("anything");
     let detail = match (kind, schema.minimum, schema.maximum) {
         ("boolean", ..) => return "true or false".to_owned(),
         ("object", ..) => return format!("object with {}", field_names(schema)),
         ("array", ..) => {
             let most = schema.max_items.map_or_else(String::new, |max| format!("at most {max} "));
-            return format!("list of {most}{}", item_schema(schema).map_or_else(|| "anything".to_owned(), allowed));
+            let items = schema.items.as_deref().map_or_else(|| "anything".to_owned(), allowed);
+            return format!("list of {most}{items}");
         }
         (_, Some(min), Some(max)) => format!(", {min} to {max}"),
         (_, Some(min), None) => format!(", {min} or more"),
@@ -173,26 +196,15 @@ fn allowed(schema: &JSONSchemaProps) -> String {
     format!("{kind}{detail}{length}{pattern}")
 }
 
-fn item_schema(array: &JSONSchemaProps) -> Option<&JSONSchemaProps> {
-    match &array.items {
-        Some(JSONSchemaPropsOrArray::Schema(schema)) => Some(schema),
-        _ => None,
-    }
+fn field_schema<'s>(object: &'s Schema, name: &str) -> Option<&'s Schema> {
+    object.properties.get(name).or(object.additional_properties.as_deref())
 }
 
-fn field_schema<'s>(object: &'s JSONSchemaProps, name: &str) -> Option<&'s JSONSchemaProps> {
-    let declared = object.properties.as_ref().and_then(|p| p.get(name));
-    declared.or(match &object.additional_properties {
-        Some(JSONSchemaPropsOrBool::Schema(schema)) => Some(schema),
-        _ => None,
-    })
-}
-
-fn field_names(schema: &JSONSchemaProps) -> String {
-    match &schema.properties {
-        Some(properties) => Vec::from_iter(properties.keys().map(String::as_str)).join(", "),
-        None => "any names".to_owned(),
+fn field_names(schema: &Schema) -> String {
+    if schema.properties.is_empty() {
+        return "any names".to_owned();
     }
+    schema.properties.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// An API server reads `10.0` as the integer 10, and so do we.
@@ -202,15 +214,6 @@ fn whole(value: &Value) -> Value {
             format!("{number:.0}").parse::<i64>().map_or_else(|_| value.clone(), Value::from)
         }
         _ => value.clone(),
-    }
-}
-
-/// The node as JSON, unchecked.
-fn plain(node: &Node) -> Value {
-    match &node.content {
-        Content::Scalar(value) => value.clone(),
-        Content::Sequence(items) => Value::Array(items.iter().map(plain).collect()),
-        Content::Mapping(fields) => Value::Object(fields.iter().map(|f| (f.name.clone(), plain(&f.value))).collect()),
     }
 }
 

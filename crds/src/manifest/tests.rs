@@ -3,7 +3,7 @@
 mod bounds;
 
 use super::parse;
-use crate::{LiveRoom, LiveRoomSpec, RateLimitSpec};
+use crate::{LiveRoomSpec, RateLimitSpec, RoomManifest};
 
 /// Four lines; what a test adds to it begins in line 5.
 const HEAD: &str = "apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata:\n  name: demo\n";
@@ -13,7 +13,7 @@ const SPEC_FIELDS: &str = "anonymousViewing, deletionPolicy, expectedPeakViewers
 
 const ROOM_ID: &str = "string that matches ^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
 
-fn read(text: &str) -> Vec<LiveRoom> {
+fn read(text: &str) -> Vec<RoomManifest> {
     parse("room.yaml", text).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -32,7 +32,7 @@ fn refused_after_head(rest: &str, message: &str) {
 
 #[test]
 fn a_room_with_all_defaults() {
-    assert_eq!(read(&format!("{HEAD}spec: {{}}\n")), [LiveRoom::demo()]);
+    assert_eq!(read(&format!("{HEAD}spec: {{}}\n")), [RoomManifest::demo()]);
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_room_with_fields_set() {
         priority: 5,
         ..LiveRoomSpec::default()
     };
-    assert_eq!(rooms, [LiveRoom::new("demo", spec)]);
+    assert_eq!(rooms, [RoomManifest::new("demo", spec)]);
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn several_rooms_json_byte_order_mark_and_aliases() {
         "\u{feff}{HEAD}spec: &s {{rateLimit: &r {{burst: 2}}, roomId: a}}\n---\n# nothing here\n---\n\
          {{\"apiVersion\": \"barrage.live/v1alpha1\", \"kind\": \"LiveRoom\", \"metadata\": {{\"name\": \"b\"}}, \"spec\": {{}}}}\n"
     );
-    let ids: Vec<_> = read(&text).iter().map(LiveRoom::room_id).collect();
+    let ids: Vec<_> = read(&text).iter().map(RoomManifest::room_id).collect();
     assert_eq!(ids, ["a", "b"]);
     let text =
         "apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {name: &n show, labels: {team: *n}}\nspec: {}\n";
@@ -67,7 +67,7 @@ fn what_a_cluster_wrote_is_let_through_and_dropped() {
     let text = format!(
         "{HEAD}  uid: 4f9c\n  generation: 3\n  creationTimestamp: not read\n  managedFields: [{{manager: kubectl}}]\nspec: {{}}\nstatus: {{conditions: []}}\n"
     );
-    assert_eq!(read(&text), [LiveRoom::demo()]);
+    assert_eq!(read(&text), [RoomManifest::demo()]);
 }
 
 #[test]

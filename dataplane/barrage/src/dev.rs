@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::Context;
-use barrage_crds::{LiveRoom, manifest};
+use barrage_crds::{RoomManifest, manifest};
 use prometheus_client::registry::Registry;
 use tokio::{
     sync::{mpsc, watch},
@@ -67,7 +67,7 @@ pub struct Options {
 pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Result<()> {
     let manifests = match &options.manifest {
         Some(path) => manifest::load(path)?,
-        None => vec![LiveRoom::demo()],
+        None => vec![RoomManifest::demo()],
     };
     let rooms = Rooms::new(&manifests);
     let _lock = data::lock(&options.data)?;

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use barrage_crds::{FailurePolicy, LiveRoom, VerdictSpec};
+use barrage_crds::{FailurePolicy, RoomManifest, VerdictSpec};
 
 /// Users of a room are spread over this many slices, for ever.
 pub const SHARDS: u32 = 16;
@@ -88,11 +88,10 @@ impl From<&VerdictSpec> for Hook {
 impl Room {
     /// What a manifest says.
     #[must_use]
-    pub fn new(manifest: &LiveRoom) -> Self {
-        let id = manifest.room_id();
+    pub fn new(manifest: &RoomManifest) -> Self {
         let spec = &manifest.spec;
         Self {
-            id: RoomId::from(id.as_str()),
+            id: RoomId::from(manifest.room_id()),
             rate_per_second: spec.rate_limit.messages_per_second,
             burst: spec.rate_limit.burst,
             budget_per_second: spec.viewer_budget.danmaku_per_second,
@@ -114,7 +113,7 @@ pub struct Rooms(Arc<HashMap<RoomId, Arc<Room>>>);
 impl Rooms {
     /// The rooms of these manifests.
     #[must_use]
-    pub fn new(manifests: &[LiveRoom]) -> Self {
+    pub fn new(manifests: &[RoomManifest]) -> Self {
         manifests.iter().map(Room::new).collect()
     }
 

@@ -37,7 +37,7 @@ pub(super) fn of(ctx: &Context, pool: &PoolKey, news: &News) -> Vec<RoomId> {
     let is_orphan = |(id, stored): &(&String, &String)| {
         let Ok(Stored { metadata }) = serde_json::from_str(stored) else { return false };
         let seen = metadata.namespace.as_ref().is_some_and(|namespace| ctx.options.sees(namespace));
-        metadata.uid.is_some_and(|uid| !unreadable.contains(&*uid)) && seen && !ids.contains(*id)
+        metadata.uid.is_some_and(|uid| !unreadable.contains(&*uid)) && seen && !ids.contains(id.as_str())
     };
     news.manifests.iter().filter(is_orphan).map(|(id, _)| RoomId::from(id.as_str())).collect()
 }

@@ -111,7 +111,7 @@ mod tests {
             spec(&LiveRoom::new("show", expected), &like).gateway.replicas
         };
         assert_eq!([gateways(None), gateways(Some(10)), gateways(Some(50_000))], [2, 2, 4]);
-        let keys = spec(&LiveRoom::demo(), &like).tokens.keys.unwrap();
+        let keys = spec(&LiveRoom::new("demo", LiveRoomSpec::default()), &like).tokens.keys.unwrap();
         assert_eq!((keys.secret.as_str(), keys.key.as_str()), ("default-token-keys", "keys.json"));
     }
 }

@@ -70,10 +70,10 @@ fn is_owned(pool: &Guarded<RoomPool>, room: &LiveRoom) -> bool {
 
 /// Of two rooms with one ID the older one has it, until it is gone.
 fn rival(ctx: &Context, room: &LiveRoom, pool: &PoolKey) -> Option<PoolKey> {
-    let id = id(room);
+    let id = room.room_id();
     let is_rival = |other: &Guarded<LiveRoom>| match &other.0 {
         Ok(other) => {
-            self::id(other) == id
+            other.room_id() == id
                 && other.metadata.uid != room.metadata.uid
                 && other.spec.placement == Placement::Shared
                 && is_older(other, room)
@@ -83,9 +83,4 @@ fn rival(ctx: &Context, room: &LiveRoom, pool: &PoolKey) -> Option<PoolKey> {
     };
     let found = ctx.rooms.iter().find_map(|store| store.find(is_rival))?;
     Some(key_of(&*found))
-}
-
-/// As [`LiveRoom::room_id`], without a copy for each of many.
-fn id(room: &LiveRoom) -> &str {
-    room.spec.room_id.as_deref().or(room.metadata.name.as_deref()).unwrap_or_default()
 }

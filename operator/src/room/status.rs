@@ -40,14 +40,14 @@ pub(super) async fn write(ctx: &Context, room: &LiveRoom, outcome: &Outcome) -> 
     let placed = outcome.placed.as_ref();
     let session = placed.and_then(|placed| placed.session.as_ref());
     let news = session.map(|session| session.news()).unwrap_or_default();
-    let id = RoomId::from(room.room_id().as_str());
+    let id = RoomId::from(room.room_id());
     let heat = session.filter(|_| news.stage == Stage::Open);
     let heat = heat.and_then(|session| session.heard().room(&id, &news.table, ctx.instant()));
     let findings = findings(room, outcome, &news, heat, &old);
     let mut new = LiveRoomStatus {
         observed_generation: room.metadata.generation,
         conditions: merged(&old.conditions, &findings, room.metadata.generation, ctx.now()),
-        room_id: Some(room.room_id()),
+        room_id: Some(room.room_id().to_owned()),
         pool: placed.map(|placed| placed.pool.to_string()).or_else(|| old.pool.clone()),
         endpoints: placed.and_then(endpoints).or_else(|| old.endpoints.clone()),
         ..old.clone()
@@ -126,7 +126,7 @@ fn ready(room: &LiveRoom, outcome: &Outcome, news: &News, old: &LiveRoomStatus) 
             true => serving("viewers are served as before"),
             false => Finding::new("Ready", false, Reason::Paused, "spec.paused is true, so the room was not begun"),
         },
-        None if room.spec.paused && !news.manifests.contains_key(&room.room_id()) => Finding::new(
+        None if room.spec.paused && !news.manifests.contains_key(room.room_id()) => Finding::new(
             "Ready",
             false,
             Reason::Paused,

@@ -1,6 +1,6 @@
 //! From a room and what it refers to, to what is written in a route table. Pure.
 
-use barrage_crds::{LiveRoom, Placement, RoomPool, RoomsFrom};
+use barrage_crds::{LiveRoom, ManifestMetadata, Placement, RoomManifest, RoomPool, RoomsFrom};
 
 use super::{dedicated, dereference::Found};
 use crate::{
@@ -23,7 +23,7 @@ pub(crate) struct Placed {
     /// Gateways that are ready.
     pub(crate) gateways: i32,
     /// What is written.
-    pub(crate) manifest: LiveRoom,
+    pub(crate) manifest: RoomManifest,
     /// The same as it stands in the route table.
     pub(crate) stored: String,
     /// The pool of a dedicated room, as it should be.
@@ -89,7 +89,7 @@ fn placed(room: &LiveRoom, found: Found, pool: PoolKey, dedicated: Option<Child>
     let serving = found.serving.as_ref().and_then(|pool| pool.0.as_ref().ok());
     let status = serving.and_then(|pool: &RoomPool| pool.status.clone()).unwrap_or_default();
     Ok(Placed {
-        id: room.room_id(),
+        id: room.room_id().to_owned(),
         pool,
         address: status.address,
         web_transport_address: status.web_transport_address,
@@ -102,15 +102,16 @@ fn placed(room: &LiveRoom, found: Found, pool: PoolKey, dedicated: Option<Child>
 }
 
 /// What the data plane reads, and whose it is.
-fn manifest(room: &LiveRoom) -> LiveRoom {
-    let mut manifest = LiveRoom::new(room.metadata.name.as_deref().unwrap_or_default(), room.spec.clone());
-    manifest.metadata.namespace.clone_from(&room.metadata.namespace);
-    manifest.metadata.uid.clone_from(&room.metadata.uid);
+fn manifest(room: &LiveRoom) -> RoomManifest {
+    let name = room.metadata.name.as_deref().unwrap_or_default();
+    let (namespace, uid) = (room.metadata.namespace.clone(), room.metadata.uid.clone());
+    let mut manifest = RoomManifest::new(name, room.spec.clone());
+    manifest.metadata = ManifestMetadata { namespace, uid, ..manifest.metadata };
     manifest
 }
 
 /// Whether an entry of a route table is this object's.
 #[must_use]
 pub(crate) fn is_of(stored: &str, room: &LiveRoom) -> bool {
-    serde_json::from_str::<LiveRoom>(stored).is_ok_and(|stored| stored.metadata.uid == room.metadata.uid)
+    serde_json::from_str::<RoomManifest>(stored).is_ok_and(|stored| stored.metadata.uid == room.metadata.uid)
 }

@@ -15,7 +15,7 @@ use barrage_core::{
         plan::{self, Alive},
     },
 };
-use barrage_crds::LiveRoom;
+use barrage_crds::RoomManifest;
 use barrage_proto::{
     heat::{Report, report::Role},
     routes as pb,
@@ -81,10 +81,9 @@ impl Broker {
     }
 
     /// Somebody else writes a room.
-    pub(crate) fn put(&self, pool: &str, room: &LiveRoom) {
+    pub(crate) fn put(&self, pool: &str, room: &RoomManifest) {
         let table = self.table(pool).unwrap();
-        let change =
-            Change { rooms: [(room.room_id().as_str().into(), Some(room.clone()))].into(), ..Change::on(&table) };
+        let change = Change { rooms: [(room.room_id().into(), Some(room.clone()))].into(), ..Change::on(&table) };
         assert!(self.write(pool, &change, &Fuse::never()));
     }
 

@@ -1,6 +1,6 @@
 //! Rooms: how they come to be served, change, are paused and go.
 
-use barrage_crds::{LiveRoom, LiveRoomSpec};
+use barrage_crds::{LiveRoomSpec, RoomManifest};
 use serde_json::json;
 
 use super::served;
@@ -79,7 +79,7 @@ async fn a_pool_that_is_made_again_does_not_serve_rooms_that_are_no_more() {
     let (world, mut operator) = served().await;
     world.room("stays", json!({}));
     operator.settle().await;
-    world.broker.put("default", &LiveRoom::new("by-hand", LiveRoomSpec::default()));
+    world.broker.put("default", &RoomManifest::new("by-hand", LiveRoomSpec::default()));
     world.server.delete(&World::pool_path("default"));
     operator.settle().await;
     world.server.delete(&World::room_path("demo"));
@@ -97,7 +97,7 @@ async fn a_pool_that_is_made_again_does_not_serve_rooms_that_are_no_more() {
 #[tokio::test]
 async fn rooms_that_this_operator_does_not_see_or_understand_stay() {
     let (world, mut operator) = served().await;
-    let mut elsewhere = LiveRoom::new("elsewhere", LiveRoomSpec::default());
+    let mut elsewhere = RoomManifest::new("elsewhere", LiveRoomSpec::default());
     elsewhere.metadata.namespace = Some("other".to_owned());
     elsewhere.metadata.uid = Some("of another".to_owned());
     world.broker.put("default", &elsewhere);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::super::document::Position;
 use super::super::{FILE_BYTES_MAX, Fault, ManifestError, load, parse, room};
 use super::{HEAD, refused};
-use crate::LiveRoom;
+use crate::RoomManifest;
 
 #[test]
 fn bombs_are_refused_for_what_they_would_cost() {
@@ -52,7 +52,7 @@ fn files_that_cannot_be_read() {
     let text = "#".repeat(FILE_BYTES_MAX + 1);
     refused(&text, "room.yaml: longer than 1048576 bytes; split it");
     std::fs::write(&path, format!("{HEAD}spec: {{}}\n")).unwrap();
-    assert_eq!(load(&path).unwrap(), [LiveRoom::demo()]);
+    assert_eq!(load(&path).unwrap(), [RoomManifest::demo()]);
 }
 
 /// A schema that came to use a keyword which the walk ignores would let faults through.
@@ -66,7 +66,7 @@ fn the_walk_knows_every_keyword_of_the_schema() {
     const BY_HAND: &str = "x-kubernetes-validations";
     let known = [CHECKED, WITHOUT_EFFECT_HERE, BY_HAND].join(" ");
     let mut used = BTreeSet::new();
-    let schema = serde_json::to_value(room::schema()).unwrap();
+    let schema = room::schema().unwrap();
     keywords(&schema, &mut used);
     assert_eq!(used, known.split(' ').collect());
     let rules = schema["x-kubernetes-validations"].as_array().unwrap().iter();

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use barrage_crds::{LiveRoom, LiveRoomSpec};
+use barrage_crds::{LiveRoomSpec, RoomManifest};
 use barrage_proto::{
     Cursor,
     log::{Entry, Record},
@@ -39,7 +39,7 @@ async fn start(dir: &Path) -> Running {
     let log = EmbeddedLog::open(dir, &store.applied_ends(1).await.unwrap(), &mut registry).unwrap();
     let (log, store): (Log, Store) = (Arc::new(log), Arc::new(store));
     let name = Peer::from("c");
-    let (routes, table) = watch::channel(Arc::new(Table::of_one(&name, 1, Rooms::new(&[LiveRoom::demo()]))));
+    let (routes, table) = watch::channel(Arc::new(Table::of_one(&name, 1, Rooms::new(&[RoomManifest::demo()]))));
     let (rankers, sessions) = mpsc::channel(4);
     let (to_ranker, ranker) = link::candidates(Peer::clone(&name), Peer::clone(&name));
     rankers.send(to_ranker).await.ok().unwrap();
@@ -177,13 +177,13 @@ async fn a_room_that_goes_before_its_last_danmaku_is_accounted_for_holds_no_comm
 async fn a_room_that_goes_and_is_back_at_once_is_handed_on_all_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let mut running = start(dir.path()).await;
-    let of = |rooms: &[LiveRoom]| {
+    let of = |rooms: &[RoomManifest]| {
         let mut table = (**running.routes.borrow()).clone();
         table.rooms = Rooms::new(rooms);
         Arc::new(table)
     };
-    let other = LiveRoom::new("other", LiveRoomSpec::default());
-    let (both, without) = (of(&[LiveRoom::demo(), other.clone()]), of(&[other]));
+    let other = RoomManifest::new("other", LiveRoomSpec::default());
+    let (both, without) = (of(&[RoomManifest::demo(), other.clone()]), of(&[other]));
     running.routes.send_replace(without);
     let before =
         Record { room: "other".into(), ..Record::decode(&*record(&[(1, false, "holds the commit")])).unwrap() };
@@ -262,7 +262,7 @@ async fn a_ranker_that_takes_nothing_holds_up_neither_the_store_nor_another() {
     let running = start(dir.path()).await;
     let mut table = (**running.routes.borrow()).clone();
     table.rankers.insert("other".into(), String::new());
-    table.rooms = Rooms::new(&[LiveRoom::demo()]);
+    table.rooms = Rooms::new(&[RoomManifest::demo()]);
     let stuck = Peer::clone(table.ranker_of(&RoomId::from("demo")).unwrap());
     running.routes.send_replace(Arc::new(table));
     let (to_ranker, from_consumer) = link::candidates("c".into(), stuck);

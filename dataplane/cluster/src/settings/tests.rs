@@ -107,8 +107,9 @@ fn everything_that_is_set_arrives() {
 fn every_value_that_is_wrong_is_named_at_once_under_its_own_name() {
     let mut text = String::new();
     let mut expected = Vec::new();
-    for (section, settings) in [None, Some("admin"), Some("kafka"), Some("redis"), Some("link"), Some("gateway")]
-        .map(|section| (section, catalog::settings().into_iter().filter(move |s| s.section.as_deref() == section)))
+    for (section, settings) in
+        [None, Some("admin"), Some("kafka"), Some("redis"), Some("link"), Some("trace"), Some("gateway")]
+            .map(|section| (section, catalog::settings().into_iter().filter(move |s| s.section.as_deref() == section)))
     {
         text.extend(section.map(|section| format!("[{section}]\n")));
         for setting in settings {

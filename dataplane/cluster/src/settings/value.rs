@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
-};
+use serde::{Deserialize, Serialize, Serializer};
+use toml::Value as Toml;
 
 /// What stands behind a setting's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "Toml")]
 pub(crate) enum Value {
     /// Text, a number or a truth value; the environment and flags know only text.
     Text(String),
@@ -54,9 +53,18 @@ impl From<String> for Value {
     }
 }
 
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue)
+impl From<Toml> for Value {
+    fn from(value: Toml) -> Self {
+        let text = |value: Toml| match Self::from(value) {
+            Self::Text(text) => Some(text),
+            Self::List(_) | Self::Strange => None,
+        };
+        match value {
+            Toml::String(text) => Self::Text(text),
+            Toml::Array(items) => items.into_iter().map(text).collect::<Option<_>>().map_or(Self::Strange, Self::List),
+            Toml::Table(_) => Self::Strange,
+            scalar => Self::Text(scalar.to_string()),
+        }
     }
 }
 
@@ -72,55 +80,6 @@ impl Serialize for Value {
             Self::List(items) => items.serialize(serializer),
             Self::Strange => serializer.serialize_str(""),
         }
-    }
-}
-
-struct AnyValue;
-
-impl<'de> Visitor<'de> for AnyValue {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.to_owned()))
-    }
-
-    fn visit_bool<E>(self, truth: bool) -> Result<Value, E> {
-        Ok(Value::Text(truth.to_string()))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(Value::Text(number.to_string()))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        Ok(Value::Text(number.to_string()))
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-        Ok(Value::Text(number.to_string()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut items = Some(Vec::new());
-        while let Some(item) = seq.next_element::<Value>()? {
-            items = match (items, item) {
-                (Some(mut items), Value::Text(text)) => {
-                    items.push(text);
-                    Some(items)
-                }
-                _ => None,
-            };
-        }
-        Ok(items.map_or(Value::Strange, Value::List))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value::Strange)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use barrage_crds::LiveRoom;
+use barrage_crds::RoomManifest;
 use barrage_proto::routes::{self as pb, entry::Kind, head::Mode};
 use thiserror::Error;
 
@@ -26,7 +26,7 @@ pub struct Change {
     /// New exceptions from the ranker that the hash chooses; `None` ends one.
     pub room_rankers: BTreeMap<RoomId, Option<Peer>>,
     /// Rooms as they shall be served; `None` deletes one. What was kept of it stays in the store.
-    pub rooms: BTreeMap<RoomId, Option<LiveRoom>>,
+    pub rooms: BTreeMap<RoomId, Option<RoomManifest>>,
 }
 
 /// A change cannot be written.

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use barrage_crds::LiveRoom;
+use barrage_crds::RoomManifest;
 use barrage_proto::routes::{self as pb, entry::Kind, head::Mode};
 use prost::Message;
 use thiserror::Error;
@@ -215,7 +215,7 @@ impl Draft {
 
     fn serve(&mut self, id: &RoomId, room: pb::Room, key: &Key) -> Result<(), EntryError> {
         self.forget(id);
-        let parsed = serde_json::from_str::<LiveRoom>(&room.live_room).map_err(|error| error.to_string());
+        let parsed = serde_json::from_str::<RoomManifest>(&room.live_room).map_err(|error| error.to_string());
         let named = parsed.and_then(|manifest| match manifest.room_id() {
             same if same == id.as_str() => Ok(manifest),
             other => Err(format!("its manifest is of the room {other:?}")),

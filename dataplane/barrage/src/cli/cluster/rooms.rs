@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use barrage_cluster::kafka::ClientConfig;
 use barrage_cluster::routes::Writer;
 use barrage_core::{room::RoomId, routes::change::Change};
-use barrage_crds::{LiveRoom, manifest};
+use barrage_crds::{RoomManifest, manifest};
 use clap::{Args, Subcommand};
 
 use super::routes::{align, existing, write};
@@ -70,15 +70,15 @@ impl Apply {
 
 /// Rooms that stand otherwise, or not at all.
 fn changed(
-    manifests: Vec<LiveRoom>,
+    manifests: Vec<RoomManifest>,
     stored: &BTreeMap<&str, &str>,
-) -> anyhow::Result<BTreeMap<RoomId, Option<LiveRoom>>> {
+) -> anyhow::Result<BTreeMap<RoomId, Option<RoomManifest>>> {
     let mut rooms = BTreeMap::new();
     for manifest in manifests {
         let id = manifest.room_id();
         let text = serde_json::to_string(&manifest).with_context(|| format!("room {id}"))?;
-        if stored.get(id.as_str()) != Some(&text.as_str()) {
-            rooms.insert(RoomId::from(id.as_str()), Some(manifest));
+        if stored.get(id) != Some(&text.as_str()) {
+            rooms.insert(RoomId::from(id), Some(manifest));
         }
     }
     Ok(rooms)

@@ -2,8 +2,8 @@
 
 use super::{super::change::Change, *};
 
-fn room(name: &str) -> LiveRoom {
-    LiveRoom::new(name, barrage_crds::LiveRoomSpec::default())
+fn room(name: &str) -> RoomManifest {
+    RoomManifest::new(name, barrage_crds::LiveRoomSpec::default())
 }
 
 /// Writes a change as the topic would hold it.

@@ -11,7 +11,7 @@ fn table() -> Table {
         partitions: vec![owner("c-0"), owner("c-1"), owner("c-0"), Owner::default()],
         rankers: [("r-0".into(), "10.0.0.1:7800".to_owned()), ("r-1".into(), "[::1]:7800".to_owned())].into(),
         room_rankers: [(room, "r-1".into())].into(),
-        rooms: Rooms::new(&[barrage_crds::LiveRoom::demo()]),
+        rooms: Rooms::new(&[barrage_crds::RoomManifest::demo()]),
         ..Table::default()
     }
 }

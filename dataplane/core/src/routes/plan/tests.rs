@@ -15,7 +15,7 @@ fn alive(consumers: BTreeSet<Peer>) -> Alive {
 
 fn table(owners: &[Option<u8>]) -> Table {
     let owner = |number: &Option<u8>| Owner { consumer: number.map(|n| format!("c-{n}").into()), epoch: 3 };
-    let rooms = Rooms::new(&[barrage_crds::LiveRoom::demo()]);
+    let rooms = Rooms::new(&[barrage_crds::RoomManifest::demo()]);
     Table { epoch: 3, partitions: owners.iter().map(owner).collect(), rooms, ..Table::default() }
 }
 

@@ -143,7 +143,7 @@ mod tests {
             epoch: 4,
             partitions: vec![owner("c-0"), owner("c-0"), owner("c-1"), owner("c-0"), Owner::default()],
             rankers: [("r-0".into(), "h:1".to_owned())].into(),
-            rooms: Rooms::new(&[barrage_crds::LiveRoom::demo()]),
+            rooms: Rooms::new(&[barrage_crds::RoomManifest::demo()]),
             ..Table::default()
         };
         let member = |role, name: &str, routes_epoch| Member {
