@@ -197,7 +197,8 @@ pub(super) fn send_to_log(viewer: &Rc<Viewer>, wish: Wish) {
         let danmaku = Danmaku::of(Position::default(), &entry, received_ms);
         viewer.room.echoes.borrow_mut().accepted(Rc::downgrade(viewer), slice, danmaku);
     }
-    outbox.push(viewer.room.served.id(), slice, entry, Sent { viewer: Rc::clone(viewer), seq }, received_ms);
+    let slice = (viewer.room.served.id(), slice);
+    outbox.push(slice, &viewer.shard.served.routes, entry, Sent { viewer: Rc::clone(viewer), seq }, received_ms);
     viewer.shard.accepted.notify_one();
 }
 
