@@ -101,8 +101,8 @@ fn run_benches(cli: &Cli) -> Result<(), BenchError> {
             Bench::Deliver => deliver::run(cli.short, &mut table)?,
             Bench::Latency => latency::run(cli.short, &mut table)?,
             Bench::Verdict => verdict::run(cli.short, &mut table)?,
-            Bench::PoolLatency => pool::latency(cli.short, &mut table)?,
-            Bench::PoolThroughput => pool::throughput(cli.short, &sample, &mut table)?,
+            Bench::PoolLatency => pool::latency(cli.short, cli.pool, &mut table)?,
+            Bench::PoolThroughput => pool::throughput(cli.short, cli.pool, &sample, &mut table)?,
         }
     }
     print!("{table}");

@@ -47,6 +47,8 @@ pub struct ClusterOptions {
     pub program: Option<PathBuf>,
     /// Partitions of the pool's log; 0 makes no pool.
     pub partitions: u32,
+    /// Partitions that each room is spread over; without it as many as `barrage pool create` takes.
+    pub spread: Option<u32>,
     /// Manifests of the rooms that the pool serves.
     pub rooms: String,
     /// How many gateways.
@@ -73,6 +75,7 @@ impl Default for ClusterOptions {
             redis: RedisOptions::default(),
             program: None,
             partitions: 3,
+            spread: None,
             rooms: pool::DEMO.to_owned(),
             gateways: 2,
             consumers: 3,
@@ -124,7 +127,7 @@ impl Cluster {
         let (gateways, consumers, rankers) = (Vec::new(), Vec::new(), Vec::new());
         let mut cluster = Self { gateways, consumers, rankers, redis, kafka, disks, shared };
         if options.partitions > 0 {
-            cluster.make_pool(options.partitions, &options.rooms).await?;
+            cluster.make_pool(options.partitions, options.spread, &options.rooms).await?;
         }
         // All are started before the first is waited for: they may wait for each other.
         for (role, count) in

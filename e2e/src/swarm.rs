@@ -55,6 +55,18 @@ pub struct Target {
     pub host: String,
     /// Room ID.
     pub room: String,
+    /// More rooms: users are spread over all of them by their IDs.
+    pub others: Vec<String>,
+}
+
+impl Target {
+    /// The room of a user.
+    #[must_use]
+    pub fn room_of(&self, user: u64) -> &str {
+        let rooms = self.others.len() as u64 + 1;
+        let other = (user % rooms).checked_sub(1).and_then(|other| usize::try_from(other).ok());
+        other.and_then(|other| self.others.get(other)).unwrap_or(&self.room)
+    }
 }
 
 /// Something to be said.

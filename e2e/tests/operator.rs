@@ -33,6 +33,7 @@ fn target(cluster: &Cluster) -> Target {
     Target {
         pool_id: "default".to_owned(),
         partitions: 3,
+        spread: 1,
         kafka: KafkaTarget {
             brokers: nodes(cluster.kafka.brokers(Party::Consumers)),
             trial: false,
@@ -125,6 +126,7 @@ async fn a_broker_that_is_not_there_is_named() {
     let mut target = Target {
         pool_id: "default".to_owned(),
         partitions: 3,
+        spread: 1,
         kafka: KafkaTarget { brokers: Vec::new(), trial: false, tls: None, sasl: None },
         redis: RedisTarget { nodes: Vec::new(), trial: false, tls: None, auth: None },
     };

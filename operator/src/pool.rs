@@ -66,6 +66,7 @@ pub async fn reconcile(pool: Arc<Guarded<RoomPool>>, ctx: Arc<Context>) -> Looke
             }
             pods::look(&ctx, &blueprint, &mut outcome).await?;
             outcome.problems.extend(found.warnings);
+            outcome.problems.extend(validate::made_otherwise(&pool.spec, &session.news().table));
             outcome.session = Some(session);
         }
         Err(problem) => {

@@ -11,7 +11,7 @@ pub enum Reason {
     Starting,
     /// The object is not one that this operator understands.
     Invalid,
-    /// Another object was there first.
+    /// Another object was there first, or the pool was made otherwise.
     Conflict,
     /// Kubernetes does not allow the operator what it needs.
     Forbidden,

@@ -54,7 +54,8 @@ fn several_rooms_json_byte_order_mark_and_aliases() {
         "\u{feff}{HEAD}spec: &s {{rateLimit: &r {{burst: 2}}, roomId: a}}\n---\n# nothing here\n---\n\
          {{\"apiVersion\": \"barrage.live/v1alpha1\", \"kind\": \"LiveRoom\", \"metadata\": {{\"name\": \"b\"}}, \"spec\": {{}}}}\n"
     );
-    let ids: Vec<_> = read(&text).iter().map(RoomManifest::room_id).collect();
+    let rooms = read(&text);
+    let ids: Vec<_> = rooms.iter().map(RoomManifest::room_id).collect();
     assert_eq!(ids, ["a", "b"]);
     let text =
         "apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata: {name: &n show, labels: {team: *n}}\nspec: {}\n";

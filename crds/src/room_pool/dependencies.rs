@@ -9,6 +9,10 @@ const NODE_PATTERN: &str = r"^[-._A-Za-z0-9]+:[0-9]{1,5}$|^\[[0-9A-Fa-f:.]+\]:[0
 /// Kafka, and how to log in.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!has(self.spread) || self.spread <= self.partitions",
+    "message": "spec.kafka.spread is at most spec.kafka.partitions: a room cannot be on more partitions than there are"
+}]))]
 pub struct KafkaSpec {
     /// Brokers to begin with, each `host:port`; the others are learnt from them.
     #[schemars(length(min = 1, max = 100), inner(regex(pattern = NODE_PATTERN)))]
@@ -20,6 +24,15 @@ pub struct KafkaSpec {
         "message": "spec.kafka.partitions is immutable, because it decides where every room lives: set it back, or create another RoomPool with another poolId"
     }]))]
     pub partitions: u32,
+    /// Partitions that each room's senders are spread over, for ever, at most as many as `partitions`: with more a room can
+    /// be hotter, and brokers get more requests. Immutable. Absent: 4 for a new pool, or all partitions where it has fewer;
+    /// `status.spread` says what a pool was made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32", range(min = 1, max = 16), extend("format" = "int32", "x-kubernetes-validations" = [{
+        "rule": "self == oldSelf",
+        "message": "spec.kafka.spread is immutable, because it decides where every room lives: set it back, or create another RoomPool with another poolId"
+    }]))]
+    pub spread: Option<u32>,
     /// One broker without copies, to try things out: what is acknowledged is lost with its disk.
     #[serde(default)]
     pub trial: bool,

@@ -26,6 +26,10 @@ pub struct RoomPoolStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64")]
     pub partitions: Option<i64>,
+    /// Partitions that each room is spread over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64")]
+    pub spread: Option<i64>,
     /// Epoch of the route table.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64")]

@@ -12,6 +12,7 @@ fn least() -> RoomPoolSpec {
 #[test]
 fn brokers_and_nodes_are_all_that_has_to_be_said() {
     let spec = least();
+    assert_eq!(spec.kafka.spread, None, "the operator's, as of when the pool is made");
     assert_eq!((spec.kafka.partitions, spec.gateway.replicas, spec.rooms_from), (12, 2, RoomsFrom::Same));
     assert!(serde_json::from_value::<RoomPoolSpec>(json!({"kafka": {"brokers": ["kafka:9092"]}})).is_err());
 }

@@ -1,11 +1,18 @@
 //! Rooms: their IDs, the settings that the data plane needs, and where their slices live.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use barrage_crds::{FailurePolicy, RoomManifest, VerdictSpec};
+use thiserror::Error;
 
 /// Users of a room are spread over this many slices, for ever.
 pub const SHARDS: u32 = 16;
+/// Partitions that a room is spread over in a pool that is made without saying so, where it has as many.
+pub const SPREAD_DEFAULT: u32 = 4;
 
 /// A room's ID, cheap to clone. Whoever makes one has checked it against the configured rooms.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -151,10 +158,72 @@ pub fn shard_of(user: u64) -> u32 {
     u32::try_from(mix(user) % u64::from(SHARDS)).unwrap_or_default()
 }
 
-/// The partition of a room; the same for ever for a number of partitions.
-#[must_use]
-pub fn partition_of(room: &str, partitions: u32) -> u32 {
-    u32::try_from(hash(&[room.as_bytes()]) % u64::from(partitions.max(1))).unwrap_or_default()
+/// Where the slices of rooms live; the same for ever in a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placement {
+    partitions: u32,
+    spread: u32,
+}
+
+/// There is no such placement.
+#[derive(Debug, PartialEq, Eq, Error)]
+#[error("a room cannot be spread over {spread} of {partitions} partitions: allowed are 1 to {most}")]
+pub struct SpreadError {
+    spread: u32,
+    partitions: u32,
+    most: u32,
+}
+
+impl Placement {
+    /// Each room on `spread` of `partitions` partitions.
+    ///
+    /// # Errors
+    /// That are more than there are, or than a room has slices; or none.
+    pub fn new(partitions: u32, spread: u32) -> Result<Self, SpreadError> {
+        let most = SHARDS.min(partitions);
+        if (1..=most).contains(&spread) {
+            Ok(Self { partitions, spread })
+        } else {
+            Err(SpreadError { spread, partitions, most })
+        }
+    }
+
+    /// The spread of a new pool that does not say one.
+    #[must_use]
+    pub fn spread_by_default(partitions: u32) -> u32 {
+        SPREAD_DEFAULT.min(partitions).max(1)
+    }
+
+    /// Partitions that a room lives on.
+    #[must_use]
+    pub const fn spread(&self) -> u32 {
+        self.spread
+    }
+
+    /// The partition of a slice.
+    ///
+    /// The room's hash chooses the first one, and its others are as far apart as they can be: a consumer is given
+    /// partitions in a row when work is shared out, so a room's fall to different consumers.
+    #[must_use]
+    pub fn partition_of(&self, room: &str, shard: u32) -> u32 {
+        let partitions = u64::from(self.partitions.max(1));
+        let first = hash(&[room.as_bytes()]) % partitions;
+        let step = u64::from(shard % self.spread) * partitions / u64::from(self.spread);
+        u32::try_from((first + step) % partitions).unwrap_or_default()
+    }
+
+    /// All partitions of a room.
+    #[must_use]
+    pub fn partitions_of(&self, room: &str) -> BTreeSet<u32> {
+        (0..self.spread).map(|shard| self.partition_of(room, shard)).collect()
+    }
+}
+
+impl Default for Placement {
+    /// All on one partition.
+    fn default() -> Self {
+        Self { partitions: 1, spread: 1 }
+    }
 }
 
 /// A hash that is the same for ever: FNV-1a, 64 bit (<http://www.isthe.com/chongo/tech/comp/fnv/>), then mixed so that
@@ -169,4 +238,63 @@ const fn mix(value: u64) -> u64 {
     let value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ value >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     value ^ value >> 31
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where a room was before rooms were spread.
+    fn of_before(room: &str, partitions: u32) -> u32 {
+        u32::try_from(hash(&[room.as_bytes()]) % u64::from(partitions)).unwrap()
+    }
+
+    fn rooms() -> impl Iterator<Item = String> {
+        (0..200).map(|number| format!("room-{number}"))
+    }
+
+    #[test]
+    fn with_a_spread_of_one_all_slices_are_where_the_room_was_before() {
+        for (partitions, room) in [1, 3, 12, 48, 10_000].into_iter().flat_map(|n| rooms().map(move |room| (n, room))) {
+            let placement = Placement::new(partitions, 1).unwrap();
+            let home = of_before(&room, partitions);
+            assert!((0..SHARDS).all(|shard| placement.partition_of(&room, shard) == home));
+        }
+        // For ever: these numbers were read from a program of before.
+        let one = Placement::new(12, 1).unwrap();
+        assert_eq!(["demo", "room-1", "弹幕"].map(|room| one.partition_of(room, 5)), [2, 0, 9]);
+    }
+
+    #[test]
+    fn a_room_has_so_many_partitions_and_its_slices_are_even_over_them() {
+        for (partitions, spread) in (1..=40).flat_map(|n| (1..=SHARDS.min(n)).map(move |spread| (n, spread))) {
+            let placement = Placement::new(partitions, spread).unwrap();
+            for room in rooms().take(20) {
+                let mut slices = HashMap::<u32, u32>::new();
+                for shard in 0..SHARDS {
+                    *slices.entry(placement.partition_of(&room, shard)).or_default() += 1;
+                }
+                assert_eq!(slices.len(), spread as usize, "{spread} of {partitions}");
+                assert!(slices.keys().all(|partition| *partition < partitions));
+                assert!(slices.values().max().unwrap() - slices.values().min().unwrap() <= 1);
+                assert_eq!(slices.keys().copied().collect::<BTreeSet<_>>(), placement.partitions_of(&room));
+                assert!(slices.contains_key(&of_before(&room, partitions)));
+            }
+        }
+    }
+
+    #[test]
+    fn where_slices_are_never_changes() {
+        let placement = Placement::new(12, 4).unwrap();
+        let demo: Vec<_> = (0..SHARDS).map(|shard| placement.partition_of("demo", shard)).collect();
+        assert_eq!(demo, [2, 5, 8, 11].repeat(4));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for (partitions, spread) in [(12, 0), (12, 13), (48, 17), (3, 4)] {
+            assert!(Placement::new(partitions, spread).is_err(), "{spread} of {partitions}");
+        }
+        assert_eq!([1, 3, 12].map(Placement::spread_by_default), [1, 3, SPREAD_DEFAULT]);
+    }
 }

@@ -1,7 +1,7 @@
 //! The route table: who owns what, and the rooms that are served. Pure; what carries it is elsewhere.
 //!
-//! It holds exceptions and owners, not every room's place: by default all slices of a room live on the partition that the
-//! hash of its ID chooses, and its ranker is the one that rendezvous hashing chooses among those there are.
+//! It holds owners and exceptions, not every room's place: the partitions of a room are those that the hash of its ID
+//! chooses, and its ranker is the one that rendezvous hashing chooses among those there are.
 //!
 //! [`entry`] makes it of the entries of a compacted topic, [`topic`] follows that topic and writes it, [`plan`] says who
 //! should own what, [`change`] what is different then, and [`mod@file`] is the table as an engineer edits it.
@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use crate::{
     link::Peer,
-    room::{RoomId, Rooms, hash, partition_of},
+    room::{Placement, RoomId, Rooms, hash},
 };
 
 /// The newest table, for whoever follows it.
@@ -35,6 +35,8 @@ pub struct Table {
     pub manual: bool,
     /// Owners by partition; as many as the pool was created with.
     pub partitions: Vec<Owner>,
+    /// Partitions that a room is spread over, as the pool was created; 0 is 1.
+    pub spread: u32,
     /// Where the links of each ranker are reached: host and port.
     pub rankers: BTreeMap<Peer, String>,
     /// Rooms whose ranker is not the one that the hash chooses.
@@ -66,10 +68,17 @@ impl Table {
         }
     }
 
-    /// Where a slice lives; the same for ever.
+    /// Where slices live.
     #[must_use]
-    pub fn partition_of(&self, room: &RoomId, _shard: u32) -> u32 {
-        partition_of(room.as_str(), self.partition_count())
+    pub fn placement(&self) -> Placement {
+        // Who makes a table has checked it.
+        Placement::new(self.partition_count(), self.spread.max(1)).unwrap_or_default()
+    }
+
+    /// The partition of a slice; the same for ever.
+    #[must_use]
+    pub fn partition_of(&self, room: &RoomId, shard: u32) -> u32 {
+        self.placement().partition_of(room.as_str(), shard)
     }
 
     /// Partitions that the pool was created with.

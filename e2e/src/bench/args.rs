@@ -14,6 +14,9 @@ pub struct Cli {
     /// All in about nine minutes: fewer viewers, fewer seconds
     #[arg(long)]
     pub short: bool,
+    /// What pool-latency and pool-throughput run on.
+    #[command(flatten)]
+    pub pool: Pool,
     /// A baseline's server, started by the benchmarks themselves.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -42,6 +45,20 @@ pub enum Bench {
     PoolLatency,
     /// Highest rate of one room of a pool with everything exact, against its producer and its script alone
     PoolThroughput,
+}
+
+/// A pool to measure.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Pool {
+    /// Pools: partitions of the log
+    #[arg(long, default_value_t = 3)]
+    pub partitions: u32,
+    /// Pools: partitions that each room is spread over [default: that of a new pool]
+    #[arg(long)]
+    pub spread: Option<u32>,
+    /// Pools: rooms that the load is spread over [default: one on each partition for latency, one for throughput]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rooms: Option<u32>,
 }
 
 /// Servers to compare with.
@@ -92,6 +109,8 @@ mod tests {
         let some = Cli::parse_from(["barrage-bench", "--short", "codec", "idle"]);
         assert_eq!((some.benches(), some.short), (vec![Bench::Codec, Bench::Idle], true));
         assert_eq!(Cli::parse_from(["barrage-bench"]).benches().len(), 10);
+        let warm = Cli::parse_from(["barrage-bench", "pool-latency", "--spread", "4", "--rooms", "1000"]).pool;
+        assert_eq!((warm.partitions, warm.spread, warm.rooms), (3, Some(4), Some(1_000)));
         let serve = Cli::parse_from(["barrage-bench", "serve-bare", "--rate", "10", "--bytes", "100"]);
         assert!(matches!(serve.command, Some(Command::ServeBare(Stream { rate: 10, bytes: 100 }))));
     }

@@ -18,25 +18,43 @@ use barrage_cluster::{
     log::KafkaLog,
     store::{Metrics, RedisConfig, RedisStore},
 };
-use barrage_core::{log::Log, store::Store};
+use barrage_core::{log::Log, room::Placement, store::Store};
 use prometheus_client::registry::Registry;
 use tokio::runtime::{Builder, Runtime};
 
-use super::{BenchError, sample::Sample, table::Table};
+use super::{BenchError, args, sample::Sample, table::Table};
 use crate::cluster::{Cluster, ClusterOptions, KafkaOptions, RedisOptions};
 use scrape::Figures;
 
-/// Partitions of the log.
-const PARTITIONS: u32 = 3;
-
 /// How long danmaku take through a pool, by stage.
-pub(super) fn latency(short: bool, table: &mut Table) -> Result<(), BenchError> {
-    latency::run(short, table)
+pub(super) fn latency(short: bool, asked: args::Pool, table: &mut Table) -> Result<(), BenchError> {
+    latency::run(short, &Scale::new(asked)?, table)
 }
 
-/// How many a second a room of a pool takes.
-pub(super) fn throughput(short: bool, sample: &Sample, table: &mut Table) -> Result<(), BenchError> {
-    throughput::run(short, sample, table)
+/// How many a second the rooms of a pool take.
+pub(super) fn throughput(short: bool, asked: args::Pool, sample: &Sample, table: &mut Table) -> Result<(), BenchError> {
+    throughput::run(short, &Scale::new(asked)?, sample, table)
+}
+
+/// Over what the load is spread.
+struct Scale {
+    partitions: u32,
+    placement: Placement,
+    /// Rooms, where the benchmark does not choose them.
+    rooms: Option<u32>,
+}
+
+impl Scale {
+    fn new(args::Pool { partitions, spread, rooms }: args::Pool) -> Result<Self, BenchError> {
+        let spread = spread.unwrap_or_else(|| Placement::spread_by_default(partitions));
+        let placement = Placement::new(partitions, spread);
+        let placement = placement.map_err(BenchError::refused("choosing partitions; see --partitions and --spread"))?;
+        Ok(Self { partitions, placement, rooms })
+    }
+
+    fn describe(&self, rooms: usize) -> String {
+        format!("{rooms}, {}, {}", self.placement.spread(), self.partitions)
+    }
 }
 
 /// A running pool and a way to wait for it.
@@ -48,12 +66,18 @@ struct Rig {
 impl Rig {
     /// Starts a pool of so many gateways, consumers and rankers, without anything between its parties. `optimised`: see
     /// [`KafkaOptions`].
-    fn start(rooms: String, [gateways, consumers, rankers]: [usize; 3], optimised: bool) -> Result<Self, BenchError> {
+    fn start(
+        scale: &Scale,
+        rooms: String,
+        [gateways, consumers, rankers]: [usize; 3],
+        optimised: bool,
+    ) -> Result<Self, BenchError> {
         let runtime = Builder::new_multi_thread().enable_all().build().map_err(BenchError::io("starting threads"))?;
         let options = ClusterOptions {
             kafka: KafkaOptions { wired: false, optimised, ..KafkaOptions::default() },
             redis: RedisOptions { wired: false, ..RedisOptions::default() },
-            partitions: PARTITIONS,
+            partitions: scale.partitions,
+            spread: Some(scale.placement.spread()),
             rooms,
             gateways,
             consumers,
@@ -73,11 +97,11 @@ impl Rig {
         Ok(KafkaConfig { pool: pool.to_owned(), brokers, trial: false, tls: None, sasl: None })
     }
 
-    /// The log of a pool, as a role has it.
-    fn log(&self, pool: &str, partitions: u32) -> Result<Log, BenchError> {
-        let _here = self.runtime.enter();
-        let log = KafkaLog::open(&self.kafka(pool)?, partitions, &mut Registry::default());
-        log.map(|log| Arc::new(log) as Log).map_err(BenchError::refused("opening the log"))
+    /// The log of a pool, as a role has it, and what it counts.
+    fn log(&self, pool: &str, partitions: u32) -> Result<(Log, Registry), BenchError> {
+        let (_here, mut registry) = (self.runtime.enter(), Registry::default());
+        let log = KafkaLog::open(&self.kafka(pool)?, partitions, &mut registry);
+        Ok((Arc::new(log.map_err(BenchError::refused("opening the log"))?), registry))
     }
 
     /// The store of a pool, as a role has it.

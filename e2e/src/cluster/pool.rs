@@ -43,8 +43,16 @@ impl Cluster {
         Err(ClusterError::Refused { doing, problem: said(&output.stdout) + &said(&output.stderr) })
     }
 
-    pub(super) async fn make_pool(&self, partitions: u32, rooms: &str) -> Result<(), ClusterError> {
-        self.command(&["pool", "create", "--partitions", &partitions.to_string()]).await?;
+    pub(super) async fn make_pool(
+        &self,
+        partitions: u32,
+        spread: Option<u32>,
+        rooms: &str,
+    ) -> Result<(), ClusterError> {
+        let spread = spread.map(|spread| format!("--spread={spread}"));
+        let (create, partitions) = (["pool", "create"], format!("--partitions={partitions}"));
+        let arguments: Vec<_> = create.into_iter().chain([&*partitions]).chain(spread.as_deref()).collect();
+        self.command(&arguments).await?;
         self.apply_rooms(rooms).await
     }
 

@@ -64,7 +64,7 @@ impl Endpoint {
             |problem: io::Error| EndpointError::Unresolved { host: self.host.clone(), problem: problem.to_string() };
         let mut addresses = self.host.to_socket_addrs().map_err(unresolved)?;
         let address = addresses.next().ok_or_else(|| unresolved(io::ErrorKind::NotFound.into()))?;
-        Ok(Target { address, host: self.host.clone(), room: room.to_owned() })
+        Ok(Target { address, host: self.host.clone(), room: room.to_owned(), others: Vec::new() })
     }
 }
 

@@ -135,11 +135,12 @@ impl Swarm {
 
     fn dial_one(&mut self, at: usize, now: Instant) -> Result<(), SwarmError> {
         let link = &mut self.links[at];
-        let claims = Claims::viewer(&self.target.room, link.user);
+        let room = self.target.room_of(link.user);
+        let claims = Claims::viewer(room, link.user);
         let token = self.key.as_ref().map(|key| key.mint(&claims)).transpose()?;
         let request = Request {
             host: &self.target.host,
-            path: &link.path(&self.target.room),
+            path: &link.path(room),
             protocol: link.format.protocol(),
             token: token.as_deref(),
         };

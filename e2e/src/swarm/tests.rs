@@ -35,7 +35,7 @@ impl Stage {
     fn plan(&self) -> Plan {
         let address = self.listener.local_addr().unwrap();
         Plan {
-            target: Target { address, host: address.to_string(), room: "demo".to_owned() },
+            target: Target { address, host: address.to_string(), room: "demo".to_owned(), others: Vec::new() },
             key: None,
             format: Format::V2,
             viewers: 0..0,

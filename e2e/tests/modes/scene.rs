@@ -52,7 +52,7 @@ static TURN: Mutex<()> = Mutex::const_new(());
 pub(crate) struct Scene {
     pub(crate) cluster: Cluster,
     _turn: MutexGuard<'static, ()>,
-    /// Partition of the room.
+    /// Partition of the room, all of it.
     pub(crate) partition: u32,
     /// Texts that were acknowledged, and those of which nobody knows.
     acknowledged: BTreeSet<String>,
@@ -62,6 +62,7 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn start(options: ClusterOptions) -> Self {
+        let options = ClusterOptions { spread: Some(1), ..options };
         let turn = TURN.lock().await;
         let cluster = Cluster::start(options).await.unwrap_or_else(|error| panic!("{error}"));
         let (acknowledged, unknown) = (BTreeSet::new(), BTreeSet::new());

@@ -1,7 +1,8 @@
-//! Partitions that go to other consumers under load, while those are killed who give and take them: nothing is lost,
-//! doubled or out of order, the ranking is exact, the books balance. How long senders waited is printed.
+//! The partitions of a hot room go to other consumers under load, while those are killed who give and take them: nothing
+//! is lost, doubled or out of order, the ranking is exact, the books balance. How long senders waited is printed.
 
 use std::{
+    collections::BTreeSet,
     fmt::Write,
     slice,
     sync::Arc,
@@ -21,6 +22,8 @@ use tokio::task::block_in_place;
 
 use crate::{PATIENCE, api, join, until, zombie::share};
 
+/// All of them have slices of the room.
+const PARTITIONS: u32 = 4;
 /// Users of the second gateway's senders stand behind those of the first's.
 const OTHERS: u64 = 1_000_000;
 /// Danmaku/s at each gateway.
@@ -29,8 +32,8 @@ const RATE: f64 = 60.0;
 const PROBE: u64 = 77;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn partitions_move_under_load_while_gateways_and_consumers_are_killed() {
-    let options = ClusterOptions { partitions: 4, ..ClusterOptions::default() };
+async fn a_hot_rooms_partitions_move_under_load_while_gateways_and_consumers_are_killed() {
+    let options = ClusterOptions { partitions: PARTITIONS, spread: Some(PARTITIONS), ..ClusterOptions::default() };
     let mut cluster = Cluster::start(options).await.unwrap_or_else(|error| panic!("{error}"));
     let controls = [Arc::new(Control::default()), Arc::new(Control::default())];
     let loads: Vec<_> = (0..2).map(|gateway| speak(&cluster, gateway, &controls[gateway])).collect();
@@ -90,6 +93,8 @@ fn judge(cluster: &Cluster, loads: Vec<JoinHandle<Result<Outcome, LoadError>>>, 
     let api = api(cluster, 0);
     until("the books", || api.room("demo").is_ok_and(|room| room.books.check().is_none()));
     let history = api.whole_history("demo").unwrap();
+    let on: BTreeSet<u32> = history.iter().map(|kept| kept.id.partition).collect();
+    assert_eq!(on, (0..PARTITIONS).collect(), "partitions that the room is on");
     let mut findings = check_history(&harvest.senders, &history);
     for probe in probes {
         findings.extend(check_history(slice::from_ref(probe.session()), &history));

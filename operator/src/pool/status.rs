@@ -79,6 +79,7 @@ pub(super) async fn write(ctx: &Context, pool: &RoomPool, outcome: &Outcome) -> 
         observed_generation: pool.metadata.generation,
         image: outcome.image.clone().or_else(|| old.image.clone()),
         partitions: if known { Some(i64::from(news.table.partition_count())) } else { old.partitions },
+        spread: if known { Some(i64::from(news.table.placement().spread())) } else { old.spread },
         routes_epoch: if known { i64::try_from(news.table.epoch).ok() } else { old.routes_epoch },
         rooms: if known { count(news.manifests.len()) } else { old.rooms },
         viewers: viewers.filter(|_| known).map(rounded).or(old.viewers),

@@ -1,5 +1,6 @@
 //! From a pool and what it refers to, to a blueprint that needs no second look. Pure.
 
+use barrage_core::{room::Placement, routes::Table};
 use barrage_crds::{Engine, RoleSpec, RoomPool, RoomPoolSpec, SecretKeyRef};
 use serde_json::{Value, json};
 
@@ -71,6 +72,8 @@ pub(crate) fn validate(pool: &RoomPool, found: &Found, options: &Options) -> Res
         ));
     }
     let target = found.target.clone()?;
+    Placement::new(target.partitions, target.spread)
+        .map_err(|error| Problem::new(Reason::Invalid, format!("spec.kafka.spread: {error}")))?;
     let name = pool.metadata.name.clone().unwrap_or_default();
     let pods = |role: Role, spec: &RoleSpec| Pods {
         prefix: format!("{}-", names(&name).of(role)),
@@ -97,6 +100,20 @@ pub(crate) fn validate(pool: &RoomPool, found: &Found, options: &Options) -> Res
         target,
         spec: pool.spec.clone(),
         name,
+    })
+}
+
+/// What the spec says otherwise than the pool was made, which stays as it is for ever.
+pub(crate) fn made_otherwise(spec: &RoomPoolSpec, made: &Table) -> Option<Problem> {
+    let (asked, spread) = (spec.kafka.spread?, made.placement().spread());
+    (made.epoch > 0 && asked != spread).then(|| {
+        Problem::new(
+            Reason::Conflict,
+            format!(
+                "spec.kafka.spread is {asked}, but the pool was made with {spread}, which stays: rooms are served with that. \
+                 Leave the field out; for another spread, create another RoomPool with another poolId"
+            ),
+        )
     })
 }
 

@@ -180,10 +180,7 @@ pub fn partitions_of(id: &RoomId, table: &Table) -> Vec<u32> {
     if table.partition_count() == 0 {
         return Vec::new();
     }
-    let mut partitions: Vec<_> = (0..barrage_core::room::SHARDS).map(|shard| table.partition_of(id, shard)).collect();
-    partitions.sort_unstable();
-    partitions.dedup();
-    partitions
+    table.placement().partitions_of(id.as_str()).into_iter().collect()
 }
 
 #[cfg(test)]

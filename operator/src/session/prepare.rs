@@ -36,7 +36,7 @@ pub(super) async fn open(target: &Target) -> Result<Prepared, Problem> {
     if writer.table().epoch == 0 {
         marks(&cluster).await?;
         let partitions = usize::try_from(target.partitions).unwrap_or_default();
-        let first = Table { partitions: vec![Owner::default(); partitions], ..Table::default() };
+        let first = Table { partitions: vec![Owner::default(); partitions], spread: target.spread, ..Table::default() };
         let change = Change::between(writer.table(), &first);
         writer.write(&change).await.map_err(|error| unwritable(&error))?;
     }

@@ -16,6 +16,8 @@ pub struct Target {
     pub pool_id: String,
     /// Partitions that the pool is made with.
     pub partitions: u32,
+    /// Partitions that a room of the pool is spread over, where the pool is yet to be made.
+    pub spread: u32,
     /// Kafka.
     pub kafka: KafkaTarget,
     /// Redis.

@@ -136,7 +136,7 @@ impl Broker {
         let pool = &target.pool_id;
         if self.table(pool).is_none() {
             let partitions = vec![Owner::default(); target.partitions as usize];
-            let first = Table { partitions, ..Table::default() };
+            let first = Table { partitions, spread: target.spread, ..Table::default() };
             self.write(pool, &Change::between(&Table::default(), &first), fuse);
         }
         let Some(table) = self.table(pool) else { return };

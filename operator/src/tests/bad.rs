@@ -229,3 +229,36 @@ async fn a_namespace_without_permission_says_what_to_give() {
     assert_eq!(world.condition(&pool, "Ready"), ("False".to_owned(), "Forbidden".to_owned()));
     assert!(world.message(&pool, "Ready").contains("Role"), "{}", world.message(&pool, "Ready"));
 }
+
+#[tokio::test]
+async fn a_pool_keeps_the_spread_that_it_was_made_with_and_says_where_the_spec_is_otherwise() {
+    let world = World::default();
+    let kafka = |spread: u32| json!({"brokers": ["kafka:9092"], "partitions": 4, "spread": spread});
+    world.pool("default", json!({"kafka": kafka(2)}));
+    let mut operator = world.operator(Fuse::never());
+    operator.settle().await;
+    let (pool, made) = (World::pool_path("default"), world.broker.table("default").unwrap().placement());
+    let spread = |world: &World| world.server.get(&pool).unwrap()["status"]["spread"].as_i64();
+    assert_eq!((made.spread(), spread(&world)), (2, Some(2)));
+    // An API server would refuse it, unless the field was absent before.
+    world.pool("default", json!({"kafka": kafka(3)}));
+    operator.settle().await;
+    assert_eq!(world.broker.table("default").unwrap().placement(), made);
+    assert_eq!(world.condition(&pool, "Degraded"), ("True".to_owned(), "Conflict".to_owned()));
+    assert!(world.message(&pool, "Degraded").contains("is 3, but the pool was made with 2"));
+    assert_eq!((world.condition(&pool, "Ready").0.as_str(), spread(&world)), ("True", Some(2)));
+    world.pool("default", json!({}));
+    operator.settle().await;
+    assert_eq!(world.condition(&pool, "Degraded").0, "False");
+    assert_eq!(world.broker.table("default").unwrap().placement(), made, "absent is as it was made");
+}
+
+#[tokio::test]
+async fn more_spread_than_partitions_is_refused() {
+    let world = World::default();
+    world.pool("default", json!({"kafka": {"brokers": ["kafka:9092"], "partitions": 4, "spread": 5}}));
+    let mut operator = world.operator(Fuse::never());
+    operator.settle().await;
+    assert_eq!(world.condition(&World::pool_path("default"), "Degraded"), ("True".to_owned(), "Invalid".to_owned()));
+    assert!(world.broker.table("default").is_none());
+}

@@ -26,7 +26,9 @@ pub mod entry {
 pub struct Head {
     #[prost(enumeration = "head::Mode", tag = "1")]
     pub mode: i32,
-    /// Partitions of the pool's topic when the pool was created; decides for ever where a room is by default.
+    /// Partitions of the pool's topic when the pool was created; decides for ever where rooms are. 0 where a room is on
+    /// several of them, see `spread`: who does not know of that finds no partitions, and does not look for the room where it
+    /// is not.
     #[prost(uint32, tag = "2")]
     pub partitions: u32,
     /// Unix ms.
@@ -35,6 +37,9 @@ pub struct Head {
     /// Who wrote it.
     #[prost(string, tag = "4")]
     pub writer: ::prost::alloc::string::String,
+    /// Absent: all slices of a room live on one partition.
+    #[prost(message, optional, tag = "5")]
+    pub spread: ::core::option::Option<Spread>,
 }
 /// Nested message and enum types in `Head`.
 pub mod head {
@@ -75,6 +80,16 @@ pub mod head {
             }
         }
     }
+}
+/// The slices of each room live on several partitions, for ever.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Spread {
+    /// Of the pool's topic.
+    #[prost(uint32, tag = "1")]
+    pub partitions: u32,
+    /// Over so many of them is a room spread, 2 to 16.
+    #[prost(uint32, tag = "2")]
+    pub over: u32,
 }
 /// Which consumer owns a partition.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -11,7 +11,7 @@ use barrage_cluster::settings::{Flags, Role, describe};
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Run a gateway of a cluster: it holds viewers' connections
     #[command(
         mut_args(describe(Role::Gateway)),
@@ -51,7 +51,7 @@ pub(super) enum Command {
 
 /// A command on a pool.
 #[derive(Debug, Args)]
-struct OfPool<C: Args> {
+pub(crate) struct OfPool<C: Args> {
     #[command(flatten)]
     connection: pool::Connection,
     #[command(flatten)]

@@ -19,6 +19,8 @@ pub struct Change {
     pub manual: bool,
     /// Partitions of the pool; what they were, unless there was no table.
     pub partitions: u32,
+    /// Partitions that a room is spread over; what they were, unless there was no table.
+    pub spread: u32,
     /// New owners of partitions.
     pub owners: BTreeMap<u32, Option<Peer>>,
     /// New addresses of rankers; `None` takes one away.
@@ -49,8 +51,8 @@ impl Change {
     /// The change that changes nothing.
     #[must_use]
     pub fn on(table: &Table) -> Self {
-        let (planned_at, manual) = (table.epoch, table.manual);
-        Self { planned_at, manual, partitions: table.partition_count(), ..Self::default() }
+        let (planned_at, manual, spread) = (table.epoch, table.manual, table.placement().spread());
+        Self { planned_at, manual, partitions: table.partition_count(), spread, ..Self::default() }
     }
 
     /// What makes `new` of `old`; all but the rooms' manifests.
@@ -64,6 +66,7 @@ impl Change {
             planned_at: old.epoch,
             manual: new.manual,
             partitions: new.partition_count(),
+            spread: new.placement().spread(),
             owners: owners.map(|(number, owner)| (number, owner.consumer.clone())).collect(),
             rankers: differing(&old.rankers, &new.rankers),
             room_rankers: differing(&old.room_rankers, &new.room_rankers),
@@ -108,8 +111,10 @@ impl Change {
             entries.push((Key::Room(id), room.and_then(|room| entry(Kind::Room(room)))));
         }
         let mode = if self.manual { Mode::Manual } else { Mode::Auto };
-        let (partitions, written_ms, writer) = (self.partitions, now_ms, writer.to_owned());
-        entries.push((Key::Head, entry(Kind::Head(pb::Head { mode: mode.into(), partitions, written_ms, writer }))));
+        let spread = (self.spread > 1).then_some(pb::Spread { partitions: self.partitions, over: self.spread });
+        let partitions = if spread.is_none() { self.partitions } else { 0 };
+        let (mode, written_ms, writer) = (mode.into(), now_ms, writer.to_owned());
+        entries.push((Key::Head, entry(Kind::Head(pb::Head { mode, partitions, written_ms, writer, spread }))));
         Ok(entries)
     }
 
@@ -149,7 +154,7 @@ impl Change {
         let nobody = |consumer: Option<&Peer>| consumer.map_or_else(|| "nobody".to_owned(), ToString::to_string);
         let mut lines = Vec::new();
         if old.partitions.is_empty() && self.partitions > 0 {
-            lines.push(format!("pool: new, {} partitions", self.partitions));
+            lines.push(format!("pool: new, {} partitions, each room on {}", self.partitions, self.spread));
         }
         if self.manual != old.manual {
             let mode = |manual| if manual { "manual" } else { "auto" };

@@ -16,7 +16,7 @@ use thiserror::Error;
 use super::{Owner, Table};
 use crate::{
     link::Peer,
-    room::{Room, RoomId, Rooms},
+    room::{Placement, Room, RoomId, Rooms},
 };
 
 /// More partitions than any topic has; what is above is a mistake, and would only cost memory.
@@ -165,11 +165,15 @@ impl Draft {
         }
         match (&key, entry.kind) {
             (Key::Head, Some(Kind::Head(head))) => {
-                if head.partitions == 0 || head.partitions > PARTITIONS_MAX {
+                let (partitions, spread) = head.spread.map_or((head.partitions, 1), |it| (it.partitions, it.over));
+                if partitions == 0 || partitions > PARTITIONS_MAX {
                     return Err(wrong("a pool has 1 to 100000 partitions"));
                 }
+                Placement::new(partitions, spread).map_err(|error| wrong(&error.to_string()))?;
+                self.table.partitions.resize(partitions as usize, Owner::default());
+                self.table.spread = spread;
                 self.epochs.insert(key, entry.epoch);
-                return Ok(Some(self.table_at(entry.epoch, &head)));
+                return Ok(Some(self.table_at(entry.epoch, head.mode())));
             }
             (Key::Partition(number), Some(Kind::Partition(partition))) if *number == partition.partition => {
                 let consumer = (!partition.consumer.is_empty()).then(|| partition.consumer.into());
@@ -232,13 +236,12 @@ impl Draft {
         Ok(())
     }
 
-    fn table_at(&mut self, epoch: u64, head: &pb::Head) -> Table {
+    fn table_at(&mut self, epoch: u64, mode: Mode) -> Table {
         if std::mem::take(&mut self.rooms_changed) {
             self.table.rooms = self.rooms.values().cloned().collect::<Rooms>();
         }
         self.table.epoch = epoch;
-        self.table.manual = head.mode() == Mode::Manual;
-        self.table.partitions.resize(head.partitions as usize, Owner::default());
+        self.table.manual = mode == Mode::Manual;
         self.table.clone()
     }
 }

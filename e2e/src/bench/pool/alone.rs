@@ -30,20 +30,21 @@ const HISTORY_LENGTH: u64 = 10_000;
 /// Connections and topics settle.
 const WARM_UP: Duration = Duration::from_secs(2);
 
-/// Messages per second that brokers acknowledge where nobody reads them; `append_max` danmaku in an append.
+/// Messages per second of one room on `spread` partitions that brokers acknowledge where nobody reads them; `append_max`
+/// danmaku in an append.
 pub(super) fn producer(
     rig: &Rig,
     chatter: &Arc<Chatter>,
     lanes: usize,
     append_max: u64,
-    time: Duration,
+    (spread, time): (u32, Duration),
 ) -> Result<f64, BenchError> {
     rig.runtime.block_on(async {
-        brokers::create(&rig.kafka(POOL)?, 1).await?;
-        let log = rig.log(POOL, 1)?;
-        let table = Table::of_one(&POOL.into(), 1, Rooms::default());
+        brokers::create(&rig.kafka(POOL)?, spread).await?;
+        let (log, _) = rig.log(POOL, spread)?;
+        let table = Table { spread, ..Table::of_one(&POOL.into(), spread, Rooms::default()) };
         let (_sender, routes) = watch::channel(Arc::new(table));
-        let injection = Injection::start(chatter, (&log, &routes), &RoomId::from(POOL), lanes, append_max);
+        let injection = Injection::start(chatter, (&log, &routes), &[RoomId::from(POOL)], lanes, append_max);
         injection.allow(u64::MAX);
         sleep(WARM_UP).await;
         let (before, began) = (injection.acknowledged(), Instant::now());

@@ -12,13 +12,17 @@ use super::Rig;
 use crate::{
     bench::BenchError,
     load::{self, Chat, Endpoint, Load, LoadError, Outcome},
-    swarm::{Control, Format, Script},
+    swarm::{Control, Format, Script, Target},
 };
 
 /// Users of a room who send, all alike.
 const USERS: u32 = 100;
 /// Viewers of a room.
 const VIEWERS: u32 = 10;
+/// Of so many rooms each has threads of its own; of more, all together have, and in each somebody watches and a few speak.
+const ROOMS_APART: usize = 16;
+const USERS_OF_MANY: u32 = 2;
+const VIEWERS_OF_MANY: u32 = 1;
 const BEAT: Duration = Duration::from_millis(20);
 /// The gateway that is sent to, and the one that is watched at.
 const SENT_TO: usize = 0;
@@ -30,7 +34,7 @@ pub(super) struct Crowd {
     speaking: Vec<Side>,
 }
 
-/// One room's viewers, or its senders.
+/// Viewers of a room, or of several, or their senders.
 struct Side {
     control: Arc<Control>,
     run: JoinHandle<Result<Outcome, LoadError>>,
@@ -39,21 +43,26 @@ struct Side {
 impl Crowd {
     /// Connects viewers to all rooms; then senders, who begin at once and together send `rate` danmaku/s.
     pub(super) fn gather(rig: &Rig, rooms: &[String], rate: f64) -> Result<Self, BenchError> {
-        crate::files::allow(rooms.len() as u64 * u64::from(USERS + VIEWERS))?;
+        let (together, users, viewers) = match rooms.len() {
+            0..=ROOMS_APART => (1, USERS, VIEWERS),
+            many => (u32::try_from(many).unwrap_or(u32::MAX), USERS_OF_MANY, VIEWERS_OF_MANY),
+        };
+        crate::files::allow(rooms.len() as u64 * u64::from(users + viewers))?;
+        let (users, viewers, sides) = (users * together, viewers * together, rooms.chunks(together as usize));
         let mut watching = Vec::new();
-        for room in rooms {
-            watching.push(Side::start(rig, WATCHED_AT, room, VIEWERS, None)?);
+        for rooms in sides.clone() {
+            watching.push(Side::start(rig, WATCHED_AT, rooms, (0, viewers), None)?);
         }
         for side in &watching {
-            while side.control.progress.viewers.value() < u64::from(VIEWERS) && !side.run.is_finished() {
+            while side.control.progress.viewers.value() < u64::from(viewers) && !side.run.is_finished() {
                 thread::sleep(BEAT);
             }
         }
-        let mut speaking = Vec::new();
-        for (seed, room) in (1..).zip(rooms) {
-            let chat = Chat::new(rate / rooms.len() as f64, USERS, 0.0, seed);
+        let (rate, mut speaking) = (rate / sides.len() as f64, Vec::new());
+        for (seed, rooms) in (1..).zip(sides) {
+            let chat = Chat::new(rate, users, 0.0, seed);
             let chat = chat.ok_or_else(|| BenchError::Meaningless("a chat of nobody".to_owned()))?;
-            speaking.push(Side::start(rig, SENT_TO, room, 0, Some(Box::new(chat)))?);
+            speaking.push(Side::start(rig, SENT_TO, rooms, (users, 0), Some(Box::new(chat)))?);
         }
         Ok(Self { watching, speaking })
     }
@@ -89,18 +98,26 @@ impl Crowd {
 }
 
 impl Side {
-    fn start(rig: &Rig, gateway: usize, room: &str, viewers: u32, script: Option<Script>) -> Result<Self, BenchError> {
+    fn start(
+        rig: &Rig,
+        gateway: usize,
+        rooms: &[String],
+        (users, viewers): (u32, u32),
+        script: Option<Script>,
+    ) -> Result<Self, BenchError> {
+        let (room, others) = rooms.split_first().ok_or_else(|| BenchError::Meaningless("no room".to_owned()))?;
         let gateway = rig.cluster.gateways[gateway].listen();
         let listen = gateway.ok_or_else(|| BenchError::Meaningless("a gateway that does not listen".to_owned()))?;
         let endpoint = Endpoint::parse(&format!("ws://{listen}"));
+        let target = endpoint.and_then(|at| at.target(room)).map_err(LoadError::from)?;
         let load = Load {
-            target: endpoint.and_then(|at| at.target(room)).map_err(LoadError::from)?,
+            target: Target { others: others.to_vec(), ..target },
             key: Some(rig.cluster.token_key().map_err(LoadError::from)?),
             format: Format::V2,
             viewers,
             dial_rate: None,
             script,
-            senders_max: USERS as usize,
+            senders_max: users as usize,
             duration: None,
             threads: 1,
             api: None,

@@ -14,22 +14,35 @@ use crate::bench::BenchError;
 const PATIENCE: Duration = Duration::from_secs(60);
 const BEAT: Duration = Duration::from_millis(200);
 
-/// What the store says at the end.
+/// What came of all rooms.
+#[derive(Default)]
 pub(super) struct Judgement {
-    /// Users whose score is not what they sent.
-    pub(super) wrong_scores: usize,
     pub(super) users: usize,
-    pub(super) logged: u64,
-    pub(super) counts: Counts,
+    pub(super) expired: u64,
+    /// Danmaku that are logged or accounted for too often or not at all, and users with another score.
+    pub(super) wrong: u64,
+}
+
+impl Judgement {
+    /// Adds what the store says of a room that so many danmaku were sent to.
+    pub(super) fn add(&mut self, sent: u64, Kept { wrong_scores, users, logged, counts }: &Kept) {
+        self.users += users;
+        self.expired += counts.expired;
+        self.wrong += logged.abs_diff(sent) + accounted(*counts).abs_diff(sent) + *wrong_scores as u64;
+    }
+}
+
+/// What the store says of a room at the end.
+pub(super) struct Kept {
+    /// Users whose score is not what they sent.
+    wrong_scores: usize,
+    users: usize,
+    logged: u64,
+    counts: Counts,
 }
 
 /// Waits until `sent` danmaku are logged and accounted for, and compares scores.
-pub(super) async fn judge(
-    store: &Store,
-    room: &RoomId,
-    sent: u64,
-    scores: &[(u64, u64)],
-) -> Result<Judgement, BenchError> {
+pub(super) async fn judge(store: &Store, room: &RoomId, sent: u64, scores: &[(u64, u64)]) -> Result<Kept, BenchError> {
     let refused = BenchError::refused("reading what was kept");
     let until = Instant::now() + PATIENCE;
     let (logged, counts) = loop {
@@ -42,14 +55,7 @@ pub(super) async fn judge(
     let ranking = store.ranking(room, USERS, 0).await.map_err(&refused)?;
     let mut kept: Vec<(u64, u64)> = ranking.scores.iter().map(|one| (one.user, one.score)).collect();
     kept.sort_unstable();
-    Ok(Judgement { wrong_scores: differing(scores, &kept), users: scores.len(), logged, counts })
-}
-
-impl Judgement {
-    /// Danmaku that are logged or accounted for too often or not at all, and users with another score.
-    pub(super) fn wrong(&self, sent: u64) -> u64 {
-        self.logged.abs_diff(sent) + accounted(self.counts).abs_diff(sent) + self.wrong_scores as u64
-    }
+    Ok(Kept { wrong_scores: differing(scores, &kept), users: scores.len(), logged, counts })
 }
 
 /// Danmaku that the books account for.

@@ -90,6 +90,11 @@ impl Chatter {
     }
 }
 
+/// Which of so many rooms a user is in.
+pub(super) fn room_of(user: u64, rooms: usize) -> usize {
+    usize::try_from(user % rooms.max(1) as u64).unwrap_or_default()
+}
+
 fn index_of(user: u64) -> usize {
     usize::try_from(user - USER_BASE).unwrap_or_default()
 }
@@ -102,7 +107,7 @@ pub(super) struct Injection {
 
 struct Shared {
     chatter: Arc<Chatter>,
-    room: RoomId,
+    rooms: Vec<RoomId>,
     /// The number of the next danmaku.
     next: AtomicU64,
     /// Below this number danmaku may be published now.
@@ -115,17 +120,17 @@ struct Shared {
 }
 
 impl Injection {
-    /// Starts `lanes` lanes, which publish what they are allowed to; nothing at first.
+    /// Starts `lanes` lanes into rooms, each user into [one](room_of). They publish what they are allowed to; nothing at first.
     pub(super) fn start(
         chatter: &Arc<Chatter>,
         (log, routes): (&Log, &Routes),
-        room: &RoomId,
+        rooms: &[RoomId],
         lanes: usize,
         append_max: u64,
     ) -> Self {
         let shared = Arc::new(Shared {
             chatter: Arc::clone(chatter),
-            room: room.clone(),
+            rooms: rooms.to_vec(),
             next: AtomicU64::new(0),
             allowed: AtomicU64::new(0),
             acknowledged: AtomicU64::new(0),
@@ -206,7 +211,8 @@ impl Shared {
                 .next
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| (next < allowed).then_some(next + 1));
             let Ok(number) = taken else { break };
-            injector.push(&self.room, self.chatter.entry(number));
+            let entry = self.chatter.entry(number);
+            injector.push(&self.rooms[room_of(entry.user, self.rooms.len())], entry);
             pushed += 1;
         }
         pushed

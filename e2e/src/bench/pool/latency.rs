@@ -6,11 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use barrage_core::room::partition_of;
 use hdrhistogram::Histogram;
 
 use super::{
-    PARTITIONS, Rig,
+    Rig, Scale,
     brokers::{self, Shape},
     crowd::Crowd,
     disk, manifest,
@@ -49,17 +48,18 @@ const STAGES: [(&str, &str); 5] = [
     ("gateway: frame taken", "barrage_gateway_frame_age_seconds"),
 ];
 
-pub(super) fn run(short: bool, table: &mut Table) -> Result<(), BenchError> {
+pub(super) fn run(short: bool, scale: &Scale, table: &mut Table) -> Result<(), BenchError> {
     let (optimised, warm_up, time) = if short { (false, 10, 10) } else { (true, WARM_UP_OPTIMISED_S, 60) };
     if optimised {
         eprintln!("pool-latency: brokers are warmed for {warm_up} s, then it is measured for {time} s, twice …");
     }
     let (warm_up, time) = (Duration::from_secs(warm_up), Duration::from_secs(time));
-    let rooms = rooms();
+    let rooms = rooms(scale);
     let manifests: Vec<_> = rooms.iter().map(|room| manifest(room, BUDGET)).collect();
-    let rig = Rig::start(manifests.join("---\n"), [2, 3, 2], optimised)?;
+    let rig = Rig::start(scale, manifests.join("---\n"), [2, 3, 2], optimised)?;
     let (latency, figures) = measure(&rig, &rooms, warm_up, time)?;
-    let own = brokers_alone(&rig, &figures, time)?;
+    let own = brokers_alone(&rig, scale.partitions, &figures, time)?;
+    table.add(Row::plain("pool-latency: rooms, spread, partitions", scale.describe(rooms.len())));
     report(&latency, &own, &figures, table);
     report_bytes(&rig, table)
 }
@@ -98,18 +98,18 @@ impl Stretch {
     }
 }
 
-fn brokers_alone(rig: &Rig, stretch: &Stretch, time: Duration) -> Result<Histogram<u64>, BenchError> {
+fn brokers_alone(rig: &Rig, partitions: u32, stretch: &Stretch, time: Duration) -> Result<Histogram<u64>, BenchError> {
     let (records, batches) =
         (stretch.per_second("barrage_log_records_total"), stretch.per_second("barrage_log_batches_total"));
     // One to each partition at a time.
-    let appends = batches / f64::from(PARTITIONS);
-    let payloads = brokers::last_payloads(&rig.kafka(&ClusterOptions::default().pool)?, PARTITIONS, PAYLOADS)?;
+    let appends = batches / f64::from(partitions);
+    let payloads = brokers::last_payloads(&rig.kafka(&ClusterOptions::default().pool)?, partitions, PAYLOADS)?;
     let config = rig.kafka("alone")?;
-    rig.runtime.block_on(brokers::create(&config, PARTITIONS))?;
+    rig.runtime.block_on(brokers::create(&config, partitions))?;
     // Whole records an append, and as many appends as make the same records a second.
     let each = (records / appends).round().max(1.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
-    let shape = Shape { partitions: PARTITIONS, appends: records / each, records: each as usize, payloads };
+    let shape = Shape { partitions, appends: records / each, records: each as usize, payloads };
     brokers::measure(&config, &shape, time)
 }
 
@@ -139,7 +139,10 @@ fn report(latency: &Histogram<u64>, own: &Histogram<u64>, stretch: &Stretch, tab
     let batches = stretch.per_second("barrage_log_batches_total");
     let value = format!("{:.2} danmaku, {bytes:.0} B", rate / records);
     let row = Row::plain("pool-latency: a record", value);
-    table.add(row.against(format!("{records:.0} records, {batches:.0} batches/s"), ""));
+    table.add(row.against(format!("{records:.0} records/s"), ""));
+    // librdkafka sends each batch of a partition in a request of its own.
+    let row = Row::plain("pool-latency: produce requests at the brokers", format!("{batches:.0}/s"));
+    table.add(row.against("batches that gateways sent".to_owned(), ""));
     let operations = stretch.per_second("barrage_store_operations_total") / rate * 1_000.0;
     table.add(Row::plain("pool-latency: Redis operations per 1,000 msg", format!("{operations:.0}")));
 }
@@ -158,22 +161,29 @@ fn report_bytes(rig: &Rig, table: &mut Table) -> Result<(), BenchError> {
     Ok(())
 }
 
-/// A room on each partition.
-fn rooms() -> Vec<String> {
-    let on = |partition: u32| {
-        let mut names = (0_u32..).map(|number| format!("bench-{number}"));
-        names.find(|name| partition_of(name, PARTITIONS) == partition)
-    };
-    (0..PARTITIONS).filter_map(on).collect()
+/// So many rooms, or one that begins on each partition.
+fn rooms(scale: &Scale) -> Vec<String> {
+    let names = (0_u32..).map(|number| format!("bench-{number}"));
+    if let Some(rooms) = scale.rooms {
+        return names.take(rooms as usize).collect();
+    }
+    let mut on = |partition: u32| names.clone().find(|name| scale.placement.partition_of(name, 0) == partition);
+    (0..scale.partitions).filter_map(&mut on).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::args::Pool;
 
     #[test]
-    fn there_is_a_room_on_each_partition() {
-        let on: Vec<_> = rooms().iter().map(|room| partition_of(room, PARTITIONS)).collect();
-        assert_eq!(on, (0..PARTITIONS).collect::<Vec<_>>());
+    fn a_room_begins_on_each_partition_unless_there_are_to_be_so_many() {
+        let scale = |spread, rooms| Scale::new(Pool { partitions: 3, spread, rooms }).unwrap();
+        for spread in [None, Some(1), Some(2)] {
+            let scale = scale(spread, None);
+            let on: Vec<_> = rooms(&scale).iter().map(|room| scale.placement.partition_of(room, 0)).collect();
+            assert_eq!(on, [0, 1, 2]);
+        }
+        assert_eq!(rooms(&scale(None, Some(7))).len(), 7);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use prometheus_client::{encoding::text::encode, registry::Registry};
+
 use crate::{bench::BenchError, cluster::RoleProcess, http::Api};
 
 /// Values of all series that end in `_total` or belong to a histogram, by their name and labels.
@@ -16,6 +18,14 @@ impl Figures {
             let answer = Api::new(&format!("http://{}", process.admin())).get("/metrics");
             figures.add(&answer.map_err(BenchError::refused("reading metrics"))?.body);
         }
+        Ok(figures)
+    }
+
+    /// What a part of this process counts.
+    pub(super) fn of(registry: &Registry) -> Result<Self, BenchError> {
+        let (mut figures, mut text) = (Self::default(), String::new());
+        encode(&mut text, registry).map_err(BenchError::refused("reading metrics"))?;
+        figures.add(&text);
         Ok(figures)
     }
 

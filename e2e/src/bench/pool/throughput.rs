@@ -13,9 +13,9 @@ use barrage_core::{room::RoomId, store::Store};
 use tokio::sync::watch;
 
 use super::{
-    Rig, alone, disk,
+    Rig, Scale, alone, disk,
     exact::{self, Judgement},
-    inject::{Chatter, Injection},
+    inject::{Chatter, Injection, room_of},
     manifest,
     scrape::Figures,
 };
@@ -46,6 +46,8 @@ const BEAT: Duration = Duration::from_millis(100);
 const TRIES: [f64; 9] = [1.1, 1.05, 1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5];
 const TARGET: f64 = 0.5;
 const AIM: u32 = 1_000_000;
+/// Of so many rooms the books say what is logged; of more that would cost too much, and consumers do.
+const ROOMS_ASKED: usize = 8;
 /// Replicas of a partition.
 const REPLICAS: u64 = 3;
 
@@ -57,18 +59,25 @@ struct Size {
     applied: u64,
 }
 
-pub(super) fn run(short: bool, sample: &Sample, table: &mut Table) -> Result<(), BenchError> {
+pub(super) fn run(short: bool, scale: &Scale, sample: &Sample, table: &mut Table) -> Result<(), BenchError> {
     let size = |warm_up, time, alone, applied| {
         let [warm_up, time, alone] = [warm_up, time, alone].map(Duration::from_secs);
         Size { warm_up, time, alone, applied }
     };
     let size = if short { size(8, 6, 4, 400_000) } else { size(30, 20, 10, 1_500_000) };
-    let rig = Rig::start(manifest(ROOM, BUDGET), [1, 1, 1], false)?;
+    let names: Vec<_> = match scale.rooms.unwrap_or(1) {
+        1 => vec![ROOM.to_owned()],
+        many => (0..many).map(|number| format!("{ROOM}-{number}")).collect(),
+    };
+    let manifests: Vec<_> = names.iter().map(|name| manifest(name, BUDGET)).collect();
+    let rooms: Vec<_> = names.iter().map(|name| RoomId::from(name.as_str())).collect();
+    let rig = Rig::start(scale, manifests.join("---\n"), [1, 1, 1], false)?;
     let chatter = Arc::new(Chatter::new(sample)?);
-    let held = hold(&rig, &chatter, &size)?;
+    let held = hold(&rig, &chatter, &rooms, &size)?;
     let [per_append, per_record, per_call] = held.shape();
-    let producer = alone::producer(&rig, &chatter, LANES, per_append, size.alone)?;
+    let producer = alone::producer(&rig, &chatter, LANES, per_append, (scale.placement.spread(), size.alone))?;
     let script = alone::script(&rig, &chatter, per_call, per_record, size.applied)?;
+    table.add(Row::plain("pool-throughput: rooms, spread, partitions", scale.describe(rooms.len())));
     report(&rig, &held, (producer, script), table)
 }
 
@@ -77,6 +86,8 @@ struct Held {
     rate: f64,
     sent: u64,
     per_append: f64,
+    /// Batches a second that were sent to partitions at the rate that holds.
+    batches: f64,
     figures: Figures,
     judgement: Judgement,
 }
@@ -96,47 +107,57 @@ impl Held {
     }
 }
 
-fn hold(rig: &Rig, chatter: &Arc<Chatter>, size: &Size) -> Result<Held, BenchError> {
+fn hold(rig: &Rig, chatter: &Arc<Chatter>, rooms: &[RoomId], size: &Size) -> Result<Held, BenchError> {
     let pool = ClusterOptions::default().pool;
     let read = rig.runtime.block_on(topic::read(rig.kafka(&pool)?.client(), &pool));
     let routes = read.map_err(BenchError::refused("reading the routes"))?;
     let routes = routes.ok_or_else(|| BenchError::Meaningless("the pool has no routes".to_owned()))?;
-    let log = rig.log(&pool, routes.partition_count())?;
+    let (log, counted) = rig.log(&pool, routes.partition_count())?;
     let (_sender, routes) = watch::channel(Arc::new(routes));
-    let room = RoomId::from(ROOM);
     let injection = {
         let _here = rig.runtime.enter();
-        Injection::start(chatter, (&log, &routes), &room, LANES, u64::MAX)
+        Injection::start(chatter, (&log, &routes), rooms, LANES, u64::MAX)
     };
     let (store, zero) = (rig.store_of_pool()?, rig.figures()?);
-    let mut drive = Drive { rig, store, room: room.clone(), injection, done: VecDeque::new(), allowed: 0, zero };
+    let mut drive = Drive { rig, store, rooms, injection, done: VecDeque::new(), allowed: 0, zero };
     drive.at_the_limit(size.warm_up)?;
     let limit = drive.at_the_limit(size.time)?;
     eprintln!("  {limit:.0} msg/s with consumer and ranker {} ms behind", BEHIND.as_millis());
     let before = rig.figures()?;
-    let mut rate = None;
+    let mut held = None;
     for share in TRIES {
+        let (began, sent) = (Instant::now(), Figures::of(&counted)?);
         if drive.holds(limit * share, size.time)? {
-            rate = Some(limit * share);
+            let sent = Figures::of(&counted)?.since(&sent).sum("batches_total");
+            held = Some((limit * share, sent / began.elapsed().as_secs_f64()));
             break;
         }
     }
     let figures = rig.figures()?.since(&before);
-    let rate = rate.ok_or_else(|| BenchError::Meaningless(format!("no rate holds below {limit:.0} msg/s")))?;
+    let (rate, batches) =
+        held.ok_or_else(|| BenchError::Meaningless(format!("no rate holds below {limit:.0} msg/s")))?;
     let per_append = drive.injection.per_append();
     let (sent, judgement) = rig.runtime.block_on(async {
         let sent = drive.injection.end().await?;
-        let scores = chatter.scores(sent);
-        Ok::<_, BenchError>((sent, exact::judge(&drive.store, &drive.room, sent, &scores).await?))
+        let mut scores = vec![Vec::new(); rooms.len()];
+        for (user, score) in chatter.scores(sent) {
+            scores[room_of(user, rooms.len())].push((user, score));
+        }
+        let mut judgement = Judgement::default();
+        for (room, scores) in rooms.iter().zip(scores) {
+            let sent = scores.iter().map(|(_, score)| score).sum();
+            judgement.add(sent, &exact::judge(&drive.store, room, sent, &scores).await?);
+        }
+        Ok::<_, BenchError>((sent, judgement))
     })?;
-    Ok(Held { rate, sent, per_append, figures, judgement })
+    Ok(Held { rate, sent, per_append, batches, figures, judgement })
 }
 
 /// The hand on the throttle.
 struct Drive<'a> {
     rig: &'a Rig,
     store: Store,
-    room: RoomId,
+    rooms: &'a [RoomId],
     injection: Injection,
     /// What was done by when, of the last second.
     done: VecDeque<(Instant, u64)>,
@@ -204,9 +225,17 @@ impl Drive<'_> {
     fn look(&mut self) -> Result<u64, BenchError> {
         let figures = self.rig.figures()?.since(&self.zero);
         let decided = figures.sum_without("barrage_ranker_danmaku_total", "Seen") as u64;
-        // A consumer does not count what a call did that was not answered in time.
-        let books = self.rig.runtime.block_on(self.store.books(&self.room));
-        let (_, logged) = books.map_err(BenchError::refused("reading what is logged"))?;
+        let logged = if self.rooms.len() > ROOMS_ASKED {
+            figures.sum("barrage_store_applied_danmaku_total") as u64
+        } else {
+            // A consumer does not count what a call did that was not answered in time.
+            let mut logged = 0;
+            for room in self.rooms {
+                let books = self.rig.runtime.block_on(self.store.books(room));
+                logged += books.map_err(BenchError::refused("reading what is logged"))?.1;
+            }
+            logged
+        };
         let done = logged.min(decided);
         self.done.push_back((Instant::now(), done));
         while self.done.front().is_some_and(|(at, _)| at.elapsed() > Duration::from_secs(1)) {
@@ -234,10 +263,12 @@ fn report(rig: &Rig, held: &Held, (producer, script): (f64, f64), table: &mut Ta
     let [per_append, per_record, per_call] = held.shape();
     let shape = format!("{per_append} an append, {per_record} a record, {per_call} a script call");
     table.add(Row::plain("pool-throughput: danmaku", shape));
-    let Judgement { users, counts, .. } = &held.judgement;
-    let wrong = held.judgement.wrong(held.sent);
+    // librdkafka sends each batch of a partition in a request of its own.
+    let row = Row::plain("pool-throughput: produce requests at the brokers", format!("{:.0}/s", held.batches));
+    table.add(row.against("batches that the publisher sent", ""));
+    let Judgement { users, expired, wrong } = held.judgement;
     let row = Row::plain("pool-throughput: scores, logged and books that are wrong", wrong.to_string());
-    let row = row.against(format!("{} danmaku of {users} users", held.sent), format!("{} expired", counts.expired));
+    let row = row.against(format!("{} danmaku of {users} users", held.sent), format!("{expired} expired"));
     table.add(row.target(Target::at_most(wrong as f64, 0.0, "0")));
     let danmaku = held.figures.sum("barrage_consumer_danmaku_total").max(1.0);
     let operations = held.figures.sum("barrage_store_operations_total") / danmaku * 1_000.0;

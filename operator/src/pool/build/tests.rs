@@ -51,6 +51,7 @@ fn blueprint() -> Blueprint {
     let target = Target {
         pool_id: "default".to_owned(),
         partitions: 12,
+        spread: 1,
         kafka: KafkaTarget { brokers: Vec::new(), trial: false, tls: None, sasl: None },
         redis: RedisTarget { nodes: Vec::new(), trial: false, tls: None, auth: None },
     };

@@ -20,7 +20,7 @@ const AUTHORITY_YEARS: i64 = 10;
   barrage certificates --out certificates          once more: a new cert.pem and key.pem of the same authority
 Then: link.ca-file = certificates/ca.pem, link.cert-file = certificates/cert.pem, link.key-file = certificates/key.pem.
 Keep ca-key.pem to yourself: whoever has it can join the pool.")]
-pub(super) struct Certificates {
+pub(crate) struct Certificates {
     /// Directory to write to; an authority that is there is used again
     #[arg(long, value_name = "DIR")]
     out: PathBuf,

@@ -13,7 +13,7 @@ use clap::Args;
 #[command(after_help = "Examples:
   barrage config > barrage.toml                            all settings with documentation and defaults
   barrage config --check --config barrage.toml gateway     what a gateway would run with, or what is wrong")]
-pub(super) struct Config {
+pub(crate) struct Config {
     /// Say what a role would run with here, by the file and the environment, or what is wrong with it
     #[arg(long, requires = "role")]
     check: bool,

@@ -12,8 +12,11 @@ use barrage_cluster::{
     settings::{self, Cluster},
     store::{Metrics, RedisStore},
 };
-use barrage_core::host::Host;
-use barrage_core::routes::{Owner, Table, change::Change};
+use barrage_core::{
+    host::Host,
+    room::{Placement, SHARDS},
+    routes::{Owner, Table, change::Change},
+};
 use clap::{Args, Subcommand};
 use prometheus_client::registry::Registry;
 
@@ -30,7 +33,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Where a pool is.
 #[derive(Debug, Args)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     /// TOML file with settings; variables are stronger. `barrage config` prints all of them
     #[arg(long, global = true, value_name = "FILE", env = "BARRAGE_CONFIG")]
     config: Option<PathBuf>,
@@ -52,7 +55,7 @@ impl Connection {
 
 /// Pools: what rooms run on.
 #[derive(Debug, Args)]
-pub(super) struct Pool {
+pub(crate) struct Pool {
     #[command(flatten)]
     pub(super) connection: Connection,
     #[command(subcommand)]
@@ -64,6 +67,7 @@ enum Command {
     /// Make a pool: its topics, the marks in Redis by which a loss is noticed, and the first route table
     #[command(after_help = "Examples:
   barrage pool create --partitions 12
+  barrage pool create --partitions 48 --spread 16     for few rooms with very many senders
   BARRAGE_KAFKA_TRIAL=true barrage pool create --partitions 3     on a single broker, to try things out")]
     Create(Create),
 }
@@ -73,6 +77,10 @@ struct Create {
     /// Partitions of its log, for ever: at least as many as consumers that it will ever need
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     partitions: u32,
+    /// Partitions that the senders of each room are spread over, for ever, 1 to 16: more carry a hotter room, and cost more
+    /// requests at the brokers [default: 4, or all where there are fewer]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SHARDS)))]
+    spread: Option<u32>,
 }
 
 impl Pool {
@@ -85,6 +93,8 @@ impl Pool {
 impl Create {
     async fn run(self, cluster: Cluster) -> anyhow::Result<()> {
         let (kafka, pool) = (cluster.kafka.clone(), cluster.pool.clone());
+        let spread = self.spread.unwrap_or_else(|| Placement::spread_by_default(self.partitions));
+        Placement::new(self.partitions, spread)?;
         println!("topics of {pool} with {} partitions …", self.partitions);
         kafka::create_topics(&kafka, self.partitions, kafka.durability()).await?;
         // Every broker hears of what was made, but some a moment later.
@@ -103,7 +113,8 @@ impl Create {
         let store = RedisStore::connect(cluster.redis_config()?, Metrics::register(&mut Registry::default())).await?;
         store.lay_markers().await?;
         let mut writer = Writer::open(kafka.client(), &pool, WRITER).await?;
-        let first = Table { partitions: vec![Owner::default(); usize::try_from(self.partitions)?], ..Table::default() };
+        let partitions = vec![Owner::default(); usize::try_from(self.partitions)?];
+        let first = Table { partitions, spread, ..Table::default() };
         let change = Change::between(writer.table(), &first);
         write(&mut writer, &change).await?;
         // A transaction ends a moment before readers see it: whoever runs the next command is to find the table.

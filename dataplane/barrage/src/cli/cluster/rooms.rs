@@ -99,12 +99,13 @@ impl Delete {
 async fn list(base: ClientConfig, pool: &str) -> anyhow::Result<()> {
     let table = existing(base, pool).await?;
     let cells = |cells: [&str; 6]| cells.map(ToOwned::to_owned).to_vec();
-    let mut rows = vec![cells(["ROOM", "RANKER", "PARTITION", "RATE/S", "BUDGET/S", "HISTORY"])];
+    let mut rows = vec![cells(["ROOM", "RANKER", "PARTITIONS", "RATE/S", "BUDGET/S", "HISTORY"])];
     for room in table.rooms.all() {
         let ranker = table.ranker_of(&room.id).map_or("-", |ranker| ranker);
-        let partition = table.partition_of(&room.id, 0).to_string();
+        let partitions = table.placement().partitions_of(room.id.as_str());
+        let partitions = partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let (rate, budget) = (room.rate_per_second.to_string(), room.budget_per_second.to_string());
-        rows.push(cells([room.id.as_str(), ranker, &partition, &rate, &budget, &room.history_length.to_string()]));
+        rows.push(cells([room.id.as_str(), ranker, &partitions, &rate, &budget, &room.history_length.to_string()]));
     }
     let mut text = String::new();
     align(&mut text, &rows);

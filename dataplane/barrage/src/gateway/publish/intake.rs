@@ -124,7 +124,7 @@ impl<S: Sender + 'static> Intake<S> {
             sender.accepted(slice, &entry, received_ms);
         }
         let sent = Sent { sender: Rc::clone(sender), seq };
-        outbox.push(sender.room().id(), slice, entry, sent, received_ms);
+        outbox.push((sender.room().id(), slice), &self.gateway.routes, entry, sent, received_ms);
         self.accepted.notify_one();
     }
 }

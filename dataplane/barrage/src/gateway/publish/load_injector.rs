@@ -1,8 +1,6 @@
 //! A worker's publisher without viewers, for whoever measures what the way behind a gateway can take: the same drafts,
 //! records and appends, and nobody who is told the outcome.
 
-use std::sync::Arc;
-
 use barrage_proto::log::Entry;
 
 use super::{
@@ -41,7 +39,7 @@ impl Injector {
     /// Accepts a danmaku, received now. Its receipt time, relative to its record's, is set here.
     pub fn push(&mut self, room: &RoomId, entry: Entry) {
         let received_ms = self.outbox.received_ms(unix_ms());
-        self.outbox.push(room, shard_of(entry.user), entry, (), received_ms);
+        self.outbox.push((room, shard_of(entry.user)), &self.routes, entry, (), received_ms);
     }
 
     /// Begins to append all that waits; gives how many danmaku that is, and what ends with their acknowledgement. As in
@@ -50,8 +48,7 @@ impl Injector {
         let drafts = self.outbox.take();
         self.taken = bytes_of(&drafts);
         let count = drafts.iter().map(|draft| draft.sent.len() as u64).sum();
-        let table = Arc::clone(&self.routes.borrow());
-        let records = drafts.iter().map(|draft| record(draft, &table)).collect();
+        let records = drafts.iter().map(record).collect();
         let log = self.log.clone();
         (count, async move { log.append(records).await.map(drop) })
     }

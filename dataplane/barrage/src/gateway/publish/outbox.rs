@@ -1,10 +1,10 @@
 //! What viewers sent and the log does not have yet, gathered into one record per slice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use barrage_proto::log::{Entry, Record};
 
-use barrage_core::{hash::FastMap, room::RoomId, trace::Span};
+use barrage_core::{hash::FastMap, room::RoomId, routes::Routes, trace::Span};
 
 /// Bytes of danmaku that wait at one worker, at the most; over it senders are told to retry.
 const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -13,7 +13,8 @@ const ENTRY_OVERHEAD_BYTES: usize = 128;
 
 /// A record in the making, with the senders of its entries in the same order.
 pub(super) struct Draft<S> {
-    pub(super) room: RoomId,
+    /// Where it goes.
+    pub(super) partition: u32,
     pub(super) record: Record,
     pub(super) sent: Vec<S>,
     /// Of its record, while it is on its way and if it is traced.
@@ -29,6 +30,8 @@ pub(super) fn bytes_of<S>(drafts: &[Draft<S>]) -> usize {
 /// Accepted danmaku by slice, each with who waits for its outcome.
 pub(super) struct Outbox<S> {
     drafts: FastMap<RoomId, BTreeMap<u32, Draft<S>>>,
+    /// Where they go.
+    partitions: BTreeSet<u32>,
     /// What waits here and what is on its way to the log.
     bytes: usize,
     last_received_ms: i64,
@@ -46,12 +49,25 @@ impl<S> Outbox<S> {
         self.last_received_ms
     }
 
-    /// Adds a danmaku received at `received_ms`.
-    pub(super) fn push(&mut self, room: &RoomId, shard: u32, mut entry: Entry, sent: S, received_ms: i64) {
+    /// Adds a danmaku received at `received_ms`, to go where `routes` say.
+    pub(super) fn push(
+        &mut self,
+        (room, shard): (&RoomId, u32),
+        routes: &Routes,
+        mut entry: Entry,
+        sent: S,
+        received_ms: i64,
+    ) {
         let bytes = entry.content.len() + ENTRY_OVERHEAD_BYTES;
         self.bytes += bytes;
+        let partitions = &mut self.partitions;
+        let mut place = || {
+            let partition = routes.borrow().partition_of(room, shard);
+            partitions.insert(partition);
+            partition
+        };
         let new = || Draft {
-            room: room.clone(),
+            partition: place(),
             record: Record { room: room.to_string(), shard, received_ms, ..Record::default() },
             sent: Vec::new(),
             span: None,
@@ -79,14 +95,20 @@ impl<S> Outbox<S> {
         self.drafts.is_empty()
     }
 
+    /// How many partitions what waits here goes to.
+    pub(super) fn partitions(&self) -> usize {
+        self.partitions.len()
+    }
+
     /// Takes all of it; until [`Self::settle`] it counts as waiting.
     pub(super) fn take(&mut self) -> Vec<Draft<S>> {
+        self.partitions.clear();
         self.drafts.drain().flat_map(|(_, of_room)| of_room.into_values()).collect()
     }
 }
 
 impl<S> Default for Outbox<S> {
     fn default() -> Self {
-        Self { drafts: FastMap::default(), bytes: 0, last_received_ms: 0 }
+        Self { drafts: FastMap::default(), partitions: BTreeSet::new(), bytes: 0, last_received_ms: 0 }
     }
 }

@@ -26,6 +26,7 @@ fn wanted() -> Table {
         epoch: 1,
         manual: true,
         partitions: vec![owner("consumer-0"), owner("consumer-1"), Owner { consumer: None, epoch: 1 }],
+        spread: 2,
         rankers: [(Peer::from("ranker-0"), "127.0.0.1:1".to_owned())].into(),
         room_rankers: [(RoomId::from("demo"), Peer::from("ranker-0"))].into(),
         rooms: Rooms::new(&[room("demo")]),
@@ -144,4 +145,34 @@ fn a_table_of_which_slices_have_moved_is_no_table() {
         draft.apply(format!("slice/demo/{shard}").as_bytes(), None).unwrap();
     }
     assert_eq!(draft.check(), Ok(()));
+}
+
+#[test]
+fn a_table_of_before_has_each_room_on_one_partition() {
+    let (mut draft, room) = (Draft::default(), RoomId::from("demo"));
+    // The head of epoch 7 with 12 partitions, written in ms 5 by "barrage pool", as it was before rooms were spread.
+    let head = b"\x08\x07\x12\x12\x10\x0c\x18\x0a\x22\x0cbarrage pool";
+    let table = draft.apply(b"head", Some(head)).unwrap().unwrap();
+    assert_eq!((table.epoch, table.partition_count(), table.placement().spread()), (7, 12, 1));
+    assert!((0..16).all(|shard| table.partition_of(&room, shard) == 2));
+    // What is written next says no more than before.
+    let next = write(&Change { manual: true, ..Change::on(&table) }, &HashMap::new());
+    let Kind::Head(written) = pb::Entry::decode(next[0].1.as_deref().unwrap()).unwrap().kind.unwrap() else {
+        panic!("no head")
+    };
+    assert_eq!((written.partitions, written.spread), (12, None));
+    assert_eq!(read(&mut draft, &next).unwrap().placement(), table.placement());
+}
+
+#[test]
+fn who_does_not_know_of_spreads_finds_no_partitions() {
+    let records = write(&creation(), &HashMap::new());
+    let head = pb::Entry::decode(records.last().unwrap().1.as_deref().unwrap()).unwrap();
+    let Some(Kind::Head(head)) = head.kind else { panic!("no head") };
+    assert_eq!((head.partitions, head.spread), (0, Some(pb::Spread { partitions: 3, over: 2 })));
+    for over in [0, 4, 17] {
+        let head = pb::Head { spread: Some(pb::Spread { partitions: 3, over }), ..pb::Head::default() };
+        let value = pb::Entry { epoch: 1, kind: Some(Kind::Head(head)) }.encode_to_vec();
+        assert!(Draft::default().apply(b"head", Some(&value)).is_err(), "over {over}");
+    }
 }

@@ -78,3 +78,20 @@ fn what_cannot_be_is_refused() {
     assert_eq!(plan(&empty, &someone, Some(3)).unwrap().partition_count(), 3);
     assert_eq!(plan(&table(&[None]), &someone, Some(3)), Err(PlanError::Made { made: 1, asked: 3 }));
 }
+
+#[test]
+fn the_partitions_of_a_room_fall_to_different_consumers() {
+    let someone = |consumers| alive(names("c", 0..consumers));
+    for (partitions, spread, consumers) in [(12, 4, 3), (12, 4, 4), (12, 4, 12), (48, 16, 3), (48, 16, 16), (48, 4, 8)]
+    {
+        let new = Table { partitions: vec![Owner::default(); partitions], spread, ..Table::default() };
+        let table = plan(&new, &someone(consumers), None).unwrap();
+        assert_eq!(table.spread, spread);
+        for room in (0..100).map(|number| format!("room-{number}")) {
+            let on = table.placement().partitions_of(&room);
+            let owners: BTreeSet<_> = on.iter().map(|&on| table.partitions[on as usize].consumer.clone()).collect();
+            let wanted = spread.min(consumers.into()) as usize;
+            assert_eq!(owners.len(), wanted, "{room}: {spread} of {partitions} partitions, {consumers} consumers");
+        }
+    }
+}

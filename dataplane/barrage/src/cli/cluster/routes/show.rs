@@ -14,9 +14,10 @@ pub(super) fn text(pool: &str, table: &Table, alive: Option<&[Member]>) -> Strin
     let seen = Seen { table, alive };
     let mode = if table.manual { "manual: no operator changes it" } else { "auto" };
     let mut text = format!(
-        "pool {pool}, epoch {}, {mode}; {} partitions, {} rooms\n",
+        "pool {pool}, epoch {}, {mode}; {} partitions, each room on {}; {} rooms\n",
         table.epoch,
         table.partition_count(),
+        table.placement().spread(),
         table.rooms.all().len()
     );
     let sections = [Some(consumers(&seen)), Some(rankers(&seen)), gateways(&seen)];
@@ -158,7 +159,7 @@ mod tests {
         let alive =
             [member(Role::Consumer, "c-0", 4), member(Role::Consumer, "c-2", 3), member(Role::Gateway, "g-0", 4)];
         let shown = text("default", &table, Some(&alive));
-        let wanted = "pool default, epoch 4, auto; 5 partitions, 1 rooms\n\n\
+        let wanted = "pool default, epoch 4, auto; 5 partitions, each room on 1; 1 rooms\n\n\
              CONSUMER  STATE          EPOCH  PARTITIONS\n\
              (nobody)  -              -      4\n\
              c-0       alive          4      0-1 3\n\
