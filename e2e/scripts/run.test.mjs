@@ -79,6 +79,7 @@ test('what runs alone is shown as it comes', async () => {
     printed.findIndex((said) => said.startsWith(what)),
   );
   assert.ok(one < line && line < two, printed.join('\n'));
+  assert.equal(printed.filter((said) => said === 'one').length, 1);
 });
 
 test('suites that wait for each other are a mistake', async () => {

@@ -16,12 +16,13 @@ mod table;
 mod verdict;
 mod words;
 
-use std::io;
+use std::{io, time::Instant};
 
 use thiserror::Error;
 
 use crate::{cluster::ClusterError, files::TooManyFiles, load::LoadError, process::ProcessError, server::ServerError};
 use args::{Bench, Cli, Command};
+use sample::Sample;
 use table::Table;
 
 /// Why a benchmark gives no figure.
@@ -61,6 +62,9 @@ pub enum BenchError {
     /// A figure that would mean nothing.
     #[error("{0}")]
     Meaningless(String),
+    /// What was counted is not what was sent, however fast it was.
+    #[error("{0} scores, logged danmaku and books are wrong")]
+    Wrong(u64),
 }
 
 impl BenchError {
@@ -78,7 +82,7 @@ impl BenchError {
 /// Runs what the command line asks for; prints its table.
 ///
 /// # Errors
-/// [`BenchError`]; a target that is missed is none.
+/// [`BenchError`]: a benchmark that gives no figure, or one in which something is wrong. A target that is missed is none.
 pub fn run(cli: &Cli) -> Result<(), BenchError> {
     match cli.command {
         Some(Command::ServeBare(stream)) => bare::serve(stream),
@@ -90,22 +94,32 @@ pub fn run(cli: &Cli) -> Result<(), BenchError> {
 fn run_benches(cli: &Cli) -> Result<(), BenchError> {
     let sample = sample::load()?;
     let mut table = Table::new(cli.short, &sample.source);
-    for bench in cli.benches() {
+    let outcome = cli.benches().into_iter().try_for_each(|bench| {
         eprintln!("{bench}: measuring …");
-        match bench {
-            Bench::Codec => codec::run(&sample, &mut table),
-            Bench::Bytes => bytes::run(&sample, &mut table)?,
-            Bench::Words => words::run(&sample, &mut table),
-            Bench::Fanout => fanout::run(cli.short, &mut table)?,
-            Bench::Idle => idle::run(cli.short, &mut table)?,
-            Bench::Deliver => deliver::run(cli.short, &mut table)?,
-            Bench::Latency => latency::run(cli.short, &mut table)?,
-            Bench::Verdict => verdict::run(cli.short, &mut table)?,
-            Bench::PoolLatency => pool::latency(cli.short, cli.pool, &mut table)?,
-            Bench::PoolThroughput => pool::throughput(cli.short, cli.pool, &sample, &mut table)?,
-        }
-    }
+        let began = Instant::now();
+        run_bench(bench, cli, &sample, &mut table)?;
+        eprintln!("  {bench} took {} s", began.elapsed().as_secs());
+        Ok(())
+    });
+    // Also what was measured before one that failed.
     print!("{table}");
+    outcome
+}
+
+fn run_bench(bench: Bench, cli: &Cli, sample: &Sample, table: &mut Table) -> Result<(), BenchError> {
+    let short = cli.short;
+    match bench {
+        Bench::Codec => codec::run(sample, table),
+        Bench::Bytes => bytes::run(sample, table)?,
+        Bench::Words => words::run(sample, table),
+        Bench::Fanout => fanout::run(short, table)?,
+        Bench::Idle => idle::run(short, table)?,
+        Bench::Deliver => deliver::run(short, table)?,
+        Bench::Latency => latency::run(short, table)?,
+        Bench::Verdict => verdict::run(short, table)?,
+        Bench::PoolLatency => pool::latency(short, cli.pool, table)?,
+        Bench::PoolThroughput => pool::throughput(short, cli.pool, sample, table)?,
+    }
     Ok(())
 }
 

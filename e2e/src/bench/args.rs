@@ -4,14 +4,15 @@ use std::fmt;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Barrage's benchmarks, each beside its baseline from the same run. Build with --release; the server too.
+/// Barrage's benchmarks, each beside its baseline from the same run. Targets are judged in a build with --release, of the
+/// server too; another build moves a quarter of the load.
 #[derive(Debug, Parser)]
 #[command(name = "barrage-bench", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// Which [default: all]
     #[arg(value_enum)]
     benches: Vec<Bench>,
-    /// All in about nine minutes: fewer viewers, fewer seconds
+    /// Fewer viewers, fewer seconds
     #[arg(long)]
     pub short: bool,
     /// What pool-latency and pool-throughput run on.

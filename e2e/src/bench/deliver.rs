@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     BenchError,
-    rig::{Crowd, baseline, measure, server},
+    rig::{Crowd, baseline, crowd, measure, server},
     table::{Row, Table, Target},
 };
 use crate::{load::Chat, swarm::Format};
@@ -24,6 +24,7 @@ const AIM: u32 = 3_000_000;
 
 pub(super) fn run(short: bool, table: &mut Table) -> Result<(), BenchError> {
     let (viewers, time) = if short { (1000, Duration::from_secs(6)) } else { (2000, Duration::from_secs(15)) };
+    let viewers = crowd(viewers);
     let naive = {
         let process = baseline("serve-naive", NAIVE_RATE, NAIVE_BYTES)?;
         let crowd = Crowd { viewers, format: Format::V1, script: None };

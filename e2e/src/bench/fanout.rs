@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     BenchError, median,
-    rig::{Crowd, Stretch, baseline, measure, server},
+    rig::{Crowd, Stretch, baseline, crowd, measure, server},
     table::{Row, Table, Target},
 };
 use crate::swarm::{Format, Said, Script};
@@ -26,9 +26,9 @@ struct Size {
 
 pub(super) fn run(short: bool, table: &mut Table) -> Result<(), BenchError> {
     let size = if short {
-        Size { viewers: 5000, time: Duration::from_secs(5), rounds: 2 }
+        Size { viewers: crowd(5000), time: Duration::from_secs(4), rounds: 2 }
     } else {
-        Size { viewers: 5000, time: Duration::from_secs(10), rounds: 3 }
+        Size { viewers: crowd(5000), time: Duration::from_secs(10), rounds: 3 }
     };
     let (mut ours, mut bare, mut naive) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..size.rounds {

@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use super::{
     BenchError,
-    rig::{Crowd, Serving, baseline, during, server},
+    rig::{Crowd, Serving, baseline, crowd, during, server},
     table::{Row, Table, Target},
 };
 use crate::swarm::Format;
@@ -18,7 +18,7 @@ const WARM_UP: u32 = 500;
 const REST: Duration = Duration::from_secs(3);
 
 pub(super) fn run(short: bool, table: &mut Table) -> Result<(), BenchError> {
-    let connections = if short { 4000 } else { 10_000 };
+    let connections = crowd(if short { 4000 } else { 10_000 });
     let naive = bytes_each(&baseline("serve-naive", 0, 100)?, Format::V1, connections)?;
     for (format, name) in [(Format::V1, "v1"), (Format::V2, "v2")] {
         let ours = bytes_each(&server(None, 200)?, format, connections)?;

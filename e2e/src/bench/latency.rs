@@ -4,7 +4,7 @@ use std::{cell::Cell, time::Duration};
 
 use super::{
     BenchError,
-    rig::{Crowd, Stretch, measure, server},
+    rig::{Crowd, Stretch, measure, rate, server},
     table::{Row, Table, Target},
 };
 use crate::{
@@ -32,7 +32,7 @@ const BEHIND_MAX: Duration = Duration::from_millis(500);
 
 pub(super) fn run(short: bool, table: &mut Table) -> Result<(), BenchError> {
     let (probe, halvings, time) = if short {
-        (Duration::from_secs(3), 1, Duration::from_secs(8))
+        (Duration::from_secs(2), 1, Duration::from_secs(6))
     } else {
         (Duration::from_secs(5), 3, Duration::from_secs(20))
     };
@@ -67,7 +67,7 @@ pub(super) fn run(short: bool, table: &mut Table) -> Result<(), BenchError> {
 
 /// Doubles while it holds, then halves the gap.
 fn highest(holds: impl Fn(f64) -> Result<bool, BenchError>, halvings: u32) -> Result<f64, BenchError> {
-    let mut held = RATE_MIN;
+    let mut held = rate(RATE_MIN);
     if !holds(held)? {
         return Err(BenchError::Meaningless(format!("not even {held:.0} danmaku/s hold")));
     }

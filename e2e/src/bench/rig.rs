@@ -25,6 +25,19 @@ const BEAT: Duration = Duration::from_millis(20);
 /// Senders that are connected at one time; no benchmark has more.
 const SENDERS_MAX: usize = 1000;
 
+/// How much of a load a build moves: one with debug assertions a quarter of it, beside a load generator like that.
+const SHARE: u32 = if cfg!(debug_assertions) { 4 } else { 1 };
+
+/// So many viewers or connections as this build serves.
+pub(super) fn crowd(viewers: u32) -> u32 {
+    viewers / SHARE
+}
+
+/// So many danmaku a second as this build moves.
+pub(super) fn rate(full: f64) -> f64 {
+    full / f64::from(SHARE)
+}
+
 /// Something that serves, and what it has used.
 pub(super) trait Serving {
     /// `ws://HOST:PORT`.

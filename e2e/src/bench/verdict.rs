@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     BenchError, median,
-    rig::{Crowd, ROOM, Serving, measure, room},
+    rig::{Crowd, ROOM, Serving, measure, rate, room},
     table::{Row, Table, Target},
 };
 use crate::{
@@ -31,8 +31,9 @@ const BUDGET: u32 = 1_000;
 const TIMEOUT_MS: u32 = 1_000;
 /// Longer than that.
 const SLOW: Duration = Duration::from_secs(10);
-/// Runs of either kind, in turn.
+/// Runs of either kind, in turn, and how many in the short form.
 const RUNS: usize = 3;
+const RUNS_SHORT: usize = 2;
 /// P99 is a flush of 10 ms or two on a machine that is shared with the load; one more is chance.
 const TARGET_MORE_MS: f64 = 10.0;
 
@@ -55,7 +56,7 @@ pub(super) fn run(short: bool, table: &mut Table) -> Result<(), BenchError> {
     };
     let moods = [("slow", Mood::Slow(SLOW)), ("without end", Mood::Endless)];
     let (mut well, mut ill) = (Vec::new(), [Vec::new(), Vec::new()]);
-    for _ in 0..RUNS {
+    for _ in 0..if short { RUNS_SHORT } else { RUNS } {
         well.push(p99_beside(Mood::Well)?);
         for ((_, mood), figures) in moods.iter().zip(&mut ill) {
             figures.push(p99_beside(mood.clone())?);
@@ -103,5 +104,5 @@ fn judged(server: &Server, control: &Arc<Control>) -> Result<JoinHandle<Result<O
 }
 
 fn chat(seed: u64) -> Result<Chat, BenchError> {
-    Chat::new(RATE, USERS, 0.0, seed).ok_or_else(|| BenchError::Meaningless("a chat of nobody".to_owned()))
+    Chat::new(rate(RATE), USERS, 0.0, seed).ok_or_else(|| BenchError::Meaningless("a chat of nobody".to_owned()))
 }

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     bench::{
         BenchError,
+        rig::rate as share,
         table::{Row, Table, Target},
     },
     cluster::ClusterOptions,
@@ -70,7 +71,8 @@ fn measure(
     warm_up: Duration,
     time: Duration,
 ) -> Result<(Histogram<u64>, Stretch), BenchError> {
-    let crowd = Crowd::gather(rig, rooms, RATE)?;
+    let wanted = share(RATE);
+    let crowd = Crowd::gather(rig, rooms, wanted)?;
     thread::sleep(warm_up);
     crowd.forget_latency();
     let (acknowledged, before, began) = (crowd.acknowledged(), rig.figures()?, Instant::now());
@@ -78,8 +80,8 @@ fn measure(
     let (figures, time) = (rig.figures()?.since(&before), began.elapsed());
     let rate = (crowd.acknowledged() - acknowledged) as f64 / time.as_secs_f64();
     let latency = crowd.leave()?;
-    if rate < RATE * ACKNOWLEDGED_MIN {
-        return Err(BenchError::Meaningless(format!("only {rate:.0} of {RATE:.0} danmaku/s were acknowledged")));
+    if rate < wanted * ACKNOWLEDGED_MIN {
+        return Err(BenchError::Meaningless(format!("only {rate:.0} of {wanted:.0} danmaku/s were acknowledged")));
     }
     Ok((latency, Stretch { figures, time, rate }))
 }

@@ -278,5 +278,5 @@ fn report(rig: &Rig, held: &Held, (producer, script): (f64, f64), table: &mut Ta
     let bytes = disk::log_bytes(rig.cluster.run().folder(), &topic);
     let bytes = (bytes.map_err(BenchError::io("measuring the topic"))? / REPLICAS) as f64 / held.sent as f64;
     table.add(Row::plain("pool-throughput: bytes in Kafka per danmaku", format!("{bytes:.1} B")));
-    Ok(())
+    if wrong > 0 { Err(BenchError::Wrong(wrong)) } else { Ok(()) }
 }
