@@ -14,6 +14,7 @@ pub mod gateway;
 mod hash;
 pub mod health;
 pub mod heat;
+mod http_client;
 pub mod kafka;
 pub mod limit;
 pub mod link;
