@@ -307,7 +307,7 @@ export class Plan {
       "else echo 'left out: the database of advisories cannot be fetched here'; fi",
     ].join('; ');
     return [
-      check('dependencies: licences, bans, sources', 'cargo deny --offline check bans licenses sources', {
+      check('dependencies: licences, bans, sources', 'cargo deny --locked --offline check --deny warnings bans licenses sources', {
         needs: [CARGO_DENY, fetched],
       }),
       check('dependencies: advisories', advisories, { needs: [CARGO_DENY] }),

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use barrage::token::install_signatures;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize};
@@ -109,9 +110,12 @@ impl TokenKey {
     }
 
     /// A key of these bytes, without an ID; for forging.
-    #[must_use]
-    pub fn from_secret(secret: &[u8]) -> Self {
-        Self { key: EncodingKey::from_secret(secret), kid: None }
+    ///
+    /// # Errors
+    /// [`TokenError::Sign`], without any bytes.
+    pub fn from_secret(secret: &[u8]) -> Result<Self, TokenError> {
+        install_signatures();
+        Ok(Self { key: EncodingKey::from_secret(secret)?, kid: None })
     }
 
     /// Signs `claims` with HS256.
@@ -128,7 +132,8 @@ impl TokenKey {
         let symmetric = set.keys.into_iter().find(|key| key.kty == "oct");
         let key = symmetric.ok_or("it holds no key of type oct")?;
         let secret = URL_SAFE_NO_PAD.decode(key.k.unwrap_or_default()).map_err(|error| error.to_string())?;
-        Ok(Self { key: EncodingKey::from_secret(&secret), kid: key.kid })
+        let own = Self::from_secret(&secret).map_err(|error| error.to_string())?;
+        Ok(Self { kid: key.kid, ..own })
     }
 }
 
@@ -146,7 +151,7 @@ mod tests {
         let token = TokenKey::load(data.path()).unwrap().mint(&Claims::viewer("demo", 123_456)).unwrap();
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_audience(&["barrage"]);
-        let decoded = decode::<Value>(&token, &DecodingKey::from_secret(b"secret"), &validation).unwrap();
+        let decoded = decode::<Value>(&token, &DecodingKey::from_secret(b"secret").unwrap(), &validation).unwrap();
         assert_eq!(decoded.header.kid.as_deref(), Some("dev"));
         assert_eq!(decoded.claims["sub"], "123456");
         assert_eq!(decoded.claims["room"], "demo");

@@ -10,6 +10,7 @@ pub mod hash;
 pub mod health;
 pub mod heat;
 pub mod host;
+pub mod http_client;
 pub mod link;
 pub mod log;
 pub mod moderation;
