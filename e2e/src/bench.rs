@@ -94,7 +94,7 @@ pub fn run(cli: &Cli) -> Result<(), BenchError> {
 fn run_benches(cli: &Cli) -> Result<(), BenchError> {
     let sample = sample::load()?;
     let mut table = Table::new(cli.short, &sample.source);
-    let outcome = cli.benches().into_iter().try_for_each(|bench| {
+    let outcome: Result<(), BenchError> = cli.benches().into_iter().try_for_each(|bench| {
         eprintln!("{bench}: measuring …");
         let began = Instant::now();
         run_bench(bench, cli, &sample, &mut table)?;
