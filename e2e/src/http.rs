@@ -35,22 +35,13 @@ pub struct Api {
 pub enum HttpError {
     /// Nobody listens there.
     #[error("nothing listens at {url}; is a server running? `make run` starts one, --url names another")]
-    Refused {
-        /// What was asked.
-        url: String,
-    },
+    Refused { url: String },
     /// The exchange failed.
     #[error("reading {url}: {problem}")]
-    Transport {
-        /// What was asked.
-        url: String,
-        /// What went wrong.
-        problem: String,
-    },
+    Transport { url: String, problem: String },
     /// The server refused.
     #[error("{url} answers {status}: {detail}")]
     Status {
-        /// What was asked.
         url: String,
         /// HTTP status.
         status: u16,
@@ -59,12 +50,7 @@ pub enum HttpError {
     },
     /// The answer is not the JSON that it should be.
     #[error("{url} answers something else than the API says: {problem}")]
-    Body {
-        /// What was asked.
-        url: String,
-        /// What is wrong.
-        problem: String,
-    },
+    Body { url: String, problem: String },
 }
 
 impl HttpError {
@@ -82,14 +68,11 @@ pub struct Answer {
     pub status: u16,
     /// `Content-Type`, or empty.
     pub content_type: String,
-    /// The body.
     pub body: String,
 }
 
-/// Which page of the history.
 #[derive(Debug, Clone, Copy)]
 pub enum Page<'a> {
-    /// The newest.
     Newest,
     /// The one behind a cursor; an empty cursor starts at the oldest danmaku that is kept.
     After(&'a str),

@@ -56,7 +56,6 @@ impl Claims {
     }
 }
 
-/// Why there is no key or no token.
 #[derive(Debug, Error)]
 pub enum TokenError {
     /// The key file cannot be read.
@@ -64,20 +63,10 @@ pub enum TokenError {
         "reading the dev key {path}: {source}; start the server once (`make run`), \
          or name its data folder with --data"
     )]
-    Read {
-        /// Where the key should be.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// The key file is no JWK set with a symmetric key.
     #[error("the dev key {path} cannot be used: {problem}; is --data the data folder of a server?")]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
+    Key { path: PathBuf, problem: String },
     /// Signing failed.
     #[error("signing a token: {0}")]
     Sign(#[from] jsonwebtoken::errors::Error),

@@ -17,7 +17,6 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
 /// A server's frame is never longer: the longest payload of the protocol and its headers.
 const PAYLOAD_BYTES_MAX: usize = 4 * 1024 * 1024 + 1024;
 
-/// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opcode {
     /// A whole binary message.
@@ -44,9 +43,7 @@ impl From<Opcode> for OpCode {
 /// A frame from a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// What it is.
     pub opcode: Opcode,
-    /// What it carries.
     pub payload: &'a [u8],
 }
 
@@ -62,7 +59,6 @@ pub enum FrameError {
     /// A text message or a fragment: Barrage sends whole binary messages.
     #[error("the server sent opcode {opcode:#x}, final: {last}; whole binary messages were expected")]
     Unexpected {
-        /// Its opcode.
         opcode: u8,
         /// Whether it was the last of its message.
         last: bool,

@@ -16,7 +16,6 @@ const RESPONSE_BYTES_MAX: usize = 16 * 1024;
 /// A server answers with fewer fields.
 const FIELDS_MAX: usize = 32;
 
-/// What a client asks for.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// `HOST:PORT`.
@@ -64,10 +63,8 @@ pub enum HandshakeError {
     Refused {
         /// HTTP status.
         status: u16,
-        /// What it says about it.
         detail: String,
     },
-    /// What came is no handshake.
     #[error("the server does not answer as a WebSocket server does: {0}")]
     Malformed(&'static str),
 }

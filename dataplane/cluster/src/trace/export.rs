@@ -14,9 +14,7 @@ use tokio::{runtime::Handle, time::timeout};
 use super::{Resource as Process, TraceError};
 use barrage_core::http_client::{self, HttpClient};
 
-/// How long a collector may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a span waits for others.
 const DELAY: Duration = Duration::from_secs(1);
 /// Spans that wait at the most; more are dropped.
 const QUEUE: usize = 4_096;

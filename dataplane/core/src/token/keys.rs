@@ -34,18 +34,12 @@ pub enum KeyError {
     Absent(String),
     /// The file cannot be read or written.
     #[error("cannot use the token keys {path}: {source}")]
-    Io {
-        /// The file.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
+    Io { path: String, source: std::io::Error },
     /// The file is no JWK set, or holds a key that tokens cannot be verified with.
     #[error(
         "the token keys {path} are no JWK set of HS256 (oct), ES256 (EC P-256) and EdDSA (OKP Ed25519) keys: {reason}"
     )]
     Malformed {
-        /// The file.
         path: String,
         /// What is wrong, without a key's content.
         reason: String,

@@ -31,7 +31,6 @@ const FAILURES_MAX: u32 = 5;
 /// A verdict with the longest content is far below.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
 
-/// What a service is asked.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Question {
@@ -41,7 +40,6 @@ pub(crate) struct Question {
     pub(crate) content: String,
 }
 
-/// What it says.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "verdict", rename_all = "lowercase")]
 pub(crate) enum Verdict {
