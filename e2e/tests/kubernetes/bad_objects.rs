@@ -33,7 +33,7 @@ fn every_rule_says_what_to_do() {
     let scene = scene();
     scene.apply(&room("ruled", "{roomId: ruled-id, poolRef: {name: default, namespace: barrage}}"));
     // Paused, so that no pods are made for it.
-    let servers = "kafka: {brokers: ['kafka:9092']}, redis: {nodes: ['redis:6379']}";
+    let servers = "kafka: {brokers: ['kafka:9092'], spread: 2}, redis: {nodes: ['redis:6379']}";
     scene.apply(&pool("ruled", &format!("{{{servers}, poolId: ruled-id, paused: true}}")));
     for (manifest, message) in [
         (room("ruled", "{roomId: other}"), "spec.roomId is immutable"),
@@ -50,6 +50,17 @@ fn every_rule_says_what_to_do() {
                 "{poolId: ruled-id, kafka: {brokers: ['kafka:9092'], partitions: 13}, redis: {nodes: ['redis:6379']}}",
             ),
             "spec.kafka.partitions is immutable",
+        ),
+        (
+            pool(
+                "ruled",
+                "{poolId: ruled-id, kafka: {brokers: ['kafka:9092'], spread: 3}, redis: {nodes: ['redis:6379']}}",
+            ),
+            "spec.kafka.spread is immutable",
+        ),
+        (
+            pool("wide", "{kafka: {brokers: ['kafka:9092'], spread: 13}, redis: {nodes: ['redis:6379']}}"),
+            "spec.kafka.spread is at most spec.kafka.partitions",
         ),
         (pool("9-begins-with-a-digit", &format!("{{{servers}}}")), "a letter first"),
         (pool("lonely", "{redis: {nodes: ['redis:6379']}}"), "spec.kafka"),

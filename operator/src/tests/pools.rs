@@ -1,5 +1,8 @@
 //! Pools: what is made of them, and what changes when they do.
 
+use barrage::room::SPREAD_DEFAULT;
+use barrage_crds::RoomPool;
+use kube::CustomResourceExt;
 use serde_json::json;
 
 use super::served;
@@ -143,4 +146,13 @@ async fn who_scales_from_outside_owns_the_number() {
     world.server.edit(GATEWAYS, |object| object["spec"]["replicas"] = json!(7));
     operator.settle().await;
     assert_eq!(world.server.get(GATEWAYS).unwrap()["spec"]["replicas"], 7);
+}
+
+#[tokio::test]
+async fn a_pool_that_says_no_spread_has_the_one_that_its_reference_names() {
+    let (world, _operator) = served().await;
+    let table = world.broker.table("default").unwrap();
+    assert_eq!((table.partition_count(), table.placement().spread()), (4, SPREAD_DEFAULT.min(4)));
+    let crd = serde_json::to_string(&RoomPool::crd()).unwrap();
+    assert!(crd.contains(&format!("Absent: {SPREAD_DEFAULT} for a new pool")), "of spec.kafka.spread");
 }

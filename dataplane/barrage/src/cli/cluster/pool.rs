@@ -14,7 +14,7 @@ use barrage_cluster::{
 };
 use barrage_core::{
     host::Host,
-    room::{Placement, SHARDS},
+    room::{Placement, SHARDS, SPREAD_DEFAULT},
     routes::{Owner, Table, change::Change},
 };
 use clap::{Args, Subcommand};
@@ -77,10 +77,15 @@ struct Create {
     /// Partitions of its log, for ever: at least as many as consumers that it will ever need
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     partitions: u32,
-    /// Partitions that the senders of each room are spread over, for ever, 1 to 16: more carry a hotter room, and cost more
-    /// requests at the brokers [default: 4, or all where there are fewer]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SHARDS)))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SHARDS)), help = spread_help())]
     spread: Option<u32>,
+}
+
+fn spread_help() -> String {
+    format!(
+        "Partitions that the senders of each room are spread over, for ever, 1 to {SHARDS}: with more a room can be hotter, \
+         and brokers get more requests [default: {SPREAD_DEFAULT}, or all where there are fewer]"
+    )
 }
 
 impl Pool {
