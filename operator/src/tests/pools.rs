@@ -1,6 +1,6 @@
 //! Pools: what is made of them, and what changes when they do.
 
-use barrage::room::SPREAD_DEFAULT;
+use barrage_core::room::SPREAD_DEFAULT;
 use barrage_crds::RoomPool;
 use kube::CustomResourceExt;
 use serde_json::json;
