@@ -62,6 +62,8 @@ impl From<Toml> for Value {
             Toml::String(text) => Self::Text(text),
             Toml::Array(items) => items.into_iter().map(text).collect::<Option<_>>().map_or(Self::Strange, Self::List),
             Toml::Table(_) => Self::Strange,
+            // Without the `.0` that TOML writes: 5.0 is a whole number, too.
+            Toml::Float(number) => Self::Text(number.to_string()),
             scalar => Self::Text(scalar.to_string()),
         }
     }
@@ -89,10 +91,13 @@ mod tests {
     #[test]
     fn whatever_a_file_holds_is_taken_as_it_stands() {
         let table: toml::Table =
-            "a = 'x'\nb = 7\nc = true\nd = ['p', 8]\ne = {f = 1}\ng = [[1]]\nh = 1979-05-27\ni = 1.5".parse().unwrap();
+            "a = 'x'\nb = 7\nc = true\nd = ['p', 8]\ne = {f = 1}\ng = [[1]]\nh = 1979-05-27\ni = 1.5\nj = 5.0"
+                .parse()
+                .unwrap();
         let value = |key: &str| Value::deserialize(table[key].clone()).unwrap();
         let text = |text: &str| Value::Text(text.to_owned());
-        assert_eq!([value("a"), value("b"), value("c"), value("i")], [text("x"), text("7"), text("true"), text("1.5")]);
+        assert_eq!([value("a"), value("b"), value("c")], [text("x"), text("7"), text("true")]);
+        assert_eq!([value("i"), value("j")], [text("1.5"), text("5")]);
         assert_eq!(value("d"), Value::List(vec!["p".to_owned(), "8".to_owned()]));
         assert_eq!([value("e"), value("g"), value("h")], [Value::Strange, Value::Strange, text("1979-05-27")]);
     }
