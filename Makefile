@@ -19,7 +19,8 @@ SETUP := e2e/scripts/setup.sh
 SUITES := node e2e/scripts/suites.mjs
 # Says how far a long command is where nobody watches a progress bar.
 PATIENT := e2e/scripts/patient.sh
-RELEASE_FLAG := $(if $(RELEASE),--release)
+# Where Cargo builds.
+TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 # What builds take the first time, measured on two cores.
 RUN_TAKES := 3 to 5 minutes
@@ -28,7 +29,8 @@ BENCH_TAKES := 5 to 10 minutes
 TEST_TAKES := half an hour and more, most of it building
 
 # The one program that is started, as little of it as dev mode needs.
-RUN_BUILD := cargo build $(RELEASE_FLAG) --workspace --bins
+RUN_PROFILE := $(if $(RELEASE),release,quick)
+RUN_BUILD := cargo build --package barrage --bin barrage --no-default-features --profile $(RUN_PROFILE)
 
 .PHONY: run
 run: ## Serve a room named demo on http://127.0.0.1:8080/ (ARGS: of `barrage dev`; RELEASE=1: optimised)
@@ -37,7 +39,7 @@ run: ## Serve a room named demo on http://127.0.0.1:8080/ (ARGS: of `barrage dev
 	@echo "==> building barrage$(if $(RELEASE), for speed): the first time takes $(if $(RELEASE),$(RUN_RELEASE_TAKES),$(RUN_TAKES))"
 	@$(PATIENT) $(RUN_BUILD)
 	@echo "==> barrage dev $(ARGS)   (Ctrl-C stops it; what was said stays in ./barrage-data)"
-	@exec cargo run --quiet $(RELEASE_FLAG) --bin barrage -- dev $(ARGS)
+	@exec $(TARGET)/$(RUN_PROFILE)/barrage dev $(ARGS)
 
 .PHONY: test
 test: ## Every check and test; closes with the time of each, counts and one line of their sum

@@ -1,8 +1,8 @@
 // Which suites there are, what each needs and what it disturbs. schedule.mjs decides from that what runs beside what.
 //
 // In short, on two cores: the page is fetched and built beside Cargo's one build of everything, and what the tests'
-// clusters are made of is fetched beside it, too. Whatever else compiles (Kubernetes, clippy, rustdoc, fuzz targets) runs
-// at the lowest priority beside tests, most of which wait most of the time. Benchmarks have the machine for themselves.
+// clusters are made of is fetched and built beside it, too. Whatever else compiles (clippy, rustdoc, fuzz targets) runs at
+// the lowest priority beside tests, most of which wait most of the time. Benchmarks have the machine for themselves.
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -23,29 +23,29 @@ const CARGO_FUZZ = 'setup: cargo-fuzz';
 const PAGE = 'setup: the page';
 const BROWSER = 'setup: packages of the browser tests';
 const BUILD = 'cargo build';
-const PROGRAMS = 'cargo test: programs';
 const FUZZ_BUILD = 'fuzz targets: build';
 
 /** Cargo's target folder: one command at a time has it. */
 const TARGET_FOLDER = 'target folder';
 
 /**
- * What programs of tests need and disturb, in the order in which they begin; all others keep one core busy and need nothing. Those that
- * put a load on a cluster of brokers and break parts of it have two cores: they time what comes of it.
+ * What programs of tests need and disturb, in the order in which they begin; all others keep one core busy and need
+ * nothing. Those that put a load on a cluster of brokers and break parts of it have two cores: they time what comes of it.
+ * Those that wait for servers most of the time have half of one.
  */
 const TEMPERS = {
   // Before what would keep it from having the machine for minutes.
   'barrage-e2e tests/pool/main.rs': { needs: [SYSTEM, KAFKA], cores: 2 },
-  // Its addresses and names are fixed; most of the time it waits for the cluster.
+  // Its addresses and names are fixed.
   'barrage-e2e tests/kubernetes/main.rs': {
     needs: [SYSTEM, KAFKA, KUBERNETES],
     holds: ['Kubernetes cluster'],
   },
   'barrage-e2e tests/modes/main.rs': { needs: [SYSTEM, KAFKA] },
-  'barrage-e2e tests/store/main.rs': { needs: [SYSTEM] },
-  'barrage-e2e tests/kept.rs': {},
-  'barrage-e2e tests/cluster/main.rs': { needs: [SYSTEM, KAFKA] },
-  'barrage-e2e tests/operator.rs': { needs: [SYSTEM, KAFKA] },
+  'barrage-e2e tests/store/main.rs': { needs: [SYSTEM], cores: 0.5 },
+  'barrage-e2e tests/kept.rs': { cores: 0.5 },
+  'barrage-e2e tests/cluster/main.rs': { needs: [SYSTEM, KAFKA], cores: 0.5 },
+  'barrage-e2e tests/operator.rs': { needs: [SYSTEM, KAFKA], cores: 0.5 },
   // helm and the checkers of manifests.
   'barrage-e2e tests/chart/main.rs': { needs: [KUBERNETES] },
 };
@@ -121,7 +121,7 @@ export class Plan {
     const binary = { BARRAGE_BIN: `${this.#target}/debug/barrage` };
     return [
       ...this.#clusterSetup(),
-      this.#build(),
+      this.#build({}),
       ...this.#page(),
       ...this.#denySetup(),
       setup(SCHEMATHESIS, 'schemathesis', { needs: [SYSTEM] }),
@@ -129,7 +129,6 @@ export class Plan {
       sums('page: unit tests', 'npm test --silent', { folder: 'dataplane/web', needs: [PAGE] }),
       ...this.#quickLints(),
       ...this.#deny(BUILD),
-      this.#programs({}),
       ...this.#slowLints({ needs: [BUILD], spare: true, late: true }),
       // There are next to none; it sees that those there are still compile.
       {
@@ -157,25 +156,24 @@ export class Plan {
     const seconds = Number(this.#environment.FUZZ_SECONDS ?? 60);
     // The pinned compiler has the sanitizer, but takes options that are for nightly ones only when it is told to.
     const options = { folder: 'proto', env: { RUSTC_BOOTSTRAP: '1' } };
+    const seeds = 'fuzz targets: seeds';
     const list = () =>
       execFileSync('cargo', ['fuzz', 'list'], { cwd: resolve(this.#root, 'proto'), encoding: 'utf8' });
     const run = (target) =>
-      check(
-        `fuzz target ${target}, ${seconds} s`,
-        `cargo fuzz run ${target} -- -max_total_time=${seconds}`,
-        options,
-      );
-    const seeds = 'fuzz targets: seeds';
+      check(`fuzz target ${target}, ${seconds} s`, `cargo fuzz run ${target} -- -max_total_time=${seconds}`, {
+        ...options,
+        needs: [seeds],
+      });
     const built = this.#builds();
     return [
       setup(SYSTEM, this.#purposes()),
       setup(CARGO_FUZZ, 'cargo-fuzz', { needs: [SYSTEM] }),
       built
-        ? check(seeds, `"${this.#target}/debug/examples/fuzz_seeds"`, { needs: [BUILD] })
+        ? check(seeds, `"${this.#target}/debug/examples/fuzz_seeds"`, { needs: [BUILD], cores: 0 })
         : check(seeds, `cargo run ${this.#locked}--quiet -p barrage-proto --example fuzz_seeds`),
       check(FUZZ_BUILD, 'cargo fuzz build', {
         ...options,
-        needs: built ? [CARGO_FUZZ, seeds] : [CARGO_FUZZ],
+        needs: [CARGO_FUZZ],
         spare: built,
         cores: 2,
         found: () => list().split('\n').filter(Boolean).map(run),
@@ -220,9 +218,8 @@ export class Plan {
     const { BARRAGE_KILLS = '200', BARRAGE_FAULTS = '300' } = this.#environment;
     return [
       ...this.#clusterSetup(),
-      this.#build(),
+      this.#build({ SOAK: '1', BARRAGE_KILLS, BARRAGE_FAULTS }),
       ...this.#page(),
-      this.#programs({ SOAK: '1', BARRAGE_KILLS, BARRAGE_FAULTS }),
       ...this.fuzz(),
     ];
   }
@@ -237,13 +234,13 @@ export class Plan {
     return this.#groups.some((group) => ['test', 'bench', 'chaos', 'soak'].includes(group));
   }
 
-  /** Kubernetes takes minutes of all cores, and most tests do without: it gets the time that they leave. */
+  /** Kubernetes takes minutes of all cores, which it shares with Cargo's build; nothing that is timed runs beside them. */
   #clusterSetup() {
     const needed = this.#groups.some((group) => ['test', 'soak'].includes(group));
     return [
       setup(SYSTEM, this.#purposes()),
       setup(KAFKA, 'kafka'),
-      ...(needed ? [setup(KUBERNETES, 'kubernetes', { needs: [SYSTEM], spare: true })] : []),
+      ...(needed ? [setup(KUBERNETES, 'kubernetes', { needs: [SYSTEM], cores: 1 })] : []),
     ];
   }
 
@@ -259,29 +256,22 @@ export class Plan {
 
   /**
    * All targets: the tests start the server's program and must find it built, with the features they were built with. It
-   * takes all cores, and shares them with what is counted. The page's folder has to be there, and no more.
+   * takes all cores, and shares them with what is counted. The page's folder has to be there, and no more. With `env` it
+   * finds the programs of tests, which run with that: Cargo has built them, and only says where they are.
    */
-  #build() {
-    const command = `mkdir -p dataplane/web/dist; cargo build ${this.#locked}--workspace --all-targets`;
-    return check(BUILD, command, { holds: [TARGET_FOLDER] });
-  }
-
-  /** Cargo has built them: it only says where they are. */
-  #programs(env) {
+  #build(env) {
+    const all = `mkdir -p dataplane/web/dist && cargo build ${this.#locked}--workspace --all-targets`;
+    if (!env) return check(BUILD, all, { holds: [TARGET_FOLDER] });
     const messages = `${this.#target}/test-programs.json`;
-    return {
-      name: PROGRAMS,
-      command: `cargo test ${this.#locked}--workspace --no-run --message-format=json-render-diagnostics >"${messages}"`,
-      reader: new Preparation(PROGRAMS),
-      needs: [BUILD],
+    const where = `cargo test ${this.#locked}--workspace --no-run --message-format=json-render-diagnostics`;
+    return check(BUILD, `${all} && ${where} >"${messages}"`, {
       holds: [TARGET_FOLDER],
-      cores: 0,
       found: () =>
         suitesOf(readFileSync(messages, 'utf8'), this.#packages, TEMPERS).map((suite) => ({
           ...suite,
           env: { ...suite.env, ...env },
         })),
-    };
+    });
   }
 
   #quickLints() {
@@ -307,7 +297,7 @@ export class Plan {
       "else echo 'left out: the database of advisories cannot be fetched here'; fi",
     ].join('; ');
     return [
-      check('dependencies: licences, bans, sources', 'cargo deny --offline check bans licenses sources', {
+      check('dependencies: licences, bans, sources', 'cargo deny --locked --offline check --deny warnings bans licenses sources', {
         needs: [CARGO_DENY, fetched],
       }),
       check('dependencies: advisories', advisories, { needs: [CARGO_DENY] }),

@@ -170,7 +170,10 @@ into_venv() {
   local home=$CACHE/$1-$2
   if [[ ! -x $home/bin/$1 ]]; then
     say "installing $1 $2"
-    python3 -m venv "$home" && "$home/bin/pip" install --quiet "$3==$2" || return 1
+    # Where the hashes of its packages are pinned, no other is taken.
+    local wanted=("$3==$2")
+    if [[ -f e2e/scripts/$1.txt ]]; then wanted=(--no-deps --require-hashes -r "e2e/scripts/$1.txt"); fi
+    python3 -m venv "$home" && "$home/bin/pip" install --quiet --disable-pip-version-check "${wanted[@]}" || return 1
   fi
   mkdir -p "$CACHE/bin"
   ln -sf "$home/bin/$1" "$CACHE/bin/$1"

@@ -25,7 +25,6 @@ use args::{Bench, Cli, Command};
 use sample::Sample;
 use table::Table;
 
-/// Why a benchmark gives no figure.
 #[derive(Debug, Error)]
 pub enum BenchError {
     /// No server, or it ended.
@@ -34,31 +33,19 @@ pub enum BenchError {
     /// A baseline's process.
     #[error(transparent)]
     Process(#[from] ProcessError),
-    /// The load.
     #[error(transparent)]
     Load(#[from] LoadError),
     /// Brokers, Redis or the roles.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// What the benchmark itself does with them.
     #[error("{doing}: {problem}")]
-    Refused {
-        /// What was being done.
-        doing: &'static str,
-        /// What it was answered.
-        problem: String,
-    },
+    Refused { doing: &'static str, problem: String },
     /// Open files.
     #[error(transparent)]
     Files(#[from] TooManyFiles),
     /// Sockets, files, compression.
     #[error("{doing}: {source}")]
-    Io {
-        /// What was being done.
-        doing: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
+    Io { doing: &'static str, source: io::Error },
     /// A figure that would mean nothing.
     #[error("{0}")]
     Meaningless(String),
@@ -94,7 +81,7 @@ pub fn run(cli: &Cli) -> Result<(), BenchError> {
 fn run_benches(cli: &Cli) -> Result<(), BenchError> {
     let sample = sample::load()?;
     let mut table = Table::new(cli.short, &sample.source);
-    let outcome = cli.benches().into_iter().try_for_each(|bench| {
+    let outcome: Result<(), BenchError> = cli.benches().into_iter().try_for_each(|bench| {
         eprintln!("{bench}: measuring …");
         let began = Instant::now();
         run_bench(bench, cli, &sample, &mut table)?;

@@ -2,16 +2,16 @@
 //! senders and watchers, and at the end everything that they were promised is checked.
 
 mod crowd;
-mod draw;
-mod feel;
+mod observe;
+mod recovery;
+mod schedule;
 mod verdict;
-mod well;
 
 pub use crowd::{Corner, Crowd, CrowdOptions};
-pub use draw::{Draw, Shape, Strike};
-pub use feel::{Felt, Screens, Window};
+pub use observe::{Felt, Screens, Window};
+pub use recovery::until_well;
+pub use schedule::{Draw, Shape, Strike};
 pub use verdict::{RoomVerdict, Verdict};
-pub use well::until_well;
 
 use std::{io, time::Duration};
 
@@ -27,10 +27,8 @@ use crate::{
     token::TokenError,
 };
 
-/// Why a run did not come to its verdict.
 #[derive(Debug, Error)]
 pub enum ChaosError {
-    /// The cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// A server's API.
@@ -38,24 +36,14 @@ pub enum ChaosError {
     Http(#[from] HttpError),
     /// A part of the crowd gave up.
     #[error("the crowd at gateway {gateway} in room {room} gave up: {source}")]
-    Swarm {
-        /// Where.
-        gateway: usize,
-        /// The room.
-        room: String,
-        /// Why.
-        source: SwarmError,
-    },
-    /// The recording.
+    Swarm { gateway: usize, room: String, source: SwarmError },
     #[error(transparent)]
     Replay(#[from] ReplayError),
     /// A gateway's address.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
-    /// The key.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// The system.
     #[error("starting a thread of the crowd: {0}")]
     Thread(#[source] io::Error),
     /// A rate of nothing, or nobody who speaks.
@@ -71,20 +59,12 @@ pub enum ChaosError {
     Panicked,
     /// It does not get well again.
     #[error("not well again {within:?} after {after}: {ails}")]
-    NotWell {
-        /// What was done before.
-        after: String,
-        /// How long was waited.
-        within: Duration,
-        /// What is wrong still.
-        ails: String,
-    },
+    NotWell { after: String, within: Duration, ails: String },
 }
 
 /// How long everything may take to be well after a fault: elections, failovers and a start, on a busy machine.
 pub const WELL_WITHIN: Duration = Duration::from_secs(60);
 
-/// A run.
 #[derive(Debug, Clone, Copy)]
 pub struct Chaos {
     /// What is drawn, and when; the same seed gives the same faults.

@@ -18,13 +18,11 @@ use barrage_proto::Position;
 /// A danmaku as its sender knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
-    /// Who sent it.
     pub user: u64,
     /// Its number in the session.
     pub seq: u64,
     /// Unix time of sending, ms.
     pub sent_ms: i64,
-    /// The text.
     pub content: Box<str>,
 }
 
@@ -35,12 +33,10 @@ pub enum Finding {
     Lost {
         /// Which.
         name: Name,
-        /// What the Ack said.
         acknowledged: Position,
     },
     /// In the history more than once: under one ID, or as one danmaku under several.
     Doubled {
-        /// Who sent it.
         user: u64,
         /// Unix time of sending, ms.
         sent_ms: i64,
@@ -58,7 +54,6 @@ pub enum Finding {
     Changed {
         /// Which.
         name: Name,
-        /// Where and how it is kept.
         kept: String,
     },
     /// In the history behind one of the same slice that stands behind it in the log.
@@ -72,14 +67,12 @@ pub enum Finding {
     },
     /// In the history, and nobody sent it, or its sender was told that it will not be kept.
     Stranger {
-        /// Who is said to have sent it.
         user: u64,
         /// Which.
         id: Position,
     },
     /// A score that is not the count of the user's danmaku.
     Score {
-        /// Who.
         user: u64,
         /// Danmaku in the history.
         counted: u64,
@@ -87,12 +80,7 @@ pub enum Finding {
         ranked: u64,
     },
     /// Two neighbours of the ranking stand the wrong way round, or a rank is missing.
-    Rank {
-        /// The place.
-        rank: u64,
-        /// What is wrong.
-        problem: String,
-    },
+    Rank { rank: u64, problem: String },
     /// The books do not balance.
     Books(Books),
 }

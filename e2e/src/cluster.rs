@@ -51,11 +51,8 @@ pub struct ClusterOptions {
     pub spread: Option<u32>,
     /// Manifests of the rooms that the pool serves.
     pub rooms: String,
-    /// How many gateways.
     pub gateways: usize,
-    /// How many consumers.
     pub consumers: usize,
-    /// How many rankers.
     pub rankers: usize,
     /// Whether links to rankers go through wires.
     pub wired_links: bool,
@@ -226,7 +223,6 @@ impl Cluster {
     }
 }
 
-/// What a node's folder within the run is called.
 fn folder(node: Node) -> String {
     match node {
         Node::Broker(number) => format!("kafka-{number}"),

@@ -19,11 +19,9 @@ use tokio::{net::TcpListener, task::JoinHandle};
 pub struct Span {
     /// `service.instance.id` of the process that made it.
     pub process: String,
-    /// Its name.
     pub name: String,
     /// Trace ID.
     pub trace: Vec<u8>,
-    /// Its ID.
     pub id: Vec<u8>,
     /// The ID of the span that it follows; empty when it begins the trace.
     pub parent: Vec<u8>,
@@ -55,7 +53,6 @@ impl Collector {
         Ok(Self { address, spans, serving })
     }
 
-    /// What exporters are told.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)

@@ -2,13 +2,18 @@
 //! load generator that check what was kept.
 
 mod answers;
+mod exchange;
 
 pub use answers::{HistoryPage, Kept, Place, Room};
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Full;
 use serde::{Deserialize, de::DeserializeOwned};
 use thiserror::Error;
+
+use self::exchange::{Exchanges, is_refused};
 
 /// Longer than any answer takes on a busy machine; a server that is silent for longer is stuck.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -20,7 +25,7 @@ const RANKING_PAGE: usize = 1000;
 /// A server's HTTP API.
 #[derive(Clone)]
 pub struct Api {
-    agent: ureq::Agent,
+    exchanges: Exchanges,
     base: String,
     token: Option<String>,
 }
@@ -30,22 +35,13 @@ pub struct Api {
 pub enum HttpError {
     /// Nobody listens there.
     #[error("nothing listens at {url}; is a server running? `make run` starts one, --url names another")]
-    Refused {
-        /// What was asked.
-        url: String,
-    },
+    Refused { url: String },
     /// The exchange failed.
     #[error("reading {url}: {problem}")]
-    Transport {
-        /// What was asked.
-        url: String,
-        /// What went wrong.
-        problem: String,
-    },
+    Transport { url: String, problem: String },
     /// The server refused.
     #[error("{url} answers {status}: {detail}")]
     Status {
-        /// What was asked.
         url: String,
         /// HTTP status.
         status: u16,
@@ -54,12 +50,7 @@ pub enum HttpError {
     },
     /// The answer is not the JSON that it should be.
     #[error("{url} answers something else than the API says: {problem}")]
-    Body {
-        /// What was asked.
-        url: String,
-        /// What is wrong.
-        problem: String,
-    },
+    Body { url: String, problem: String },
 }
 
 impl HttpError {
@@ -77,14 +68,11 @@ pub struct Answer {
     pub status: u16,
     /// `Content-Type`, or empty.
     pub content_type: String,
-    /// The body.
     pub body: String,
 }
 
-/// Which page of the history.
 #[derive(Debug, Clone, Copy)]
 pub enum Page<'a> {
-    /// The newest.
     Newest,
     /// The one behind a cursor; an empty cursor starts at the oldest danmaku that is kept.
     After(&'a str),
@@ -107,9 +95,7 @@ impl Api {
     /// The API at `base`, `http://HOST:PORT`, read without a token.
     #[must_use]
     pub fn new(base: &str) -> Self {
-        let config =
-            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT)).proxy(None).build();
-        Self { agent: config.into(), base: base.trim_end_matches('/').to_owned(), token: None }
+        Self { exchanges: Exchanges::new(), base: base.trim_end_matches('/').to_owned(), token: None }
     }
 
     /// The same, read with a token.
@@ -186,37 +172,37 @@ impl Api {
     /// # Errors
     /// [`HttpError::Refused`], [`HttpError::Transport`].
     pub fn get(&self, path: &str) -> Result<Answer, HttpError> {
-        let url = format!("{}{path}", self.base);
-        let mut request = self.agent.get(&url);
-        if let Some(token) = &self.token {
-            request = request.header("Authorization", format!("Bearer {token}"));
-        }
-        let mut response = request.call().map_err(|error| transport(&url, error))?;
-        let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
-        let content_type = content_type.unwrap_or_default().to_owned();
-        let body = response.body_mut().read_to_string().map_err(|error| transport(&url, error))?;
-        Ok(Answer { status: response.status().as_u16(), content_type, body })
+        self.exchange(&self.exchanges, "GET", path, String::new())
     }
 
-    /// Any path with a method and, but for DELETE, a JSON body, whatever the status.
+    /// Any path with a method and, but for DELETE, a JSON body, whatever the status; over a connection of its own.
     ///
     /// # Errors
     /// [`HttpError::Refused`], [`HttpError::Transport`].
     pub fn call(&self, method: &str, path: &str, body: &serde_json::Value) -> Result<Answer, HttpError> {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.exchange(&Exchanges::new(), method, path, body)
+    }
+
+    fn exchange(&self, exchanges: &Exchanges, method: &str, path: &str, body: String) -> Result<Answer, HttpError> {
         let url = format!("{}{path}", self.base);
-        let mut request = ureq::http::Request::builder().method(method).uri(&url);
+        let failed = |problem: String| HttpError::Transport { url: url.clone(), problem };
+        let mut request = http::Request::builder().method(method).uri(&url);
         if let Some(token) = &self.token {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        let request = request.header("Content-Type", "application/json").body(body);
-        let request = request.map_err(|error| HttpError::Transport { url: url.clone(), problem: error.to_string() })?;
-        let agent = ureq::Agent::new_with_config(self.agent.config().clone());
-        let mut response = agent.run(request).map_err(|error| transport(&url, error))?;
-        let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
-        let content_type = content_type.unwrap_or_default().to_owned();
-        let body = response.body_mut().read_to_string().map_err(|error| transport(&url, error))?;
-        Ok(Answer { status: response.status().as_u16(), content_type, body })
+        if method != "GET" {
+            request = request.header("Content-Type", "application/json");
+        }
+        let request = request.body(Full::new(Bytes::from(body))).map_err(|error| failed(error.to_string()))?;
+        let answer = exchanges.exchange(request).map_err(|error| match is_refused(&error) {
+            true => HttpError::Refused { url: url.clone() },
+            false => failed(error.to_string()),
+        })?;
+        let (head, body) = answer.into_parts();
+        let content_type = head.headers.get("content-type").and_then(|value| value.to_str().ok());
+        let body = String::from_utf8(body.into()).map_err(|error| failed(error.to_string()))?;
+        Ok(Answer { status: head.status.as_u16(), content_type: content_type.unwrap_or_default().to_owned(), body })
     }
 
     fn json<T: DeserializeOwned>(&self, path: &str) -> Result<T, HttpError> {
@@ -235,15 +221,6 @@ pub fn problem_detail(body: &str) -> String {
     let problem: Option<Problem> = serde_json::from_str(body).ok();
     let detail = problem.and_then(|problem| problem.detail.or(problem.title));
     detail.unwrap_or_else(|| body.trim().chars().take(200).collect())
-}
-
-fn transport(url: &str, error: ureq::Error) -> HttpError {
-    let url = url.to_owned();
-    match error {
-        ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => HttpError::Refused { url },
-        ureq::Error::ConnectionFailed => HttpError::Refused { url },
-        error => HttpError::Transport { url, problem: error.to_string() },
-    }
 }
 
 #[cfg(test)]

@@ -24,7 +24,6 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// What makes a cluster and all it is made of.
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kubernetes");
 /// What [`HOLD`] says when all nodes are ready.
 const READY: &str = "ready";

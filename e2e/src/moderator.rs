@@ -24,21 +24,17 @@ use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
-/// What gateways say of a danmaku.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Question {
     /// The room's ID.
     pub room: String,
-    /// Who says it.
     pub user_id: String,
     /// `viewer`, so far: nobody else is asked about.
     pub role: String,
-    /// The text.
     pub content: String,
 }
 
-/// What gateways are told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "lowercase")]
 pub enum Verdict {
@@ -53,7 +49,6 @@ pub enum Verdict {
     },
 }
 
-/// How the service is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Mood {
     /// It judges.
@@ -67,7 +62,6 @@ pub enum Mood {
     Endless,
 }
 
-/// What a danmaku with one of the words comes to.
 #[derive(Debug, Clone, Default)]
 pub struct Words {
     /// These hide a danmaku.

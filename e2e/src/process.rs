@@ -19,7 +19,6 @@ const END_POLL: Duration = Duration::from_millis(10);
 /// What a ready process writes, followed by its URL.
 const READY_LINE: &str = "listening on ";
 
-/// Why a process is not there or not ready.
 #[derive(Debug, Error)]
 pub enum ProcessError {
     /// It cannot be started.
@@ -27,7 +26,6 @@ pub enum ProcessError {
     Spawn {
         /// The command line.
         command: String,
-        /// What the system said.
         source: io::Error,
     },
     /// It ended, or is silent.
@@ -35,7 +33,6 @@ pub enum ProcessError {
     NotReady {
         /// The command line.
         command: String,
-        /// What it wrote.
         log: String,
     },
     /// It does not end.
@@ -43,9 +40,7 @@ pub enum ProcessError {
     NotEnded {
         /// Process ID.
         pid: u32,
-        /// How long it was waited for.
         timeout: Duration,
-        /// What it wrote.
         log: String,
     },
     /// `/proc` says nothing about it.
@@ -53,12 +48,10 @@ pub enum ProcessError {
     Usage {
         /// Process ID.
         pid: u32,
-        /// What was wrong.
         problem: String,
     },
 }
 
-/// What a process has used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
     /// User and system time of all its threads; in steps of 10 ms.

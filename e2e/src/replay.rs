@@ -23,28 +23,17 @@ pub struct Recorded {
     pub content: String,
 }
 
-/// Why a recording cannot be replayed.
 #[derive(Debug, Error)]
 pub enum ReplayError {
     /// The file cannot be read.
     #[error("reading the recording {path}: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// The file is neither of the two formats.
     #[error(
         "{path} is not a recording: {problem}; known are Bilibili's XML (<d p=\"…\">text</d>) \
          and JSON lines with t_ms, user and text"
     )]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// Where and what.
-        problem: String,
-    },
+    Format { path: PathBuf, problem: String },
 }
 
 /// Reads a recording, sorted by time. Which format it is, its first character says.

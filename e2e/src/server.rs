@@ -21,7 +21,6 @@ use crate::{
 /// Names the binary to start, instead of the one beside the running program.
 pub const BINARY_VARIABLE: &str = "BARRAGE_BIN";
 
-/// What to start the server with.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The room's manifest, as text; without it the room is `demo` with all defaults.
@@ -36,7 +35,6 @@ pub struct Options {
     pub env: Vec<(String, String)>,
 }
 
-/// Why there is no server.
 #[derive(Debug, Error)]
 pub enum ServerError {
     /// The binary is not there.
@@ -45,7 +43,6 @@ pub enum ServerError {
          or name one in {BINARY_VARIABLE}"
     )]
     NoBinary {
-        /// Where it should be.
         path: PathBuf,
         /// The option for this profile.
         release: &'static str,

@@ -17,7 +17,6 @@ const RETRY_AFTER_MS: u32 = 100;
 /// Danmaku that may be without an answer at one time.
 const WINDOW_MAX: usize = 64;
 
-/// What became of a danmaku.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// Not sent yet, not answered yet, or to be sent again.
@@ -35,9 +34,7 @@ pub enum Fate {
 pub struct Line {
     /// Unix time of sending, ms; strictly ascending in a session, so it names the danmaku wherever it appears.
     pub sent_ms: i64,
-    /// The text.
     pub content: Box<str>,
-    /// What became of it.
     pub fate: Fate,
     /// Times it was sent.
     pub tries: u32,
@@ -235,7 +232,6 @@ impl Session {
         &self.refusals
     }
 
-    /// What the server knows the session by.
     #[must_use]
     pub const fn id(&self) -> u64 {
         self.id

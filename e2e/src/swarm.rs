@@ -43,10 +43,8 @@ const BUFFER_BYTES: usize = 64 * 1024;
 const EVENTS: usize = 1024;
 /// The longest sleep, so that the conductor's word is heard.
 const NAP: Duration = Duration::from_millis(20);
-/// How often the latency for the eye is computed.
 const LATENCY_EVERY: Duration = Duration::from_secs(1);
 
-/// Where to connect to.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// Resolved address.
@@ -76,16 +74,13 @@ pub struct Said {
     pub at: Duration,
     /// By whom.
     pub user: u64,
-    /// What.
     pub content: String,
 }
 
 /// Things to be said, by time.
 pub type Script = Box<dyn Iterator<Item = Said> + Send>;
 
-/// What one thread does.
 pub struct Plan {
-    /// Where.
     pub target: Target,
     /// Signs the tokens; without it nobody has one.
     pub key: Option<TokenKey>,
@@ -95,13 +90,11 @@ pub struct Plan {
     pub viewers: Range<u64>,
     /// Connections started per second; without it as fast as the server answers.
     pub dial_rate: Option<f64>,
-    /// What senders say.
     pub script: Option<Script>,
     /// Senders that are connected at one time.
     pub senders_max: usize,
 }
 
-/// Why a swarm cannot go on.
 #[derive(Debug, Error)]
 pub enum SwarmError {
     /// The system refuses an event queue, or sockets.
@@ -261,7 +254,6 @@ impl Swarm {
         }
     }
 
-    /// How long nothing is due.
     fn sleep(&mut self, now: Instant) -> Duration {
         let until = |at: Instant| at.saturating_duration_since(now);
         let wake = self.wakes.peek().map_or(NAP, |Reverse((at, _))| until(*at));

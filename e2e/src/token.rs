@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use barrage::token::install_signatures;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize};
@@ -55,7 +56,6 @@ impl Claims {
     }
 }
 
-/// Why there is no key or no token.
 #[derive(Debug, Error)]
 pub enum TokenError {
     /// The key file cannot be read.
@@ -63,20 +63,10 @@ pub enum TokenError {
         "reading the dev key {path}: {source}; start the server once (`make run`), \
          or name its data folder with --data"
     )]
-    Read {
-        /// Where the key should be.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// The key file is no JWK set with a symmetric key.
     #[error("the dev key {path} cannot be used: {problem}; is --data the data folder of a server?")]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
+    Key { path: PathBuf, problem: String },
     /// Signing failed.
     #[error("signing a token: {0}")]
     Sign(#[from] jsonwebtoken::errors::Error),
@@ -109,9 +99,12 @@ impl TokenKey {
     }
 
     /// A key of these bytes, without an ID; for forging.
-    #[must_use]
-    pub fn from_secret(secret: &[u8]) -> Self {
-        Self { key: EncodingKey::from_secret(secret), kid: None }
+    ///
+    /// # Errors
+    /// [`TokenError::Sign`], without any bytes.
+    pub fn from_secret(secret: &[u8]) -> Result<Self, TokenError> {
+        install_signatures();
+        Ok(Self { key: EncodingKey::from_secret(secret)?, kid: None })
     }
 
     /// Signs `claims` with HS256.
@@ -128,7 +121,8 @@ impl TokenKey {
         let symmetric = set.keys.into_iter().find(|key| key.kty == "oct");
         let key = symmetric.ok_or("it holds no key of type oct")?;
         let secret = URL_SAFE_NO_PAD.decode(key.k.unwrap_or_default()).map_err(|error| error.to_string())?;
-        Ok(Self { key: EncodingKey::from_secret(&secret), kid: key.kid })
+        let own = Self::from_secret(&secret).map_err(|error| error.to_string())?;
+        Ok(Self { kid: key.kid, ..own })
     }
 }
 
@@ -146,7 +140,7 @@ mod tests {
         let token = TokenKey::load(data.path()).unwrap().mint(&Claims::viewer("demo", 123_456)).unwrap();
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_audience(&["barrage"]);
-        let decoded = decode::<Value>(&token, &DecodingKey::from_secret(b"secret"), &validation).unwrap();
+        let decoded = decode::<Value>(&token, &DecodingKey::from_secret(b"secret").unwrap(), &validation).unwrap();
         assert_eq!(decoded.header.kid.as_deref(), Some("dev"));
         assert_eq!(decoded.claims["sub"], "123456");
         assert_eq!(decoded.claims["room"], "demo");

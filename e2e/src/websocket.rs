@@ -5,12 +5,18 @@ mod handshake;
 
 pub use handshake::{HandshakeError, Handshaken, Request, read_response};
 
+use std::io::Cursor;
+
+use bytes::Buf;
 use thiserror::Error;
+use tokio_tungstenite::tungstenite::protocol::frame::{
+    FrameHeader,
+    coding::{Control, Data, OpCode},
+};
 
 /// A server's frame is never longer: the longest payload of the protocol and its headers.
 const PAYLOAD_BYTES_MAX: usize = 4 * 1024 * 1024 + 1024;
 
-/// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opcode {
     /// A whole binary message.
@@ -23,13 +29,13 @@ pub enum Opcode {
     Pong,
 }
 
-impl Opcode {
-    const fn code(self) -> u8 {
-        match self {
-            Self::Binary => 0x2,
-            Self::Close => 0x8,
-            Self::Ping => 0x9,
-            Self::Pong => 0xa,
+impl From<Opcode> for OpCode {
+    fn from(opcode: Opcode) -> Self {
+        match opcode {
+            Opcode::Binary => Self::Data(Data::Binary),
+            Opcode::Close => Self::Control(Control::Close),
+            Opcode::Ping => Self::Control(Control::Ping),
+            Opcode::Pong => Self::Control(Control::Pong),
         }
     }
 }
@@ -37,9 +43,7 @@ impl Opcode {
 /// A frame from a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// What it is.
     pub opcode: Opcode,
-    /// What it carries.
     pub payload: &'a [u8],
 }
 
@@ -55,11 +59,13 @@ pub enum FrameError {
     /// A text message or a fragment: Barrage sends whole binary messages.
     #[error("the server sent opcode {opcode:#x}, final: {last}; whole binary messages were expected")]
     Unexpected {
-        /// Its opcode.
         opcode: u8,
         /// Whether it was the last of its message.
         last: bool,
     },
+    /// An opcode that stands for nothing yet.
+    #[error("the server sent an opcode that the RFC reserves")]
+    Reserved,
     /// Longer than any frame of the protocol.
     #[error("the server announced a frame of {bytes} bytes; the longest is {PAYLOAD_BYTES_MAX}")]
     TooLong {
@@ -74,55 +80,39 @@ pub enum FrameError {
 /// # Errors
 /// [`FrameError`]; the connection is of no use then.
 pub fn read_frame(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, FrameError> {
-    let &[first, second, ref rest @ ..] = bytes else {
-        return Ok(None);
+    let mut cursor = Cursor::new(bytes);
+    let (header, length) = match FrameHeader::parse(&mut cursor) {
+        Ok(Some(parsed)) => parsed,
+        Ok(None) => return Ok(None),
+        Err(_) => return Err(FrameError::Reserved),
     };
-    let opcode = opcode(first)?;
-    if second & 0x80 != 0 {
+    if header.rsv1 || header.rsv2 || header.rsv3 {
+        return Err(FrameError::ReservedBits);
+    }
+    if header.mask.is_some() {
         return Err(FrameError::Masked);
     }
-    let (length, length_bytes) = match second {
-        126 => (rest.first_chunk().map(|&length| u64::from(u16::from_be_bytes(length))), 2),
-        127 => (rest.first_chunk().map(|&length| u64::from_be_bytes(length)), 8),
-        short => (Some(short.into()), 0),
-    };
-    let Some(length) = length else {
-        return Ok(None);
-    };
+    let opcode = opcode(&header)?;
     let bytes_max = |length: &usize| *length <= PAYLOAD_BYTES_MAX;
     let Some(payload_bytes) = usize::try_from(length).ok().filter(bytes_max) else {
         return Err(FrameError::TooLong { bytes: length });
     };
-    let payload = rest.get(length_bytes..length_bytes + payload_bytes);
-    Ok(payload.map(|payload| (Frame { opcode, payload }, 2 + length_bytes + payload_bytes)))
+    let header_bytes = bytes.len() - cursor.remaining();
+    let bytes_used = header_bytes + payload_bytes;
+    Ok(bytes.get(header_bytes..bytes_used).map(|payload| (Frame { opcode, payload }, bytes_used)))
 }
 
-fn opcode(first: u8) -> Result<Opcode, FrameError> {
-    if first & 0x70 != 0 {
-        return Err(FrameError::ReservedBits);
-    }
-    let last = first & 0x80 != 0;
+fn opcode(header: &FrameHeader) -> Result<Opcode, FrameError> {
     let known = [Opcode::Binary, Opcode::Close, Opcode::Ping, Opcode::Pong];
-    let opcode = known.into_iter().find(|opcode| last && opcode.code() == first & 0x0f);
-    opcode.ok_or(FrameError::Unexpected { opcode: first & 0x0f, last })
+    let opcode = known.into_iter().find(|&opcode| header.is_final && header.opcode == opcode.into());
+    opcode.ok_or(FrameError::Unexpected { opcode: header.opcode.into(), last: header.is_final })
 }
 
 /// Appends a client's frame, masked as the RFC asks of clients.
 pub fn write_frame(opcode: Opcode, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
-    const MASKED: u8 = 0x80;
-    out.push(0x80 | opcode.code());
-    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
-        (Ok(length @ 0..126), _) => out.push(MASKED | length),
-        (_, Ok(length)) => {
-            out.push(MASKED | 126);
-            out.extend(length.to_be_bytes());
-        }
-        _ => {
-            out.push(MASKED | 127);
-            out.extend((payload.len() as u64).to_be_bytes());
-        }
-    }
-    out.extend(mask);
+    let header = FrameHeader { opcode: opcode.into(), mask: Some(mask), ..FrameHeader::default() };
+    // Writing to a Vec does not fail.
+    let _ = header.format(payload.len() as u64, out);
     out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
 }
 
@@ -161,6 +151,7 @@ mod tests {
         assert_eq!(read_frame(&[0x82, 0x80, 0, 0, 0, 0]), Err(FrameError::Masked));
         assert_eq!(read_frame(&[0x81, 0]), Err(FrameError::Unexpected { opcode: 1, last: true }));
         assert_eq!(read_frame(&[0x02, 0]), Err(FrameError::Unexpected { opcode: 2, last: false }));
+        assert_eq!(read_frame(&[0x83, 0]), Err(FrameError::Reserved));
         let endless = [0x82, 127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
         assert_eq!(read_frame(&endless), Err(FrameError::TooLong { bytes: u64::MAX }));
     }

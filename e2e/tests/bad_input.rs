@@ -276,7 +276,7 @@ fn tokens_that_do_not_open_the_room_get_401_before_the_upgrade() {
         change(&mut claims);
         Join { token: Some(key.mint(&claims).unwrap()), ..join(3_001) }
     };
-    let forged = TokenKey::from_secret(&[7; 32]).mint(&Claims::viewer("demo", 3_001)).unwrap();
+    let forged = TokenKey::from_secret(&[7; 32]).unwrap().mint(&Claims::viewer("demo", 3_001)).unwrap();
     for (join, word) in [
         (with(|claims| claims.exp = 1), "expired"),
         (with(|claims| claims.aud = "other".to_owned()), "aud"),

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use barrage_core::room::RoomId;
 use barrage_crds::RoomManifest;
-use barrage_e2e::cluster::{Cluster, ClusterOptions, Party, Role};
+use barrage_e2e::{
+    cluster::{Cluster, ClusterOptions, Party, Role},
+    http::Api,
+};
 use barrage_operator::{
     metrics::Metrics,
     problem::Reason,
@@ -82,9 +85,10 @@ async fn a_pool_is_made_work_is_given_out_and_rooms_are_served() {
     };
     until(&session, "work is given out", shared).await;
     session.serve(RoomId::from("demo"), Some(RoomManifest::demo())).await.unwrap();
-    let room = format!("http://{viewers}/v1/rooms/demo");
+    let api = Api::new(&format!("http://{viewers}"));
+    let status = || tokio::task::block_in_place(|| api.get("/v1/rooms/demo")).map(|answer| answer.status).ok();
     let served = async {
-        while !tokio::task::block_in_place(|| ureq::get(&room).call()).is_ok_and(|answer| answer.status() == 200) {
+        while status() != Some(200) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -97,7 +101,7 @@ async fn a_pool_is_made_work_is_given_out_and_rooms_are_served() {
     tokio::time::timeout(PATIENCE, heard).await.unwrap();
     session.serve(RoomId::from("demo"), None).await.unwrap();
     let gone = async {
-        while tokio::task::block_in_place(|| ureq::get(&room).call()).is_ok() {
+        while status() == Some(200) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

@@ -1,7 +1,7 @@
 //! Brings objects to the API server by server-side apply, under one name, and only when they are not yet as they should
 //! be: a second look at an unchanged object writes nothing.
 
-mod likeness;
+mod diff;
 
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
@@ -15,7 +15,7 @@ use crate::{
     metrics::Metrics,
     problem::{Problem, Reason},
 };
-use likeness::{fingerprint, holds};
+use diff::{fingerprint, holds};
 
 /// Under this name the operator owns fields.
 pub const MANAGER: &str = "barrage-operator";
@@ -38,13 +38,11 @@ impl Child {
         Self { resource: ApiResource::erase::<K>(&()), object }
     }
 
-    /// Its kind.
     #[must_use]
     pub fn kind(&self) -> &str {
         &self.resource.kind
     }
 
-    /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         self.object["metadata"]["name"].as_str().unwrap_or_default()

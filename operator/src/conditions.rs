@@ -13,11 +13,9 @@ const MESSAGE_BYTES_MAX: usize = 32 * 1024;
 /// Whether something holds, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What is found.
     pub kind: &'static str,
     /// Whether it holds.
     pub holds: bool,
-    /// Why.
     pub reason: Reason,
     /// Why, and what to do.
     pub message: String,

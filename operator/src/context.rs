@@ -35,13 +35,10 @@ pub type Guarded<K> = DeserializeGuard<K>;
 /// What came of a look at an object: when to look again, and how the object is.
 pub type Looked = Result<(Action, Reason), Problem>;
 
-/// What every reconciler works with.
 pub struct Context {
     /// The API server.
     pub client: Client,
-    /// How the operator runs.
     pub options: Options,
-    /// What is counted.
     pub metrics: Metrics,
     /// Sessions with the pools' Kafka and Redis.
     pub sessions: Sessions,
@@ -54,9 +51,7 @@ pub struct Context {
     pub known: watch::Sender<bool>,
     /// For events of objects.
     pub recorder: Recorder,
-    /// When figures of each object were last written.
     pub figures: Figures,
-    /// The time.
     pub clock: Clock,
 }
 

@@ -16,14 +16,12 @@ use tokio::time::sleep;
 
 /// A Lease that was not renewed for so long, by the clock of whoever looks, is free.
 const DURATION: Duration = Duration::from_secs(15);
-/// How often a leader renews.
 const RENEW: Duration = Duration::from_secs(5);
 /// How often others look; a leader that cannot renew tries again as often.
 const RETRY: Duration = Duration::from_secs(2);
 /// A leader that could not renew for so long gives up, well before others take over.
 const GIVE_UP: Duration = Duration::from_secs(10);
 
-/// A candidate.
 pub struct Election {
     api: Api<Lease>,
     name: String,

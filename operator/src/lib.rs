@@ -6,11 +6,10 @@
 
 pub mod apply;
 pub mod conditions;
+pub mod config_pool;
 pub mod context;
-pub mod declared;
 pub mod election;
 pub mod events;
-pub mod figures;
 pub mod metrics;
 pub mod options;
 pub mod pool;
@@ -19,6 +18,7 @@ pub mod room;
 pub mod run;
 pub mod session;
 pub mod sessions;
+pub mod status_figures;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -142,7 +142,6 @@ async fn replicas(
     Ok(if draining { current } else { wanted })
 }
 
-/// What to do after a failure.
 pub fn failed(pool: &Guarded<RoomPool>, problem: &Problem) -> Action {
     let name = pool.meta().name.as_deref().unwrap_or_default();
     tracing::warn!(pool = name, %problem, "a pool is not as it should be; trying again");

@@ -52,7 +52,6 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// As conditions and metrics have it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -146,7 +146,6 @@ async fn still_there(ctx: &Context, room: &LiveRoom, problem: Problem) -> Looked
     Ok((Action::requeue(LOOK_AGAIN), Reason::Deleting))
 }
 
-/// What to do after a failure.
 pub fn failed(room: &Guarded<LiveRoom>, problem: &Problem) -> Action {
     let name = room.meta().name.as_deref().unwrap_or_default();
     tracing::warn!(room = name, %problem, "a room is not as it should be; trying again");

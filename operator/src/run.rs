@@ -108,8 +108,8 @@ async fn lead(
     let (fatal, mut trouble) = mpsc::channel(1);
     let shared = Shared { changed, fatal, metrics: metrics.clone() };
     let stop = CancellationToken::new();
-    let declared = options.pools_file.as_deref().map(declared::read).transpose()?;
-    let applying = declared::apply(client.clone(), declared.unwrap_or_default());
+    let declared = options.pools_file.as_deref().map(config_pool::read).transpose()?;
+    let applying = config_pool::apply(client.clone(), declared.unwrap_or_default());
     let mut controllers = controllers(client, options, metrics, shared, &news, &stop);
     controllers.spawn(
         stop.clone()

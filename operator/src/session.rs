@@ -32,9 +32,7 @@ const REQUESTS_QUEUE: usize = 256;
 
 /// A room as it shall be served, or `None` for no more.
 pub struct Request {
-    /// The room.
     pub id: RoomId,
-    /// Its manifest.
     pub manifest: Option<RoomManifest>,
     /// Told when it is written, or why not.
     pub done: oneshot::Sender<Result<(), Problem>>,
@@ -43,7 +41,6 @@ pub struct Request {
 /// Rooms of which nothing is to be left, and how far that is.
 pub type Forgets = HashMap<RoomId, Forgetting>;
 
-/// How far the removal of a room's data is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Forgetting {
     /// Asked for; with why the last try failed.
@@ -56,7 +53,6 @@ pub enum Forgetting {
     Done,
 }
 
-/// What a session knows.
 #[derive(Debug, Clone, Default)]
 pub struct News {
     /// Whether the route table can be written.
@@ -67,7 +63,6 @@ pub struct News {
     pub manifests: Arc<HashMap<String, String>>,
 }
 
-/// How far a session is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Stage {
     /// It has begun.
@@ -97,9 +92,7 @@ pub struct Ends {
     pub forgets: Arc<watch::Sender<Forgets>>,
     /// What it knows, for the handles.
     pub news: watch::Sender<News>,
-    /// Which pods there should be.
     pub expected: watch::Receiver<Expected>,
-    /// What was heard on the heat topic.
     pub heard: Arc<Mutex<Heard>>,
 }
 
@@ -122,7 +115,6 @@ impl Session {
         (Self { requests, forgets, news, expected: Arc::new(expect), heard }, ends)
     }
 
-    /// What is known now.
     #[must_use]
     pub fn news(&self) -> News {
         self.news.borrow().clone()
@@ -134,7 +126,6 @@ impl Session {
         self.news.clone()
     }
 
-    /// What was heard on the heat topic.
     pub fn heard(&self) -> MutexGuard<'_, Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -209,7 +200,6 @@ impl Ends {
     }
 }
 
-/// What came of a try to forget rooms.
 pub fn forgotten(forgets: &watch::Sender<Forgets>, rooms: &[RoomId], outcome: &Result<(), Problem>) {
     forgets.send_modify(|forgets| {
         for id in rooms {
@@ -232,7 +222,6 @@ pub(crate) fn change_for(table: &Table, requests: &[Request]) -> Change {
     Change { rooms: rooms.collect(), ..Change::on(table) }
 }
 
-/// What is said when an engineer has taken over.
 pub(crate) fn manual() -> Problem {
     Problem::new(
         Reason::Manual,

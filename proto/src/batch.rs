@@ -10,15 +10,11 @@ use pb::{Batch, DanmakuId, Mode, Role, Size};
 pub struct Row<'a> {
     /// Where it stands in the log: its ID.
     pub position: Position,
-    /// Who sent it.
     pub user: u64,
     /// Unix time of sending, ms, by the sender's clock.
     pub sent_ms: i64,
-    /// What the sender is in the room.
     pub role: Role,
-    /// The text.
     pub content: &'a str,
-    /// How it crosses the screen.
     pub mode: Mode,
     /// 0xRRGGBB; 0 for the viewer's own default.
     pub colour: u32,
@@ -26,18 +22,13 @@ pub struct Row<'a> {
     pub size: Size,
     /// What it answers, and who wrote that.
     pub reply: Option<(Position, u64)>,
-    /// What is given with it.
     pub gift: Option<Gift<'a>>,
 }
 
-/// What is given with a danmaku.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Gift<'a> {
-    /// What it counts in the ranking.
     pub value: u64,
-    /// What it is called.
     pub name: &'a str,
-    /// How many of it.
     pub count: u32,
     /// How long it stays on screens, s; 0 when it does not.
     pub stay_s: u32,

@@ -15,7 +15,6 @@ pub const HEADER_BYTES: usize = 2 + 1 + 1 + 8 + 8 + 2;
 /// The longest content that the length field can say, in bytes.
 pub const CONTENT_BYTES_MAX: usize = u16::MAX as usize;
 
-/// What a frame is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameType {
     /// `0x01`: one danmaku.
@@ -46,7 +45,6 @@ impl FrameType {
 /// One frame, borrowing its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// What the frame is for.
     pub frame_type: FrameType,
     /// Unix time of sending, ms; negative before 1970.
     pub timestamp_ms: i64,
@@ -81,20 +79,13 @@ pub enum DecodeError {
     },
     /// The first two bytes are not `0xABCD`.
     #[error("magic is {found:#06x}, not {MAGIC:#06x}")]
-    BadMagic {
-        /// What stands there.
-        found: u16,
-    },
+    BadMagic { found: u16 },
     /// Another version: where this frame ends is not known.
     #[error("version {found} on a version 1 connection")]
-    BadVersion {
-        /// What stands there.
-        found: u8,
-    },
+    BadVersion { found: u8 },
     /// A type that version 1 does not have; the frame ends where its length says.
     #[error("unknown type {found:#04x}")]
     UnknownType {
-        /// What stands there.
         found: u8,
         /// Bytes of the whole frame.
         frame_bytes: usize,

@@ -12,7 +12,7 @@ mod dedupe;
 mod follow;
 mod metrics;
 mod outstanding;
-mod own;
+mod ownership;
 mod poll;
 mod progress;
 mod refused;
@@ -36,7 +36,7 @@ use barrage_core::{
     store::Store,
     trace::Tracer,
 };
-use own::{Ended, Owned};
+use ownership::{Ended, Owned};
 use progress::Partitions;
 
 pub use metrics::Metrics;
@@ -56,29 +56,21 @@ pub mod checks {
 /// How long to wait before a read or a write that failed is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
-/// What a consumer works with.
 pub struct Deps {
-    /// Its identity.
     pub name: Peer,
-    /// Where danmaku come from.
     pub log: Log,
-    /// Where history and ranking go.
     pub store: Store,
     /// Who owns what, and the rooms that are served; records of others are kept, not shown.
     pub routes: Routes,
     /// Sessions with rankers, as they begin.
     pub rankers: mpsc::Receiver<ToRanker>,
-    /// How it is.
     pub health: Health,
-    /// How much work each room makes.
     pub heat: Heat,
     /// Goes on with the traces of records.
     pub tracer: Tracer,
-    /// What is counted.
     pub metrics: Metrics,
 }
 
-/// What all tasks of a consumer share.
 struct Context {
     name: Peer,
     log: Log,
@@ -186,7 +178,7 @@ impl Consumer {
                 continue;
             }
             let owned = Owned::new(epoch);
-            self.tasks.spawn(own::own(Arc::clone(&self.context), partition, owned.clone(), at_start));
+            self.tasks.spawn(ownership::own(Arc::clone(&self.context), partition, owned.clone(), at_start));
             self.owned.insert(partition, owned);
         }
         self.context.metrics.owned_partitions.set(i64::try_from(self.owned.len()).unwrap_or(i64::MAX));

@@ -40,15 +40,12 @@ use barrage_core::{
 
 /// Partitions of the embedded log: a few, so that rooms share some and not others, as in a cluster.
 pub const PARTITIONS: u32 = 4;
-/// What the process is called among its stages.
 const NAME: &str = "dev";
 
-/// How to run.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Manifests of the rooms; without one, a room named `demo`.
     pub manifest: Option<PathBuf>,
-    /// Where all state is kept.
     pub data: PathBuf,
     /// Where to listen; port 0 picks a free one.
     pub listen: SocketAddr,

@@ -50,15 +50,12 @@ const WANTED_QUEUE: usize = 1_024;
 /// Acts of moderation that somebody waits for and the hub does not know of yet.
 const ACTS_QUEUE: usize = 64;
 
-/// What a gateway works with.
 pub struct Deps {
-    /// Where accepted danmaku go.
     pub log: Log,
     /// History and ranking for those who join and for the HTTP API.
     pub store: Store,
     /// Where slices live, who ranks, and the rooms that are served.
     pub routes: Routes,
-    /// What tokens are verified with.
     pub keys: LiveKeys,
     /// What viewers are shown over TLS and QUIC; `None` where only plain text is served.
     pub certificate: Option<ViewerCertificate>,
@@ -66,13 +63,10 @@ pub struct Deps {
     pub rankers: mpsc::Receiver<Following>,
     /// The rate limit that gateways share; `None` where this is the only one.
     pub limiter: Option<Arc<dyn SharedRateLimit>>,
-    /// How it is.
     pub health: Health,
-    /// How much work each room makes.
     pub heat: Heat,
     /// Begins the traces of records and ends them.
     pub tracer: Tracer,
-    /// What is counted.
     pub metrics: Metrics,
     /// What `/metrics` shows.
     pub registry: SharedRegistry,

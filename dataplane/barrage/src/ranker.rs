@@ -2,12 +2,12 @@
 //!
 //! What it decides is pure ([`room`], [`select`], [`board`]); this file does the waiting. A room is armed by its first
 //! candidate and asleep again when nothing is left to say: a silent room costs nothing. Gateways pull what was decided
-//! from a room's [`outlet`], each at its own pace.
+//! from a room's [`frame_buffer`], each at its own pace.
 
 mod board;
 mod follow;
+mod frame_buffer;
 mod metrics;
-mod outlet;
 mod recent;
 mod room;
 mod saver;
@@ -39,7 +39,7 @@ use barrage_core::{
     store::{Books, Ranking, Store},
     trace::{Stage, TraceParent, Tracer},
 };
-use outlet::Outlets;
+use frame_buffer::FrameBuffers;
 use room::RankedRoom;
 use saver::Saver;
 use sessions::Sessions;
@@ -57,7 +57,6 @@ pub mod checks {
 const TICK: Duration = Duration::from_millis(10);
 /// The beat of rooms that are awake but have no candidate: for their leaderboards, scores and books.
 const REST: Duration = Duration::from_millis(100);
-/// How often books of rooms that moved are saved.
 const SAVE_EVERY: Duration = Duration::from_millis(250);
 /// How often what no longer serves anybody is forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(10);
@@ -66,9 +65,7 @@ const RECEIVE_MAX: usize = 1_024;
 /// Answers of the store in the background, not yet taken.
 const ANSWERS_QUEUE: usize = 64;
 
-/// What a ranker works with.
 pub struct Deps {
-    /// Its identity.
     pub name: Peer,
     /// Books and scores.
     pub store: Store,
@@ -76,17 +73,13 @@ pub struct Deps {
     pub routes: Routes,
     /// Consumers and gateways that dial it.
     pub callers: mpsc::Receiver<Caller>,
-    /// How it is.
     pub health: Health,
-    /// How much work each room makes.
     pub heat: Heat,
     /// Goes on with the traces of candidates.
     pub tracer: Tracer,
-    /// What is counted.
     pub metrics: Metrics,
 }
 
-/// What comes to the beat from beside it.
 enum Answer {
     Scores(RoomId, Option<Ranking>),
     Books(RoomId, Books, RoomRules),
@@ -110,7 +103,7 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) {
         heat,
         tracer,
         metrics,
-        outlets: Outlets::default(),
+        frame_buffers: FrameBuffers::default(),
         rooms: HashMap::new(),
         arriving: HashMap::new(),
         awake: Vec::new(),
@@ -130,7 +123,7 @@ struct Ranker {
     heat: Heat,
     tracer: Tracer,
     metrics: Metrics,
-    outlets: Outlets,
+    frame_buffers: FrameBuffers,
     rooms: HashMap<RoomId, RankedRoom>,
     arriving: HashMap<RoomId, Arriving>,
     /// Rooms with something to do at the next tick.
@@ -179,7 +172,7 @@ impl Ranker {
                     Some(Caller::Consumer(session)) => self.begin(session),
                     Some(Caller::Gateway(session)) => {
                         self.sessions.begun += 1;
-                        let serving = follow::serve(session, self.sessions.begun, self.outlets.clone());
+                        let serving = follow::serve(session, self.sessions.begun, self.frame_buffers.clone());
                         self.sessions.gateways.spawn(serving);
                     }
                     None => may_be_called = false,
@@ -192,7 +185,7 @@ impl Ranker {
                     // Those that are gone have saved their books when they sleep.
                     let table = &self.table;
                     self.rooms.retain(|id, room| room.awake || is_served(table, id));
-                    self.outlets.tidy(unix_ms(), |room| self.rooms.contains_key(room));
+                    self.frame_buffers.tidy(unix_ms(), |room| self.rooms.contains_key(room));
                 }
                 () = shutdown.cancelled() => break,
             }
@@ -201,7 +194,7 @@ impl Ranker {
             self.offer(session, candidates);
         }
         self.tick();
-        self.saver.finish(&mut self.rooms, &self.outlets, &self.sessions).await;
+        self.saver.finish(&mut self.rooms, &self.frame_buffers, &self.sessions).await;
     }
 
     fn begin(&mut self, session: FromConsumer) {
@@ -279,10 +272,10 @@ impl Ranker {
     fn take_over(&mut self, id: &RoomId, mut books: Books, rules: RoomRules) {
         // Given up meanwhile: whoever has it now takes a higher epoch.
         let Some(arriving) = self.arriving.remove(id) else { return };
-        let outlet = self.outlets.find_or_make(id);
-        books.epoch = books.epoch.max(outlet.epoch_wanted());
+        let frame_buffer = self.frame_buffers.find_or_make(id);
+        books.epoch = books.epoch.max(frame_buffer.epoch_wanted());
         tracing::debug!(room = %id, epoch = books.epoch, "room taken over");
-        outlet.begin(books.epoch, &books.watermark);
+        frame_buffer.begin(books.epoch, &books.watermark);
         let budget = self.table.rooms.find(id.as_str()).map_or(0, |room| room.budget_per_second);
         let mut room = RankedRoom::new(books, rules, budget, unix_ms());
         for candidates in arriving.into_candidates() {
@@ -300,7 +293,7 @@ impl Ranker {
         // One that was gone and is back begins anew: its data may have been removed meanwhile.
         let is_back = |id: &RoomId| is_served(table, id) && !is_served(&before, id);
         self.rooms.retain(|id, _| mine(id) && !is_back(id));
-        self.outlets.empty(is_back);
+        self.frame_buffers.empty(is_back);
         for (id, arriving) in &mut self.arriving {
             if mine(id) && arriving.takes_over() {
                 takeover::read_books(self.store.clone(), id.clone(), self.health.clone(), self.answers.clone());
@@ -318,9 +311,9 @@ impl Ranker {
         let now_ms = unix_ms();
         for id in &self.awake {
             let Some(room) = self.rooms.get_mut(id) else { continue };
-            let outlet = self.outlets.find_or_make(id);
-            if room.raise_epoch(outlet.epoch_wanted()) {
-                outlet.begin(room.epoch(), room.watermark());
+            let frame_buffer = self.frame_buffers.find_or_make(id);
+            if room.raise_epoch(frame_buffer.epoch_wanted()) {
+                frame_buffer.begin(room.epoch(), room.watermark());
             }
             if room.wants_scores(now_ms) {
                 refresh(self.store.clone(), id.clone(), users_ranked(&self.table, id), self.answers.clone());
@@ -332,7 +325,7 @@ impl Ranker {
                 let bytes = frame.danmaku.iter().map(|danmaku| danmaku.content.len() as u64).sum();
                 heat.frames(u32::try_from(frame.danmaku.len()).unwrap_or(u32::MAX), bytes);
                 heat.shed(frame.left_out.sampled_out + frame.left_out.expired);
-                outlet.emit(frame, now_ms);
+                frame_buffer.emit(frame, now_ms);
             }
         }
         let rooms = &mut self.rooms;
@@ -353,7 +346,7 @@ impl Ranker {
     }
 
     async fn save(&mut self) {
-        let taken = self.saver.save(&mut self.rooms, &self.outlets, &self.sessions).await;
+        let taken = self.saver.save(&mut self.rooms, &self.frame_buffers, &self.sessions).await;
         for id in taken {
             tracing::warn!(room = %id, "another ranker has taken the room over");
             self.metrics.fenced.inc();

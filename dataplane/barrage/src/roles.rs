@@ -4,7 +4,7 @@
 //! the route table, the log and the store, and says in its health what it waits for. Each ends in the other: what it holds is
 //! drained, links are closed, and health is served to the end.
 
-mod begin;
+mod bootstrap;
 
 use std::net::SocketAddr;
 
@@ -21,7 +21,7 @@ use crate::{
 use barrage_cluster::settings::{Gateway, Settings};
 use barrage_core::{link::quic, token::LiveKeys};
 use barrage_proto::heat::report::Role;
-use begin::{Backends, Begun};
+use bootstrap::{Backends, Process};
 
 /// Sessions that have begun and are not taken yet.
 const SESSIONS_QUEUE: usize = 64;
@@ -32,10 +32,8 @@ struct Ready<'a> {
     role: &'static str,
     name: &'a str,
     admin: SocketAddr,
-    /// Where viewers connect.
     #[serde(skip_serializing_if = "Option::is_none")]
     listen: Option<SocketAddr>,
-    /// Where they connect over TLS and QUIC.
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_listen: Option<SocketAddr>,
     /// UDP address of a ranker.
@@ -60,41 +58,41 @@ pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: Cancellatio
     let tls = gateway.tls.as_ref().map(|tls| tls.listen);
     let listeners = Listeners::bind(gateway.listen, tls, gateway.shards)?;
     let (listen, tls_listen) = (listeners.address(), listeners.tls_address());
-    let mut begun = Begun::new(&settings, Role::Gateway, listen.to_string()).await?;
-    Ready { role: "gateway", name: &settings.name, admin: begun.admin, listen: Some(listen), tls_listen, link: None }
+    let mut process = Process::new(&settings, Role::Gateway, listen.to_string()).await?;
+    Ready { role: "gateway", name: &settings.name, admin: process.admin, listen: Some(listen), tls_listen, link: None }
         .print()?;
-    let local = begun.local().await?;
-    let metrics = gateway::Metrics::register(begun.registry().sub_registry_with_prefix("gateway"));
+    let local = process.local().await?;
+    let metrics = gateway::Metrics::register(process.registry().sub_registry_with_prefix("gateway"));
     let certificate = match &gateway.tls {
         Some(tls) => {
-            Some(ViewerCertificate::load(tls.certificate.clone(), metrics.clone(), begun.health.clone()).await?)
+            Some(ViewerCertificate::load(tls.certificate.clone(), metrics.clone(), process.health.clone()).await?)
         }
         None => None,
     };
-    let Some(Backends { log, store, limiter }) = begun.wait(&shutdown).await? else { return begun.end().await };
+    let Some(Backends { log, store, limiter }) = process.wait(&shutdown).await? else { return process.end().await };
     let (sessions, rankers) = mpsc::channel(SESSIONS_QUEUE);
     let links = CancellationToken::new();
     let keys = LiveKeys::fixed(gateway.keys);
-    begun.spawn(keys.clone().follow(gateway.keys_file));
-    let peers = begun.rankers();
-    begun.spawn(quic::dial_gateway(local, peers, sessions, links.clone()));
+    process.spawn(keys.clone().follow(gateway.keys_file));
+    let peers = process.rankers();
+    process.spawn(quic::dial_gateway(local, peers, sessions, links.clone()));
     let deps = gateway::Deps {
         log,
         store,
-        routes: begun.routes(),
+        routes: process.routes(),
         keys,
         certificate,
         rankers,
         limiter: Some(limiter),
-        health: begun.health.clone(),
-        heat: begun.heat.clone(),
-        tracer: begun.tracer.clone(),
+        health: process.health.clone(),
+        heat: process.heat.clone(),
+        tracer: process.tracer.clone(),
         metrics,
-        registry: begun.shared_registry(),
+        registry: process.shared_registry(),
     };
     let done = gateway::run(config, listeners, deps, shutdown).await;
     links.cancel();
-    begun.end().await?;
+    process.end().await?;
     Ok(done?)
 }
 
@@ -103,30 +101,30 @@ pub async fn gateway(settings: Settings, gateway: Gateway, shutdown: Cancellatio
 /// # Errors
 /// What cannot be opened, read or bound, and what to do about it.
 pub async fn consumer(settings: Settings, shutdown: CancellationToken) -> Result<()> {
-    let mut begun = Begun::new(&settings, Role::Consumer, String::new()).await?;
-    Ready { role: "consumer", name: &settings.name, admin: begun.admin, listen: None, tls_listen: None, link: None }
+    let mut process = Process::new(&settings, Role::Consumer, String::new()).await?;
+    Ready { role: "consumer", name: &settings.name, admin: process.admin, listen: None, tls_listen: None, link: None }
         .print()?;
-    let local = begun.local().await?;
-    let metrics = consumer::Metrics::register(begun.registry().sub_registry_with_prefix("consumer"));
-    let Some(Backends { log, store, .. }) = begun.wait(&shutdown).await? else { return begun.end().await };
+    let local = process.local().await?;
+    let metrics = consumer::Metrics::register(process.registry().sub_registry_with_prefix("consumer"));
+    let Some(Backends { log, store, .. }) = process.wait(&shutdown).await? else { return process.end().await };
     let (sessions, rankers) = mpsc::channel(SESSIONS_QUEUE);
     let links = CancellationToken::new();
-    let peers = begun.rankers();
-    begun.spawn(quic::dial_consumer(local, peers, sessions, links.clone()));
+    let peers = process.rankers();
+    process.spawn(quic::dial_consumer(local, peers, sessions, links.clone()));
     let deps = consumer::Deps {
-        name: begun.name.clone(),
+        name: process.name.clone(),
         log,
         store,
-        routes: begun.routes(),
+        routes: process.routes(),
         rankers,
-        health: begun.health.clone(),
-        heat: begun.heat.clone(),
-        tracer: begun.tracer.clone(),
+        health: process.health.clone(),
+        heat: process.heat.clone(),
+        tracer: process.tracer.clone(),
         metrics,
     };
     consumer::run(deps, shutdown).await;
     links.cancel();
-    begun.end().await
+    process.end().await
 }
 
 /// Runs a ranker until `shutdown`.
@@ -134,35 +132,35 @@ pub async fn consumer(settings: Settings, shutdown: CancellationToken) -> Result
 /// # Errors
 /// What cannot be opened, read or bound, and what to do about it.
 pub async fn ranker(settings: Settings, shutdown: CancellationToken) -> Result<()> {
-    let mut begun = Begun::new(&settings, Role::Ranker, settings.advertised()).await?;
-    let local = begun.local().await?;
-    let metrics = ranker::Metrics::register(begun.registry().sub_registry_with_prefix("ranker"));
+    let mut process = Process::new(&settings, Role::Ranker, settings.advertised()).await?;
+    let local = process.local().await?;
+    let metrics = ranker::Metrics::register(process.registry().sub_registry_with_prefix("ranker"));
     let links = CancellationToken::new();
     let (link, callers, listening) = quic::listen(settings.link.listen, local, links.clone())?;
     Ready {
         role: "ranker",
         name: &settings.name,
-        admin: begun.admin,
+        admin: process.admin,
         listen: None,
         tls_listen: None,
         link: Some(link),
     }
     .print()?;
-    let Some(Backends { store, .. }) = begun.wait(&shutdown).await? else { return begun.end().await };
+    let Some(Backends { store, .. }) = process.wait(&shutdown).await? else { return process.end().await };
     let deps = ranker::Deps {
-        name: begun.name.clone(),
+        name: process.name.clone(),
         store,
-        routes: begun.routes(),
+        routes: process.routes(),
         callers,
-        health: begun.health.clone(),
-        heat: begun.heat.clone(),
-        tracer: begun.tracer.clone(),
+        health: process.health.clone(),
+        heat: process.heat.clone(),
+        tracer: process.tracer.clone(),
         metrics,
     };
     ranker::run(deps, shutdown).await;
     links.cancel();
     listening.await?;
-    begun.end().await
+    process.end().await
 }
 
 fn config_of(settings: &Gateway) -> gateway::Config {

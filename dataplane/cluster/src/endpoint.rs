@@ -40,7 +40,6 @@ impl fmt::Display for Node {
 pub struct Tls {
     /// Authorities that the server's certificate is checked against, PEM; `None` is the system's.
     pub ca_file: Option<PathBuf>,
-    /// What is shown to the server.
     pub certificate: Option<CertificateFiles>,
 }
 

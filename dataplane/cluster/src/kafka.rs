@@ -17,7 +17,6 @@ pub use polled::polled;
 pub use rdkafka::ClientConfig;
 pub use topics::{Durability, TopicError, check_topics, create_topics};
 
-/// Where Kafka is and how to log in.
 #[derive(Debug, Clone)]
 pub struct KafkaConfig {
     /// Name of the pool; its topics and its group begin with it.
@@ -32,10 +31,8 @@ pub struct KafkaConfig {
     pub sasl: Option<Sasl>,
 }
 
-/// Who this is to Kafka.
 #[derive(Debug, Clone)]
 pub struct Sasl {
-    /// How it is proved.
     pub mechanism: Mechanism,
     /// User name.
     pub username: String,
@@ -102,7 +99,6 @@ impl Topic {
 }
 
 impl KafkaConfig {
-    /// How many brokers keep a copy.
     #[must_use]
     pub const fn durability(&self) -> Durability {
         if self.trial { Durability::Trial } else { Durability::Replicated }

@@ -1,13 +1,13 @@
 //! The log on Kafka: a topic of the pool, kept by three brokers.
 //!
 //! [`producer`] appends and keeps order when brokers fail. Clients read at the end of the log and behind it, each
-//! partition with a queue of its own ([`reader`]). A third one asks and commits ([`desk`]). Append times are the
+//! partition with a queue of its own ([`reader`]). A third one asks and commits ([`metadata`]). Append times are the
 //! brokers'; their clocks have to agree within a few seconds, because windows of the log are cut by them.
 
-mod desk;
 mod fetcher;
-mod line;
+mod metadata;
 mod metrics;
+mod partition_queue;
 mod pending;
 mod producer;
 mod reader;
@@ -27,14 +27,14 @@ use rdkafka::{
 
 use crate::kafka::{KafkaConfig, Topic};
 use barrage_core::{
+    last_error::LastError,
     log::{Commit, DeadLetter, Lane, LogBackend, LogError, NewRecord, PartitionState, Reader, Reading},
     trace::TraceParent,
-    trouble::Trouble,
 };
-use desk::Desk;
 use fetcher::Fetcher;
-use line::Outgoing;
+use metadata::Metadata;
 use metrics::Metrics;
+use partition_queue::Outgoing;
 use producer::{Behind, Producer};
 use watch::Watch;
 
@@ -42,7 +42,6 @@ pub use reader::KafkaReader;
 
 /// Appends under way in a lane: those behind the first of them wait for a partition's batch, and go in one.
 const LANE_APPENDS_MAX: usize = 8;
-/// How long a broker may take to answer a question.
 const ASK_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A handle; clones share one log.
@@ -59,9 +58,9 @@ struct Shared {
     /// Made by their first readers; gateways have none.
     live: Mutex<Option<Arc<Fetcher>>>,
     catch_up: Mutex<Option<Arc<Fetcher>>>,
-    desk: Desk,
+    metadata: Metadata,
     watch: Watch,
-    trouble: Trouble,
+    last_error: LastError,
     metrics: Metrics,
 }
 
@@ -76,8 +75,8 @@ impl KafkaLog {
         let (client, group, topic) = (config.client(), config.group(), config.topic(Topic::Danmaku));
         let producer = Producer::open(client.clone(), metrics.clone());
         let producer = producer.map_err(|error| storage("opened", error.to_string()))?;
-        let desk = Fetcher::open(&client, &group, &topic, partitions, &metrics);
-        let desk = Desk::new(desk.map_err(|error| storage("opened", error.to_string()))?);
+        let metadata = Fetcher::open(&client, &group, &topic, partitions, &metrics);
+        let metadata = Metadata::new(metadata.map_err(|error| storage("opened", error.to_string()))?);
         Ok(Self(Arc::new(Shared {
             config: client,
             group,
@@ -87,9 +86,9 @@ impl KafkaLog {
             producer,
             live: Mutex::default(),
             catch_up: Mutex::default(),
-            watch: Watch::start(desk.fetcher()),
-            desk,
-            trouble: Trouble::default(),
+            watch: Watch::start(metadata.fetcher()),
+            metadata,
+            last_error: LastError::default(),
             metrics,
         })))
     }
@@ -105,7 +104,7 @@ impl KafkaLog {
             headers: record.trace.as_ref().map(|trace| header(TraceParent::HEADER, trace.to_string().as_bytes())),
         });
         let appended = self.0.producer.append(behind, outgoing.collect()).await;
-        self.0.trouble.note(appended.map_err(|reason| storage("written", reason)))
+        self.0.last_error.note(appended.map_err(|reason| storage("written", reason)))
     }
 
     fn fetcher(&self, slot: &mut Option<Arc<Fetcher>>) -> Result<Arc<Fetcher>, LogError> {
@@ -134,8 +133,8 @@ impl LogBackend for KafkaLog {
         self.append_by(behind, records).await
     }
 
-    fn trouble(&self) -> Option<String> {
-        self.0.trouble.current()
+    fn last_error(&self) -> Option<String> {
+        self.0.last_error.current()
     }
 
     fn degraded(&self) -> Option<String> {
@@ -143,7 +142,7 @@ impl LogBackend for KafkaLog {
     }
 
     async fn state(&self, partition: u32) -> Result<PartitionState, LogError> {
-        self.0.desk.state(partition).await.map_err(|reason| storage("asked", reason))
+        self.0.metadata.state(partition).await.map_err(|reason| storage("asked", reason))
     }
 
     fn reader(&self, partition: u32, from: u64, reading: Reading) -> Result<Reader, LogError> {
@@ -156,12 +155,12 @@ impl LogBackend for KafkaLog {
     }
 
     async fn rewind(&self, partition: u32, offset: u64, window_ms: i64) -> Result<u64, LogError> {
-        self.0.desk.rewind(partition, offset, window_ms).await.map_err(|reason| storage("asked", reason))
+        self.0.metadata.rewind(partition, offset, window_ms).await.map_err(|reason| storage("asked", reason))
     }
 
     /// The last commit of a partition counts, whatever it says: only its owner commits.
     async fn commit(&self, commits: Vec<Commit>) -> Result<(), LogError> {
-        self.0.desk.commit(commits).await.map_err(|reason| storage("committed", reason))
+        self.0.metadata.commit(commits).await.map_err(|reason| storage("committed", reason))
     }
 
     async fn set_aside(&self, letter: DeadLetter) -> Result<(), LogError> {

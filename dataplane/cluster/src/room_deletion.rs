@@ -25,13 +25,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// The data of a room is still there, or some of it.
 #[derive(Debug, Error)]
 pub enum ForgetError {
-    /// The log.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Its settings.
     #[error(transparent)]
     Settings(#[from] CertificateError),
     /// Consumers are behind: what comes later would stay.
@@ -39,14 +36,7 @@ pub enum ForgetError {
         "partition {partition} is committed up to {committed}, and what was said stands up to {end}: the consumers have to \
          catch up first. See that they run; to keep the data instead, remove the room's finalizer"
     )]
-    Behind {
-        /// Where.
-        partition: u32,
-        /// How far consumers are.
-        committed: u64,
-        /// How far they have to be.
-        end: u64,
-    },
+    Behind { partition: u32, committed: u64, end: u64 },
 }
 
 /// Waits until everything that is in the log now is applied and safe, then removes the rooms from the store. Nobody may

@@ -23,11 +23,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::topic_reader::{self, PARTITION, Quiet, ReadError};
 use barrage_core::{
+    last_error::LastError,
     routes::{
         Routes, Table,
         entry::{Draft, MovedSlices},
     },
-    trouble::Trouble,
 };
 use horizon::{Answer, Horizon};
 pub use metrics::Metrics;
@@ -64,7 +64,7 @@ pub enum TableError {
 pub struct Freshness {
     reached: watch::Receiver<Option<Instant>>,
     refused: watch::Receiver<Option<MovedSlices>>,
-    trouble: Trouble,
+    last_error: LastError,
     topic: Arc<str>,
 }
 
@@ -81,18 +81,17 @@ impl Freshness {
         self.age().is_some_and(|age| age <= age_max)
     }
 
-    /// What keeps the table from being read.
     #[must_use]
-    pub fn trouble(&self) -> Option<String> {
-        self.trouble.current()
+    pub fn last_error(&self) -> Option<String> {
+        self.last_error.current()
     }
 
     /// Why there is no table yet, and what to do about it.
     #[must_use]
     pub fn waiting_for(&self) -> String {
         let topic = &self.topic;
-        match (self.trouble(), self.age()) {
-            (Some(trouble), _) => format!("waiting for the route table: {trouble}"),
+        match (self.last_error(), self.age()) {
+            (Some(last_error), _) => format!("waiting for the route table: {last_error}"),
             (None, None) => format!("waiting for the route table: topic {topic} is being read"),
             (None, Some(_)) => {
                 format!(
@@ -116,9 +115,10 @@ pub fn follow(
     let (reached, freshness) = watch::channel(None);
     let (refused, refusal) = watch::channel(None);
     let topic: Arc<str> = topic_of(pool).into();
-    let trouble = Trouble::default();
-    let freshness = Freshness { reached: freshness, refused: refusal, trouble: trouble.clone(), topic: topic.clone() };
-    let follower = Follower { base, pool: pool.to_owned(), topic, tables, reached, refused, trouble, metrics };
+    let last_error = LastError::default();
+    let freshness =
+        Freshness { reached: freshness, refused: refusal, last_error: last_error.clone(), topic: topic.clone() };
+    let follower = Follower { base, pool: pool.to_owned(), topic, tables, reached, refused, last_error, metrics };
     let task = tokio::spawn(async move { _ = shutdown.run_until_cancelled(follower.run()).await });
     (routes, freshness, task)
 }
@@ -197,7 +197,7 @@ struct Follower {
     tables: watch::Sender<Arc<Table>>,
     reached: watch::Sender<Option<Instant>>,
     refused: watch::Sender<Option<MovedSlices>>,
-    trouble: Trouble,
+    last_error: LastError,
     metrics: Metrics,
 }
 
@@ -216,7 +216,7 @@ impl Follower {
 
     fn failed(&self, error: &FollowError) {
         self.metrics.failed();
-        _ = self.trouble.note::<(), _>(Err(error));
+        _ = self.last_error.note::<(), _>(Err(error));
     }
 
     fn kafka(&self, error: &KafkaError) -> FollowError {
@@ -287,7 +287,7 @@ impl Follower {
     }
 
     fn reached(&self, asked: Instant) {
-        _ = self.trouble.note::<_, ReadError>(Ok(()));
+        _ = self.last_error.note::<_, ReadError>(Ok(()));
         self.reached.send_replace(Some(asked));
     }
 
@@ -302,7 +302,6 @@ impl Follower {
     }
 }
 
-/// What one reading of the topic has come to.
 #[derive(Default)]
 struct Reading {
     draft: Draft,

@@ -26,13 +26,13 @@ use barrage_proto::{Cursor, Position};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use barrage_core::{
+    last_error::LastError,
     moderation::RoomRules,
     room::{RoomId, SHARDS},
     store::{
         Applied, Books, Confirmed, Direction, HistoryItem, HistoryPage, Ranking, SliceBatch, Steps, StoreBackend,
         StoreError,
     },
-    trouble::Trouble,
 };
 use confirm::Confirmations;
 use markers::Markers;
@@ -45,7 +45,6 @@ pub(crate) use keys::Keys;
 /// Script calls of writes under way at the same time: more than a master needs to be busy.
 const IN_FLIGHT: usize = 128;
 
-/// Where the cluster is and how one logs in.
 #[derive(Clone, Default)]
 pub struct RedisConfig {
     /// Some of its nodes, as host:port.
@@ -58,11 +57,9 @@ pub struct RedisConfig {
     pub tls: Option<RedisTls>,
     /// The ACL user; with a password alone it is `default`.
     pub username: Option<String>,
-    /// Its password.
     pub password: Option<String>,
 }
 
-/// How nodes are known.
 #[derive(Clone, Default)]
 pub struct RedisTls {
     /// The authority's certificates, PEM; those of the system when there are none.
@@ -83,7 +80,7 @@ struct Shared {
     markers: Markers,
     confirmations: Confirmations,
     in_flight: Arc<Semaphore>,
-    trouble: Trouble,
+    last_error: LastError,
 }
 
 struct Scripts {
@@ -124,7 +121,7 @@ impl RedisStore {
             markers: Markers::default(),
             confirmations,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
-            trouble: Trouble::default(),
+            last_error: LastError::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -174,7 +171,7 @@ impl RedisStore {
     }
 
     fn note<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
-        self.shared.trouble.note(outcome)
+        self.shared.last_error.note(outcome)
     }
 }
 
@@ -199,7 +196,7 @@ impl StoreBackend for RedisStore {
             }
         }
         let failure = outcomes.iter().find_map(|outcome| outcome.as_ref().err());
-        let _noted = self.shared.trouble.note(failure.map_or(Ok(()), Err));
+        let _noted = self.shared.last_error.note(failure.map_or(Ok(()), Err));
         outcomes
     }
 
@@ -276,8 +273,8 @@ impl StoreBackend for RedisStore {
         Ok(books.iter().zip(saved).filter(|(_, saved)| !saved).map(|((room, _), _)| room.clone()).collect())
     }
 
-    fn trouble(&self) -> Option<String> {
-        self.shared.trouble.current()
+    fn last_error(&self) -> Option<String> {
+        self.shared.last_error.current()
     }
 }
 

@@ -34,12 +34,7 @@ pub enum ReadError {
     NoTopic(String),
     /// Kafka does not answer, or refuses.
     #[error("cannot read topic {topic}: {reason}. Are the brokers of `kafka.brokers` up and reachable?")]
-    Kafka {
-        /// The topic.
-        topic: String,
-        /// What librdkafka says.
-        reason: String,
-    },
+    Kafka { topic: String, reason: String },
 }
 
 impl ReadError {
@@ -54,7 +49,6 @@ impl ReadError {
     }
 }
 
-/// Where a reading begins.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum From {
     /// The oldest record.

@@ -27,9 +27,7 @@ pub struct Config {
 /// Who makes spans, as collectors show it.
 #[derive(Debug, Clone)]
 pub struct Resource {
-    /// What the process does.
     pub role: &'static str,
-    /// What it is called.
     pub name: String,
     /// For which pool.
     pub pool: String,

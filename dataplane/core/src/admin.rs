@@ -27,12 +27,7 @@ pub type SharedRegistry = Arc<RwLock<Registry>>;
 pub enum AdminError {
     /// The address cannot be had.
     #[error("cannot listen on {address}: {source}. Is something else there? Choose another with --admin-listen")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
+    Listen { address: SocketAddr, source: io::Error },
     /// The listening socket broke.
     #[error("cannot serve health and metrics: {0}")]
     Serve(io::Error),

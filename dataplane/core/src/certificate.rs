@@ -20,7 +20,6 @@ use thiserror::Error;
 
 pub use expiry::not_after;
 
-/// How often the files are looked at.
 const CHECK_EVERY: Duration = Duration::from_secs(3);
 
 /// Where a certificate and its key are, each PEM.
@@ -45,22 +44,10 @@ impl CertificateFiles {
 pub enum CertificateError {
     /// A file cannot be read.
     #[error("cannot read {path}: {source}. It is named by a setting and has to be there")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// A file does not hold what it should.
     #[error("{path} holds no usable {what} in PEM: {reason}")]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What it should hold.
-        what: &'static str,
-        /// Why it does not.
-        reason: String,
-    },
+    Content { path: PathBuf, what: &'static str, reason: String },
     /// Its time is over.
     #[error("the certificate {path} has expired: put a new one there")]
     Expired {
@@ -72,14 +59,12 @@ pub enum CertificateError {
     Unusable {
         /// The file of the certificate.
         path: PathBuf,
-        /// Why.
         reason: String,
     },
 }
 
 /// Who holds what `N` files say, and takes up what they say later.
 pub trait Holder<const N: usize>: Send + Sync + 'static {
-    /// The files.
     fn files(&self) -> [PathBuf; N];
     /// They have changed.
     fn take_up(&self, contents: &[Vec<u8>; N]);

@@ -8,7 +8,6 @@ use prometheus_client::{
 };
 use serde::Serialize;
 
-/// How something is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     Ok,
@@ -17,7 +16,6 @@ enum State {
 }
 
 impl State {
-    /// As the metric shows it.
     const fn level(&self) -> i64 {
         match self {
             Self::Ok => 2,
@@ -56,7 +54,6 @@ pub struct Report {
 /// One check of a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What is checked.
     pub name: &'static str,
     /// Whether it is as it should be.
     pub ok: bool,
@@ -80,7 +77,6 @@ impl Health {
         registry.register("health", "Checks: 2 is ok, 1 degraded, 0 failed", self.levels.clone());
     }
 
-    /// As it should be.
     pub fn ok(&self, name: &'static str) {
         self.set(name, State::Ok);
     }

@@ -79,7 +79,6 @@ impl Heat {
         self.0.routes_epoch.store(epoch, Relaxed);
     }
 
-    /// What was counted since the last time.
     pub fn take(&self) -> Taken {
         let mut rooms = self.0.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         let taken: Vec<_> = rooms.iter().filter_map(|(id, counters)| Some((id.clone(), counters.take()?))).collect();
@@ -140,7 +139,6 @@ impl RoomHeat {
     }
 }
 
-/// What was counted since the last time.
 #[derive(Debug, Default)]
 pub struct Taken {
     /// Rooms that are not silent.

@@ -7,7 +7,6 @@ const DESCRIPTORS_RESERVED: u64 = 1_000;
 /// Viewers that are tried where the limit of open files leaves no room for any.
 const CONNECTIONS_MIN: usize = 100;
 
-/// A machine.
 #[derive(Debug, Clone)]
 pub struct Host {
     /// Its name, where there is one.

@@ -58,13 +58,11 @@ impl Candidates {
         self.entries().filter(|(_, entry)| entry.user != 0)
     }
 
-    /// How many danmaku count.
     #[must_use]
     pub fn count(&self) -> usize {
         self.said.entries.iter().filter(|entry| entry.user != 0).count()
     }
 
-    /// What moderators did.
     pub fn acts(&self) -> impl Iterator<Item = Act> {
         self.entries().filter_map(|(position, entry)| {
             let act = *entry.act.clone()?;
@@ -89,7 +87,6 @@ impl Candidates {
     }
 }
 
-/// What a ranker decided for a room in one tick.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RoomFrame {
     /// Rises whenever a ranker takes the room over.
@@ -106,7 +103,6 @@ pub struct RoomFrame {
     pub left_out: LeftOut,
     /// Changes to the leaderboard.
     pub board: Option<BoardChange>,
-    /// What moderators did.
     pub acts: Vec<Act>,
     /// Likes since the room exists; 0 when there are no more than before.
     pub likes: u64,
@@ -154,7 +150,6 @@ pub struct Accounted {
 pub enum Request {
     /// It has viewers in a room, and frames up to a number of an epoch; 0 and 0 for none.
     Follow {
-        /// The room.
         room: RoomId,
         /// Of the last frame that it has.
         epoch: u64,
@@ -162,13 +157,9 @@ pub enum Request {
         number: u64,
     },
     /// Its last viewer in a room has gone.
-    Unfollow {
-        /// The room.
-        room: RoomId,
-    },
+    Unfollow { room: RoomId },
     /// Frames up to a number have reached it.
     Seen {
-        /// The room.
         room: RoomId,
         /// Of the last frame that it has.
         epoch: u64,
@@ -186,7 +177,6 @@ pub enum Update {
     Snapshot(RoomId, Snapshot),
     /// The next frame, without a hole behind what the gateway has.
     Frame(RoomId, Arc<Emitted>),
-    /// How many watch at all gateways.
     Viewers(RoomId, u32),
     /// Every gateway that follows the room has its frames up to this epoch and number; said of frames with acts only.
     Settled(RoomId, (u64, u64)),
@@ -208,7 +198,6 @@ pub struct Snapshot {
 /// A frame on its way to every gateway that follows its room.
 #[derive(Debug, Default)]
 pub struct Emitted {
-    /// The frame.
     pub frame: RoomFrame,
     /// Its bytes on a link, made once for all gateways.
     pub encoded: OnceLock<Bytes>,
@@ -222,17 +211,14 @@ impl From<RoomFrame> for Emitted {
 
 /// A consumer's end of a session.
 pub struct ToRanker {
-    /// Who ranks.
     pub ranker: Peer,
     /// Candidates, in log order within a slice. Full: wait, the ranker is briefly behind.
     pub candidates: mpsc::Sender<Candidates>,
-    /// What the ranker has accounted for.
     pub accounted: mpsc::Receiver<Accounted>,
 }
 
 /// A ranker's end of a session with a consumer.
 pub struct FromConsumer {
-    /// Who consumes.
     pub consumer: Peer,
     /// Candidates, in log order within a slice.
     pub candidates: mpsc::Receiver<Candidates>,
@@ -242,9 +228,7 @@ pub struct FromConsumer {
 
 /// A gateway's end of a session.
 pub struct Following {
-    /// Who ranks.
     pub ranker: Peer,
-    /// Which rooms it wants.
     pub requests: mpsc::Sender<Request>,
     /// What the ranker says of them, in order for each room.
     pub updates: mpsc::Receiver<Update>,
@@ -252,9 +236,7 @@ pub struct Following {
 
 /// A ranker's end of a session with a gateway.
 pub struct FromGateway {
-    /// Who serves.
     pub gateway: Peer,
-    /// Which rooms it wants.
     pub requests: mpsc::Receiver<Request>,
     /// Ways to it.
     pub streams: Streams,
@@ -262,9 +244,7 @@ pub struct FromGateway {
 
 /// Whoever calls a ranker.
 pub enum Caller {
-    /// A consumer.
     Consumer(FromConsumer),
-    /// A gateway.
     Gateway(FromGateway),
 }
 

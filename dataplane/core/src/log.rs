@@ -36,14 +36,12 @@ pub struct LogRecord {
     pub trace: Option<TraceParent>,
 }
 
-/// What is known of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionState {
     /// Offset of the oldest record kept.
     pub start: u64,
     /// Offset that the next record will get.
     pub end: u64,
-    /// Where its consumer starts.
     pub committed: u64,
     /// Epoch of the route table by which an owner gave the partition up when it committed; 0 when it has not.
     pub released: u64,
@@ -52,7 +50,6 @@ pub struct PartitionState {
 /// Where a partition's next owner starts: everything below took full effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Commit {
-    /// The partition.
     pub partition: u32,
     /// The first offset that may not have taken full effect.
     pub offset: u64,
@@ -63,11 +60,8 @@ pub struct Commit {
 /// A record that could not be applied, set aside so that its partition goes on.
 #[derive(Debug, Clone)]
 pub struct DeadLetter {
-    /// Where it stands.
     pub partition: u32,
-    /// Where it stands.
     pub offset: u64,
-    /// Why it could not be applied.
     pub reason: String,
     /// The record as it is.
     pub payload: Bytes,
@@ -89,12 +83,7 @@ pub enum LogError {
     #[error(
         "cannot open the log {path}: {source}. If the file is damaged, move it away: danmaku in it are lost, history and ranking stay in the store"
     )]
-    Open {
-        /// The file.
-        path: String,
-        /// What the storage engine says.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    Open { path: String, source: Box<dyn std::error::Error + Send + Sync> },
     /// Another number of partitions than the file was made with; it decides where every room lives.
     #[error("the log was made with {made} partitions and cannot be opened with {asked}")]
     Partitions {
@@ -108,7 +97,6 @@ pub enum LogError {
     Storage {
         /// `"written"`, `"read"`, …
         doing: &'static str,
-        /// Why.
         reason: String,
     },
     /// What writes the log has stopped: the process is going down.
@@ -155,7 +143,7 @@ pub trait LogBackend: Send + Sync {
     fn lane_appends_max(&self) -> usize;
 
     /// Why the last append failed, if it did.
-    fn trouble(&self) -> Option<String>;
+    fn last_error(&self) -> Option<String>;
 
     /// What of the log is down while the rest serves: copies that are behind, partitions without a leader.
     fn degraded(&self) -> Option<String>;
@@ -195,7 +183,6 @@ pub trait LogBackend: Send + Sync {
 /// Reads one partition in order.
 pub type Reader = Box<dyn LogReader>;
 
-/// What reads a partition.
 #[async_trait]
 pub trait LogReader: Send {
     /// The next records, at most `records_max`; waits until there is one. Nothing is lost when this is dropped.

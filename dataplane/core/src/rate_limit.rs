@@ -4,7 +4,6 @@ use async_trait::async_trait;
 
 use crate::room::RoomId;
 
-/// What a user may send of what it wishes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowed {
     /// Danmaku that the user may send now.
@@ -13,7 +12,6 @@ pub struct Allowed {
     pub wait_ms: u32,
 }
 
-/// What keeps the limit of all gateways.
 #[async_trait]
 pub trait SharedRateLimit: Send + Sync {
     /// Takes what users of a slice wish to send, as far as their limit goes: `rate` danmaku a second sustained, `burst`

@@ -19,7 +19,6 @@ pub const SPREAD_DEFAULT: u32 = 4;
 pub struct RoomId(Arc<str>);
 
 impl RoomId {
-    /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -44,10 +43,8 @@ impl std::fmt::Display for RoomId {
     }
 }
 
-/// What the data plane knows of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
-    /// Its ID.
     pub id: RoomId,
     /// Danmaku/s that one user may send, sustained.
     pub rate_per_second: u32,
@@ -67,16 +64,13 @@ pub struct Room {
     pub slow_mode_s: u32,
     /// Words that no danmaku may have, besides those of its moderators.
     pub blocked_words: Arc<[String]>,
-    /// Who else is asked about danmaku.
     pub verdict: Option<Arc<Hook>>,
 }
 
 /// An outside moderator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hook {
-    /// Where danmaku are posted to.
     pub url: String,
-    /// How long one waits.
     pub timeout: Duration,
     /// Whether it is let through when nobody said.
     pub lets_through: bool,
@@ -93,7 +87,6 @@ impl From<&VerdictSpec> for Hook {
 }
 
 impl Room {
-    /// What a manifest says.
     #[must_use]
     pub fn new(manifest: &RoomManifest) -> Self {
         let spec = &manifest.spec;
@@ -244,7 +237,6 @@ const fn mix(value: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// Where a room was before rooms were spread.
     fn of_before(room: &str, partitions: u32) -> u32 {
         u32::try_from(hash(&[room.as_bytes()]) % u64::from(partitions)).unwrap()
     }

@@ -45,7 +45,6 @@ pub struct Table {
     pub rooms: Rooms,
 }
 
-/// Who owns a partition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Owner {
     /// The consumer; `None` when nobody does.
@@ -68,7 +67,6 @@ impl Table {
         }
     }
 
-    /// Where slices live.
     #[must_use]
     pub fn placement(&self) -> Placement {
         // Who makes a table has checked it.

@@ -48,7 +48,6 @@ pub struct SliceBatch {
 /// A record after repeated danmaku were blanked.
 #[derive(Debug, Clone)]
 pub struct SliceRecord {
-    /// Where it stands.
     pub offset: u64,
     /// The record; an entry of user 0 is one that does not count (its original stands before).
     pub record: Arc<Record>,
@@ -83,22 +82,14 @@ pub enum StoreError {
     #[error(
         "cannot open the store {path}: {source}. If the file is damaged, move it away: it is filled again from what the log still holds"
     )]
-    Open {
-        /// The file.
-        path: String,
-        /// What the storage engine says.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    Open { path: String, source: Box<dyn std::error::Error + Send + Sync> },
     /// A node is not set as it has to be for what is written to be kept.
     #[error("{node}: {setting} is {found}, it has to be {wanted}. Set it, then start again")]
     Setting {
         /// The node's address.
         node: String,
-        /// The setting.
         setting: &'static str,
-        /// What it is.
         found: String,
-        /// What it has to be.
         wanted: &'static str,
     },
     /// It refuses these records and would refuse them again: something is in their way that it did not write itself.
@@ -112,7 +103,6 @@ pub enum StoreError {
     Storage {
         /// `"written"`, `"read"`, …
         doing: &'static str,
-        /// Why.
         reason: String,
     },
 }
@@ -217,5 +207,5 @@ pub trait StoreBackend: Send + Sync {
     async fn save_books(&self, books: Vec<(RoomId, Books)>) -> Result<Vec<RoomId>, StoreError>;
 
     /// Why the last write, or read of history or ranking, failed, if it did.
-    fn trouble(&self) -> Option<String>;
+    fn last_error(&self) -> Option<String>;
 }

@@ -5,6 +5,7 @@
 
 mod keys;
 mod live;
+mod signatures;
 
 use jsonwebtoken::{Algorithm, Header};
 use schemars::JsonSchema;
@@ -13,6 +14,7 @@ use thiserror::Error;
 
 pub use keys::{KeyError, Keys};
 pub use live::LiveKeys;
+pub use signatures::install as install_signatures;
 
 /// Every token is made for this audience.
 pub const AUDIENCE: &str = "barrage";

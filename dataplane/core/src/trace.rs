@@ -40,7 +40,6 @@ pub trait TraceBackend: Send + Sync {
 
 /// A span; it ends when it is dropped.
 pub trait SpanBackend: Send {
-    /// What the next stage follows.
     fn parent(&self) -> TraceParent;
 
     /// Where the record stands in the log that it is about.
@@ -96,7 +95,6 @@ impl Tracer {
 pub struct Span(Box<dyn SpanBackend>);
 
 impl Span {
-    /// What the next stage follows.
     #[must_use]
     pub fn parent(&self) -> TraceParent {
         self.0.parent()

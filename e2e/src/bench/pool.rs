@@ -31,7 +31,6 @@ pub(super) fn latency(short: bool, asked: args::Pool, table: &mut Table) -> Resu
     latency::run(short, &Scale::new(asked)?, table)
 }
 
-/// How many a second the rooms of a pool take.
 pub(super) fn throughput(short: bool, asked: args::Pool, sample: &Sample, table: &mut Table) -> Result<(), BenchError> {
     throughput::run(short, &Scale::new(asked)?, sample, table)
 }

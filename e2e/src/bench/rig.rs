@@ -109,7 +109,6 @@ pub(super) fn end_with_parent() {
     });
 }
 
-/// Who watches and who speaks.
 pub(super) struct Crowd {
     pub(super) viewers: u32,
     pub(super) format: Format,

@@ -15,7 +15,6 @@ const MADE_UP: usize = 600;
 /// Danmaku to measure with.
 pub(super) struct Sample {
     pub(super) danmaku: Vec<Danmaku>,
-    /// Where they are from.
     pub(super) source: String,
 }
 

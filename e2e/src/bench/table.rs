@@ -22,7 +22,6 @@ pub(super) struct Row {
     pub(super) target: Option<Target>,
 }
 
-/// What a figure has to be.
 pub(super) struct Target {
     text: String,
     met: bool,

@@ -56,7 +56,8 @@ pub(super) fn run(short: bool, table: &mut Table) -> Result<(), BenchError> {
     };
     let moods = [("slow", Mood::Slow(SLOW)), ("without end", Mood::Endless)];
     let (mut well, mut ill) = (Vec::new(), [Vec::new(), Vec::new()]);
-    for _ in 0..if short { RUNS_SHORT } else { RUNS } {
+    let runs = if short { RUNS_SHORT } else { RUNS };
+    for _ in 0..runs {
         well.push(p99_beside(Mood::Well)?);
         for ((_, mood), figures) in moods.iter().zip(&mut ill) {
             figures.push(p99_beside(mood.clone())?);

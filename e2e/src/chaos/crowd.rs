@@ -21,10 +21,8 @@ const WATCHER_BASE: u64 = 1 << 40;
 /// Some talk much, most talk little.
 const EXPONENT: f64 = 1.0;
 
-/// Who comes.
 #[derive(Debug, Clone)]
 pub struct CrowdOptions {
-    /// The rooms.
     pub rooms: Vec<String>,
     /// Danmaku/s of all together.
     pub rate: f64,
@@ -48,7 +46,6 @@ pub struct Crowd {
 pub struct Corner {
     /// Number of the gateway.
     pub gateway: usize,
-    /// The room.
     pub room: String,
     /// How it goes, as it goes.
     pub control: Arc<Control>,

@@ -31,13 +31,9 @@ pub struct Verdict {
     pub rooms: Vec<RoomVerdict>,
 }
 
-/// How it ended in a room.
 pub struct RoomVerdict {
-    /// The room.
     pub room: String,
-    /// What everybody there brought in.
     pub harvest: Harvest,
-    /// What is kept.
     pub kept: usize,
     /// The room's books at rest.
     pub books: Books,

@@ -11,7 +11,6 @@ use rcgen::{
 
 use super::error::ClusterError;
 
-/// What every certificate of a link is for.
 const LINK_NAME: &str = "barrage-link";
 
 /// Where the files of a run's authority are, all PEM.

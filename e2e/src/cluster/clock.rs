@@ -9,7 +9,6 @@ use std::{
 
 use super::error::ClusterError;
 
-/// How to get it.
 const INSTALL: &str = "sudo apt-get install libfaketime";
 /// The variant for programs of many threads.
 const LIBRARY: &str = "faketime/libfaketimeMT.so.1";

@@ -74,7 +74,6 @@ impl Daemon {
         self.child.as_ref().map(Child::id)
     }
 
-    /// What it has written since it was last started.
     #[must_use]
     pub fn log(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();

@@ -36,7 +36,6 @@ impl SmallDisk {
         Err(ClusterError::Refused { doing, problem: format!("{said}; only root may") })
     }
 
-    /// Where it is mounted.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

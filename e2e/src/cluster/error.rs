@@ -14,31 +14,21 @@ pub enum ClusterError {
     System {
         /// What was being done, to what.
         doing: String,
-        /// What the system said.
         source: io::Error,
     },
     /// A program that has to be installed is not.
     #[error("{program} cannot be run; install it: {remedy}")]
-    Missing {
-        /// The program.
-        program: &'static str,
-        /// How to get it.
-        remedy: &'static str,
-    },
+    Missing { program: &'static str, remedy: &'static str },
     /// A tool or a server answered that it could not.
     #[error("{doing}: {problem}")]
     Refused {
         /// What was being done, to what.
         doing: String,
-        /// What it said.
         problem: String,
     },
-    /// What should become true did not.
     #[error("{what} did not happen within {within:?}; the last lines of what was written:\n{log}")]
     NotReady {
-        /// What was waited for.
         what: String,
-        /// How long.
         within: Duration,
         /// The end of the log of whoever should have done it.
         log: String,

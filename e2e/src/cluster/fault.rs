@@ -16,11 +16,8 @@ pub enum Node {
     Broker(usize),
     /// A Redis node.
     Redis(usize),
-    /// A gateway.
     Gateway(usize),
-    /// A consumer.
     Consumer(usize),
-    /// A ranker.
     Ranker(usize),
 }
 
@@ -36,7 +33,6 @@ impl fmt::Display for Node {
     }
 }
 
-/// What can be cut or slow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
     /// Between all processes of a role and one broker.
@@ -60,7 +56,6 @@ impl fmt::Display for Line {
     }
 }
 
-/// What is done to a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// `kill -9`; healed by a start with the same data, name and ports.

@@ -59,7 +59,6 @@ impl Party {
     }
 }
 
-/// What to start Kafka with.
 #[derive(Debug, Clone)]
 pub struct KafkaOptions {
     /// 1, or 3 for replication 3 with two in sync.

@@ -30,7 +30,6 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 /// How long a replica tries to become master when it is asked to.
 const FAILOVER_WITHIN: Duration = Duration::from_secs(6);
 
-/// What to start Redis with.
 #[derive(Debug, Clone)]
 pub struct RedisOptions {
     /// Whether everybody is told to connect through wires; replication, too. The nodes' own bus never is.
@@ -60,7 +59,6 @@ struct Member {
 }
 
 impl RedisCluster {
-    /// How many nodes there are.
     pub const NODES: usize = 6;
 
     /// Starts the nodes, and waits until all slots are served and all replicas are in step.

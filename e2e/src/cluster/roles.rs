@@ -24,7 +24,6 @@ use crate::{
 /// A start includes connections to Kafka and Redis, on a machine that may be busy.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// `barrage gateway`.
@@ -36,7 +35,6 @@ pub enum Role {
 }
 
 impl Role {
-    /// Who it is to Kafka.
     #[must_use]
     pub const fn party(self) -> Party {
         match self {
@@ -57,7 +55,6 @@ impl fmt::Display for Role {
     }
 }
 
-/// What all processes have in common.
 pub(super) struct Shared {
     pub(super) run: Arc<Run>,
     /// Instead of the program that was built here.

@@ -82,7 +82,6 @@ impl Run {
         command.process_group(self.group().as_raw_pid());
     }
 
-    /// Where wires run.
     pub(super) fn threads(&self) -> &Handle {
         // Only `drop` takes it out.
         self.runtime.as_ref().expect("a run has its threads until it is dropped").handle()

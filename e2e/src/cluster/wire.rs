@@ -20,13 +20,10 @@ use super::{error::ClusterError, run::Run};
 /// What a slow wire does, in each direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slowness {
-    /// How much later everything arrives.
     pub delay: Duration,
-    /// What goes through a connection in a second.
     pub bytes_per_s: u32,
 }
 
-/// What state a wire is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
     /// Everything passes at once.
@@ -60,13 +57,11 @@ impl Wire {
         Self::lay(run, to, udp::lay)
     }
 
-    /// Where to connect to instead of the server.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What state it is in.
     #[must_use]
     pub fn condition(&self) -> Condition {
         *self.condition.borrow()

@@ -9,7 +9,6 @@ use crate::{checker::Books, decimal};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Room {
-    /// Its ID.
     pub room: String,
     /// Connections that watch it.
     pub viewers: u32,
@@ -17,7 +16,6 @@ pub struct Room {
     pub messages_per_second: u32,
     /// Danmaku/s that a viewer gets at most.
     pub viewer_budget: u32,
-    /// What became of all its danmaku.
     pub books: Books,
 }
 
@@ -28,19 +26,16 @@ pub struct Kept {
     /// Where it stands in the log: its ID.
     #[serde(deserialize_with = "decimal::from_text")]
     pub id: Position,
-    /// Who sent it.
     #[serde(rename = "userId", deserialize_with = "decimal::from_text")]
     pub user: u64,
     /// Unix time of sending, ms, by the sender's clock.
     pub sent_ms: i64,
-    /// The text.
     pub content: String,
 }
 
 /// A page of the history, oldest first.
 #[derive(Debug, Clone, Deserialize)]
 pub struct HistoryPage {
-    /// What is on it.
     pub danmaku: Vec<Kept>,
     /// Cursor of the page before, if there is one.
     pub before: Option<String>,
@@ -53,7 +48,6 @@ pub struct HistoryPage {
 pub struct Place {
     /// From 1.
     pub rank: u64,
-    /// Who.
     #[serde(rename = "userId", deserialize_with = "decimal::from_text")]
     pub user: u64,
     /// Danmaku, and what gifts were worth.

@@ -18,7 +18,6 @@ pub enum KubernetesError {
     System {
         /// What was being done, to what.
         doing: String,
-        /// What the system said.
         source: io::Error,
     },
     /// A tool or the API server answered that it could not.
@@ -26,19 +25,10 @@ pub enum KubernetesError {
     Refused {
         /// What was being done, to what.
         doing: String,
-        /// What it said.
         problem: String,
     },
-    /// What should become true did not.
     #[error("{what}: not within {within:?}; last seen: {seen}")]
-    NotYet {
-        /// What was waited for.
-        what: String,
-        /// How long.
-        within: Duration,
-        /// What was there instead.
-        seen: String,
-    },
+    NotYet { what: String, within: Duration, seen: String },
     /// Barrage's programs are not built.
     #[error(transparent)]
     Binary(#[from] ServerError),

@@ -20,7 +20,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// One installation of a chart.
 #[derive(Debug, Clone)]
 pub struct Release<'a> {
-    /// Its name.
     pub name: &'a str,
     /// Where it goes; made if need be.
     pub namespace: &'a str,
@@ -163,7 +162,6 @@ impl Kubernetes {
         command
     }
 
-    /// How its administrator reaches it.
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         self.state().join("pki/admin.kubeconfig")

@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 
 use super::{Kubernetes, KubernetesError};
 
-/// Where the published schemas refer to each other.
 const REFERENCE: &str = "#/definitions/";
 
 impl Kubernetes {

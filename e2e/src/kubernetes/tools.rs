@@ -12,7 +12,6 @@ use crate::cluster::CACHE_VARIABLE;
 /// The root of the checkout, which manifests and charts are named from.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// Where the programs are.
 #[derive(Debug, Clone)]
 pub struct Tools {
     place: PathBuf,

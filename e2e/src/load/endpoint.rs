@@ -13,21 +13,16 @@ pub struct Endpoint {
     host: String,
 }
 
-/// Why a URL leads nowhere.
 #[derive(Debug, Error)]
 pub enum EndpointError {
     /// It is not of the form that is understood.
     #[error("--url {url:?} is not ws://HOST:PORT; TLS and paths are not spoken here")]
-    Form {
-        /// What was given.
-        url: String,
-    },
+    Form { url: String },
     /// The host has no address.
     #[error("finding the address of {host}: {problem}")]
     Unresolved {
         /// `HOST:PORT`.
         host: String,
-        /// What the resolver said.
         problem: String,
     },
 }

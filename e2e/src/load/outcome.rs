@@ -10,7 +10,6 @@ use crate::{
 
 /// A run as it was.
 pub struct Outcome {
-    /// What viewers and senders got.
     pub harvest: Harvest,
     /// What the server kept, unless nobody asked.
     pub checked: Option<Checked>,
@@ -18,7 +17,6 @@ pub struct Outcome {
     pub time: Duration,
 }
 
-/// What the server kept.
 pub struct Checked {
     /// All danmaku of the run and of others meanwhile, oldest first.
     pub history: Vec<Kept>,

@@ -75,11 +75,9 @@ pub struct Report {
     pub unreadable: u64,
     /// Connections lost.
     pub disconnects: u64,
-    /// Why connections ended or did not come to stand.
     pub ended: BTreeMap<String, u64>,
     /// Refusals by reason.
     pub refusals: BTreeMap<String, u64>,
-    /// How late the load generator itself was at most.
     pub behind_ms: u64,
 }
 
@@ -95,7 +93,6 @@ pub struct Latency {
     pub p99: u64,
     /// 99.9 % are faster.
     pub p999: u64,
-    /// The slowest.
     pub max: u64,
     /// Receipts.
     pub count: u64,

@@ -43,7 +43,6 @@ impl Iterator for Chat {
     }
 }
 
-/// How fast a recording is played.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pace {
     /// At a multiple of its own speed.

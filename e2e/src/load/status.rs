@@ -9,9 +9,7 @@ use std::{
 
 use crate::swarm::{Control, Progress};
 
-/// How often a terminal's line refreshes.
 const REFRESH: Duration = Duration::from_millis(250);
-/// How often a plain line is written.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
 /// Shows a run's progress on standard error until the returned guard is dropped; standard output is the report's.

@@ -10,7 +10,6 @@ pub struct Control {
     finish: AtomicBool,
     /// Times that the latency was to begin anew.
     fresh: AtomicU64,
-    /// What the swarm has done so far.
     pub progress: Progress,
 }
 
@@ -52,7 +51,6 @@ pub struct Progress {
 pub struct Gauge(AtomicU64);
 
 impl Gauge {
-    /// Its value.
     #[must_use]
     pub fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)

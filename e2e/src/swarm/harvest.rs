@@ -10,7 +10,6 @@ use super::{
 };
 use crate::session::Session;
 
-/// What came of it.
 pub struct Harvest {
     /// Sums over all viewers and senders.
     pub totals: Totals,
@@ -30,7 +29,6 @@ pub struct Harvest {
     pub behind: Duration,
 }
 
-/// What one viewer got.
 #[derive(Debug, Clone, Copy)]
 pub struct Viewer {
     /// Whether it was connected all the time.

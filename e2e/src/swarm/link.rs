@@ -33,7 +33,6 @@ pub(super) struct Link {
     pub(super) connections: u32,
     /// Whether it stands in the queue of those to dial.
     pub(super) queued: bool,
-    /// When to look at it again.
     pub(super) wake_at: Option<Instant>,
     /// When dialing began, or when it may begin again.
     pub(super) dial_at: Instant,

@@ -28,7 +28,6 @@ pub(super) struct Account {
     pub(super) danmaku: u64,
     /// Danmaku that frames answered for without showing them.
     pub(super) left_out: u64,
-    /// Where to resume.
     pub(super) cursor: Option<Arc<[u8]>>,
     /// When this connection was dialed, Unix time in ms. A room's latest frame is a late joiner's first; what others
     /// sent before its time was not slow to come.
@@ -90,7 +89,6 @@ pub(super) fn latency_histogram() -> Result<Histogram<u64>, hdrhistogram::Creati
     Histogram::new_with_bounds(1, LATENCY_MS_MAX, 3)
 }
 
-/// What a thread's viewers have received.
 pub(super) struct Received {
     format: Format,
     reader: Reader,

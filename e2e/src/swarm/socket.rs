@@ -27,7 +27,6 @@ enum Phase {
     Open,
 }
 
-/// Why a connection ended.
 #[derive(Debug)]
 pub(super) enum Ended {
     /// The server said no.

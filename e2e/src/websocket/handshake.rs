@@ -2,6 +2,7 @@
 
 use std::{fmt::Write, str};
 
+use httparse::Status;
 use thiserror::Error;
 
 use crate::http::problem_detail;
@@ -12,8 +13,9 @@ const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 /// A response's head is never longer; also what is read of a refusal's body.
 const RESPONSE_BYTES_MAX: usize = 16 * 1024;
+/// A server answers with fewer fields.
+const FIELDS_MAX: usize = 32;
 
-/// What a client asks for.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// `HOST:PORT`.
@@ -61,10 +63,8 @@ pub enum HandshakeError {
     Refused {
         /// HTTP status.
         status: u16,
-        /// What it says about it.
         detail: String,
     },
-    /// What came is no handshake.
     #[error("the server does not answer as a WebSocket server does: {0}")]
     Malformed(&'static str),
 }
@@ -74,28 +74,32 @@ pub enum HandshakeError {
 /// # Errors
 /// [`HandshakeError`].
 pub fn read_response(bytes: &[u8], protocol: Option<&str>) -> Result<Option<Handshaken>, HandshakeError> {
-    let Some(head_bytes) = bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4) else {
-        let endless = bytes.len() > RESPONSE_BYTES_MAX;
-        return if endless { Err(HandshakeError::Malformed("its head has no end")) } else { Ok(None) };
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut head = httparse::Response::new(&mut fields);
+    let head_bytes = match head.parse(bytes) {
+        Ok(Status::Complete(head_bytes)) => head_bytes,
+        Ok(Status::Partial) if bytes.len() > RESPONSE_BYTES_MAX => {
+            return Err(HandshakeError::Malformed("its head has no end"));
+        }
+        Ok(Status::Partial) => return Ok(None),
+        Err(_) => return Err(HandshakeError::Malformed("its head is not HTTP")),
     };
-    let head = str::from_utf8(&bytes[..head_bytes]).map_err(|_| HandshakeError::Malformed("its head is no text"))?;
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status = status.ok_or(HandshakeError::Malformed("its first line has no status"))?;
-    if status != 101 {
-        return refusal(status, head, &bytes[head_bytes..]);
+    match head.code.unwrap_or_default() {
+        101 => {}
+        status => return refusal(status, &head, &bytes[head_bytes..]),
     }
-    if header(head, "sec-websocket-accept") != Some(ACCEPT) {
+    if field(&head, "sec-websocket-accept") != Some(ACCEPT) {
         return Err(HandshakeError::Malformed("Sec-WebSocket-Accept is not the answer to the key"));
     }
-    if header(head, "sec-websocket-protocol") != protocol {
+    if field(&head, "sec-websocket-protocol") != protocol {
         return Err(HandshakeError::Malformed("Sec-WebSocket-Protocol is not the one that was offered"));
     }
     Ok(Some(Handshaken { bytes: head_bytes }))
 }
 
 /// A refusal is read with its body, which says why.
-fn refusal(status: u16, head: &str, body: &[u8]) -> Result<Option<Handshaken>, HandshakeError> {
-    let length = header(head, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+fn refusal(status: u16, head: &httparse::Response<'_, '_>, body: &[u8]) -> Result<Option<Handshaken>, HandshakeError> {
+    let length = field(head, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     if body.len() < length.min(RESPONSE_BYTES_MAX) {
         return Ok(None);
     }
@@ -103,9 +107,9 @@ fn refusal(status: u16, head: &str, body: &[u8]) -> Result<Option<Handshaken>, H
     Err(HandshakeError::Refused { status, detail })
 }
 
-fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    let mut fields = head.lines().filter_map(|line| line.split_once(':'));
-    fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+fn field<'a>(head: &httparse::Response<'_, 'a>, name: &str) -> Option<&'a str> {
+    let field = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
+    str::from_utf8(field.value).ok()
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ fn an_idle_operator_writes_only_its_lease() {
 
 /// What the operator wrote since a mark, and how often.
 fn writes_since(scene: &Scene, mark: usize) -> BTreeMap<String, usize> {
-    let mut writes = BTreeMap::new();
+    let mut writes: BTreeMap<String, usize> = BTreeMap::new();
     let requests = scene.cluster.requests_since(mark, OPERATOR_USER).unwrap();
     for write in requests.iter().filter(|request| request.writes()) {
         *writes.entry(format!("{} {} {}", write.verb, write.resource, write.name)).or_default() += 1;

@@ -15,7 +15,7 @@ use tokio::task::block_in_place;
 
 use crate::{PATIENCE, api, cluster, join, until};
 
-/// Longer than rankers keep frames (`ranker/outlet.rs`).
+/// Longer than rankers keep frames (`ranker/frame_buffer.rs`).
 const FRAMES_KEPT: Duration = Duration::from_secs(6);
 
 fn moderator(cluster: &Cluster, gateway: usize) -> Api {

@@ -92,7 +92,7 @@ impl Consumer {
     pub(crate) async fn run(self) -> Self {
         let store = self.store.clone();
         let done = tokio::time::timeout(PATIENCE, self.drive()).await;
-        done.unwrap_or_else(|_| panic!("it does not come to its end: {:?}", store.trouble()))
+        done.unwrap_or_else(|_| panic!("it does not come to its end: {:?}", store.last_error()))
     }
 
     async fn drive(mut self) -> Self {

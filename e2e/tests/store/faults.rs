@@ -119,7 +119,7 @@ async fn what_replicas_do_not_answer_masters_do() {
     let replicas = (0..6).filter(|node| !masters.contains(node)).inspect(|node| nodes.pause(*node));
     assert_eq!(replicas.count(), 3);
     assert_exact(&store, &log).await;
-    assert_eq!(store.trouble(), None);
+    assert_eq!(store.last_error(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,11 +140,11 @@ async fn nothing_is_confirmed_that_no_replica_has_or_that_ran_before_a_failover(
     }
     assert!(!said.contains(&Some(Confirmed::Yes)), "{said:?}");
     assert!(store.confirm(&[(PARTITION, 50)]).await.is_err());
-    assert!(store.trouble().is_some());
+    assert!(store.last_error().is_some());
     nodes.restart(master);
     nodes.until_settled();
     assert_eq!(store.confirm(&[(PARTITION, 60)]).await.unwrap(), Confirmed::Yes);
-    assert_eq!(store.trouble(), None);
+    assert_eq!(store.last_error(), None);
     let fresh: Store = Arc::new(connect(&nodes).await);
     assert_eq!(fresh.start(PARTITION, 90).await.unwrap(), 60);
 }

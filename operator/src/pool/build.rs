@@ -18,7 +18,6 @@ use serde_json::{Map, Value, json};
 use super::validate::Blueprint;
 use crate::apply::Child;
 
-/// Where viewers connect.
 const VIEWERS_PORT: u16 = 8080;
 /// Where they connect over TLS, and by QUIC.
 const TLS_PORT: u16 = 8443;
@@ -27,7 +26,6 @@ const ADMIN_PORT: u16 = 9090;
 /// Links of rankers, UDP.
 const LINK_PORT: u16 = 7800;
 
-/// What a pod does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     /// Holds viewers' connections.
@@ -42,7 +40,6 @@ impl Role {
     /// All of them.
     pub(crate) const ALL: [Self; 3] = [Self::Gateway, Self::Consumer, Self::Ranker];
 
-    /// As labels and the command line have it.
     #[must_use]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

@@ -14,7 +14,6 @@ use crate::{
     },
 };
 
-/// What was found.
 pub(crate) struct Found {
     /// Kafka and Redis, or what is missing to reach them.
     pub(crate) target: Result<Target, Problem>,

@@ -24,7 +24,6 @@ const IMAGE: [&str; 5] =
 /// The workload of a role.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Workload {
-    /// As the spec has it.
     wanted: i32,
     existing: i32,
     ready: i32,
@@ -123,7 +122,7 @@ fn of_stateful_set(live: &StatefulSet) -> Workload {
 }
 
 /// What keeps pods from being ready; one problem, the worst.
-async fn trouble(ctx: &Context, namespace: &str, selector: &str) -> Result<Option<Problem>, Problem> {
+async fn last_error(ctx: &Context, namespace: &str, selector: &str) -> Result<Option<Problem>, Problem> {
     let api: Api<Pod> = Api::namespaced(ctx.client.clone(), namespace);
     let pods = api.list(&ListParams::default().labels(selector)).await.map_err(|error| {
         ctx.metrics.api_error("list", &error);

@@ -12,24 +12,19 @@ use crate::{
     conditions::{Finding, merged},
     context::Context,
     events,
-    figures::rounded,
     problem::{Problem, Reason},
     session::{News, Session, Stage},
+    status_figures::rounded,
 };
 
-/// What is written only every ten seconds.
 const FIGURES: [&str; 3] = ["routesEpoch", "rooms", "viewers"];
 
-/// What came of a look at a pool.
 #[derive(Default)]
 pub(super) struct Outcome {
     /// Image of its pods.
     pub(super) image: Option<String>,
-    /// When the certificate of the links ends.
     pub(super) certificate_not_after: Option<String>,
-    /// What is wrong with what the pool refers to.
     pub(super) problems: Vec<Problem>,
-    /// What keeps pods from being ready.
     pub(super) pod_problems: Vec<Problem>,
     /// Roles whose pods are not all there yet, or not all of the newest kind.
     pub(super) unsettled: Vec<Role>,
@@ -178,7 +173,6 @@ fn owners_know(news: &News, heard: &crate::session::heat::Heard, ctx: &Context) 
     owners.filter_map(|owner| owner.consumer.as_ref()).all(|owner| alive.consumers.contains(owner))
 }
 
-/// Where viewers connect.
 struct Addresses {
     http: String,
     web_transport: Option<String>,
@@ -200,7 +194,6 @@ async fn addresses(ctx: &Context, pool: &RoomPool) -> Result<Addresses, Problem>
     Ok(Addresses { http, web_transport: tls.then(|| format!("https://{host}")) })
 }
 
-/// What the Service before the gateways is called.
 async fn service_host(ctx: &Context, pool: &RoomPool) -> Result<String, Problem> {
     let service = &pool.spec.viewers.service;
     if let Some(host) = &service.host {

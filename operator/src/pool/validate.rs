@@ -17,29 +17,23 @@ use crate::{
     },
 };
 
-/// What is to be built.
 #[derive(Clone)]
 pub(crate) struct Blueprint {
     /// Name of the pool; begins the names of all that is built.
     pub(crate) name: String,
-    /// Its namespace.
     pub(crate) namespace: String,
     /// Owner of all that is built.
     pub(crate) owner: Value,
     /// Image of all pods.
     pub(crate) image: String,
-    /// The spec.
     pub(crate) spec: RoomPoolSpec,
     /// The keys that tokens are verified with.
     pub(crate) keys: SecretKeyRef,
-    /// Where Kafka and Redis are.
     pub(crate) target: Target,
-    /// Which pods there should be.
     pub(crate) expected: Expected,
 }
 
 impl Blueprint {
-    /// What the spec says of a role.
     #[must_use]
     pub(crate) const fn role(&self, role: Role) -> &RoleSpec {
         match role {

@@ -7,7 +7,6 @@ use crate::{apply::Child, options::PoolKey, pool::names};
 
 /// Viewers of one gateway: three quarters of what its connections allow, so that the others hold when one goes.
 const VIEWERS_PER_GATEWAY: u32 = 15_000;
-/// As many as a pool may have.
 const GATEWAYS_MAX: u32 = 1_000;
 /// Characters of the room's name that its pool's name has, and of the hash behind them: 5 + 22 + 1 + 8 are the 36 that a
 /// pool's name may have.

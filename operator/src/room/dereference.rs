@@ -11,7 +11,6 @@ use crate::{
     session::Session,
 };
 
-/// What was found.
 pub(crate) struct Found {
     /// The pool that the room refers to.
     pub(crate) reference: PoolKey,

@@ -10,24 +10,20 @@ use crate::{
     conditions::{Finding, merged},
     context::Context,
     events,
-    figures::{rounded, tier},
     problem::{Problem, Reason},
     session::{
         News, Stage,
         heat::{RoomHeat, partitions_of},
     },
+    status_figures::{rounded, tier},
 };
 
-/// What is written only every ten seconds.
 const FIGURES: [&str; 5] = ["heat", "viewers", "messagesPerSecond", "lag", "latencyMsP99"];
 /// Records: what a consumer applies in some seconds.
 const BACKLOG: u64 = 10_000;
 
-/// What came of a look at a room.
 pub(super) struct Outcome {
-    /// What is in the way.
     pub(super) problem: Option<Problem>,
-    /// Where it is placed.
     pub(super) placed: Option<Placed>,
 }
 

@@ -22,7 +22,6 @@ pub(crate) struct Placed {
     pub(crate) web_transport_address: Option<String>,
     /// Gateways that are ready.
     pub(crate) gateways: i32,
-    /// What is written.
     pub(crate) manifest: RoomManifest,
     /// The same as it stands in the route table.
     pub(crate) stored: String,

@@ -41,7 +41,6 @@ struct Member {
     rooms: HashMap<String, (Load, Instant)>,
 }
 
-/// What a room's pods say of it together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RoomHeat {
     /// Viewers connected.
@@ -110,7 +109,6 @@ impl Heard {
         self.last.is_none_or(|last| now.duration_since(last) > ALIVE)
     }
 
-    /// Who can be given work.
     #[must_use]
     pub fn alive(&self, now: Instant) -> Alive {
         let of = |role: Role| self.living(role, now);

@@ -32,7 +32,6 @@ use crate::{
     problem::{Problem, Reason},
 };
 
-/// What stands as the writer of a change.
 pub(super) const WRITER: &str = "barrage-operator";
 /// Before a session that failed begins again.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -46,14 +45,12 @@ const REPORTS_QUEUE: usize = 1_024;
 /// Rooms that one change writes at the most.
 const ROOMS_MAX: usize = 256;
 
-/// What all sessions share.
 #[derive(Clone)]
 pub struct Shared {
     /// Told when something is new that objects' statuses may show.
     pub changed: watch::Sender<()>,
     /// Told why this process must not go on.
     pub fatal: mpsc::Sender<String>,
-    /// What is counted.
     pub metrics: Metrics,
 }
 
@@ -66,7 +63,6 @@ pub fn open(target: Target, expected: Expected, shared: Shared) -> Session {
     session
 }
 
-/// Why serving ends.
 enum End {
     /// Nobody holds the session any more.
     Closed,

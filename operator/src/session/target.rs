@@ -59,10 +59,8 @@ pub struct TlsContent {
     pub identity: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-/// Who the pool is to Kafka.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SaslContent {
-    /// How the password is proved.
     pub mechanism: Mechanism,
     /// User name.
     pub username: String,

@@ -41,11 +41,9 @@ struct State {
     tables: BTreeMap<String, (Table, HashMap<RoomId, pb::Room>)>,
     /// Pods that have ever been there, by pool: those that shall go learn that their work is gone, too.
     pods: BTreeMap<String, BTreeSet<(i32, String)>>,
-    /// Why nobody reaches it.
     down: Option<Problem>,
     /// Rooms of which nothing is left.
     forgotten: BTreeSet<RoomId>,
-    /// Why what they left behind cannot be removed.
     unforgettable: Option<Problem>,
 }
 
@@ -218,7 +216,6 @@ fn hear(ends: &Ends, pods: BTreeSet<(i32, String)>, routes_epoch: u64) {
     }
 }
 
-/// Who should be there.
 fn names(expected: &Expected) -> impl Iterator<Item = (i32, String)> {
     let Alive { consumers, rankers } = alive(expected);
     let consumers = consumers.into_iter().map(|name| (Role::Consumer.into(), name.to_string()));

@@ -33,7 +33,6 @@ impl Fuse {
         self.is_whole() && self.written.fetch_add(1, SeqCst) < self.limit
     }
 
-    /// What was written so far.
     pub(crate) fn written(&self) -> u64 {
         self.written.load(SeqCst)
     }

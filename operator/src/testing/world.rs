@@ -25,7 +25,6 @@ const API: &str = "/apis/barrage.live/v1alpha1/namespaces";
 /// More than any story needs.
 const PASSES_MAX: usize = 40;
 
-/// What outlives operators.
 #[derive(Clone, Default)]
 pub(crate) struct World {
     pub(crate) server: ApiServer,

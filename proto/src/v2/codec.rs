@@ -13,7 +13,6 @@ const COMPRESS_LEVEL: i32 = 3;
 /// How a zstd frame starts (RFC 8878, section 3.1.1); a skippable one starts otherwise.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// Why a payload cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PayloadError {
     /// The frame carries flags that this version must understand and does not.

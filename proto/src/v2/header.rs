@@ -39,7 +39,6 @@ impl Header {
 /// One frame as it stands on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawFrame<'a> {
-    /// Its header.
     pub header: Header,
     /// Its payload, still compressed if the header says so.
     pub payload: &'a [u8],
@@ -64,16 +63,10 @@ pub enum FrameError {
     },
     /// The first two bytes are not `0xABCD`.
     #[error("magic is {found:#06x}, not {MAGIC:#06x}")]
-    BadMagic {
-        /// What stands there.
-        found: u16,
-    },
+    BadMagic { found: u16 },
     /// Another version: where this frame ends is not known.
     #[error("version {found} on a version {VERSION} connection")]
-    BadVersion {
-        /// What stands there.
-        found: u8,
-    },
+    BadVersion { found: u8 },
 }
 
 /// Splits the frame at the start of `bytes` off; returns it with the number of bytes that it took.

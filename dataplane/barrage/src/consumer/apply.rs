@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Context, RETRY_AFTER, checks,
     follow::{Followed, Follower, Source},
-    own::Ended,
+    ownership::Ended,
     poll::{Poll, Slice},
     progress::Progress,
     refused::Refusals,
@@ -52,7 +52,6 @@ pub(super) struct Applier {
     stop: CancellationToken,
 }
 
-/// What became of a few polls.
 enum Step {
     Done,
     /// They come again.

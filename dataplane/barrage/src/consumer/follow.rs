@@ -153,15 +153,11 @@ impl Source {
     }
 }
 
-/// What comes next.
 pub(super) enum Followed {
     /// Records, without a hole behind what came before.
     Poll(Arc<Poll>),
     /// What came before may be lost; it comes again from here on.
-    Rewound {
-        /// The offset.
-        to: u64,
-    },
+    Rewound { to: u64 },
     /// It was behind the feed and is no more: from now on waiting for what comes next may be broken off.
     Reached,
     /// The feed has ended and everything was followed.

@@ -21,11 +21,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use barrage_core::{
     blocking::Shared,
     clock::unix_ms,
+    last_error::LastError,
     log::{
         Commit, DeadLetter, Lane, LogBackend, LogError, LogReader, LogRecord, NewRecord, PartitionState, Reader,
         Reading,
     },
-    trouble::Trouble,
 };
 use schema::{key, offset_of};
 
@@ -49,7 +49,6 @@ struct Work {
     set_aside: Option<DeadLetter>,
 }
 
-/// What the writer did.
 struct Done {
     offsets: Vec<u64>,
     trimmed: usize,
@@ -68,7 +67,7 @@ pub struct EmbeddedLog {
     ends: watch::Receiver<Arc<[u64]>>,
     reader: Shared<Connection>,
     checkpointer: Shared<Connection>,
-    trouble: Trouble,
+    last_error: LastError,
     trimmed: Arc<Mutex<Instant>>,
 }
 
@@ -102,7 +101,7 @@ impl EmbeddedLog {
         let (reader, checkpointer) = (Shared::new(open()?), Shared::new(open()?));
         let trimmed = Arc::new(Mutex::new(Instant::now()));
         writer::spawn(writer, queue, ends_sender, Metrics::register(registry));
-        Ok(Self { partitions, requests, ends, reader, checkpointer, trouble: Trouble::default(), trimmed })
+        Ok(Self { partitions, requests, ends, reader, checkpointer, last_error: LastError::default(), trimmed })
     }
 
     /// Reads on from an offset: whole records, at most `records_max`, at least one if there is one.
@@ -154,11 +153,11 @@ impl LogBackend for EmbeddedLog {
 
     async fn append(&self, records: Vec<NewRecord>) -> Result<Vec<u64>, LogError> {
         let done = self.request(Work { records, ..Work::default() }).await;
-        self.trouble.note(done).map(|done| done.offsets)
+        self.last_error.note(done).map(|done| done.offsets)
     }
 
-    fn trouble(&self) -> Option<String> {
-        self.trouble.current()
+    fn last_error(&self) -> Option<String> {
+        self.last_error.current()
     }
 
     /// Where it reads makes no difference: a file has no places.

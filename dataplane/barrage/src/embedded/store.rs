@@ -19,13 +19,13 @@ use rusqlite::Connection;
 
 use barrage_core::{
     blocking::Shared,
+    last_error::LastError,
     moderation::RoomRules,
     room::RoomId,
     store::{
         Applied, Books, Confirmed, Direction, HistoryItem, HistoryPage, Ranking, SliceBatch, Steps, StoreBackend,
         StoreError,
     },
-    trouble::Trouble,
 };
 
 pub use apply::Metrics;
@@ -40,7 +40,7 @@ pub struct EmbeddedStore {
     readers: Arc<[Shared<Connection>; READERS]>,
     next_reader: Arc<std::sync::atomic::AtomicUsize>,
     metrics: Metrics,
-    trouble: Trouble,
+    last_error: LastError,
 }
 
 impl EmbeddedStore {
@@ -61,7 +61,7 @@ impl EmbeddedStore {
             readers,
             next_reader: Arc::default(),
             metrics: Metrics::register(registry),
-            trouble: Trouble::default(),
+            last_error: LastError::default(),
         })
     }
 
@@ -87,7 +87,7 @@ impl EmbeddedStore {
         doing: &'static str,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, StoreError> {
-        self.trouble.note(self.writer.run(work).await.map_err(|error| storage(doing, &error)))
+        self.last_error.note(self.writer.run(work).await.map_err(|error| storage(doing, &error)))
     }
 
     async fn read<R: Send + 'static>(
@@ -183,8 +183,8 @@ impl StoreBackend for EmbeddedStore {
         self.write("written", move |connection| books::save(connection, &books)).await
     }
 
-    fn trouble(&self) -> Option<String> {
-        self.trouble.current()
+    fn last_error(&self) -> Option<String> {
+        self.last_error.current()
     }
 }
 

@@ -4,7 +4,6 @@ use std::{net::SocketAddr, time::Duration};
 
 use barrage_core::certificate::CertificateFiles;
 
-/// How a gateway behaves.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Origins besides the gateway's own that pages may connect from, like `https://example.org`.
@@ -43,11 +42,9 @@ impl Default for Config {
     }
 }
 
-/// How viewers are served over TLS and QUIC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
     /// Where they connect, by TCP and by UDP; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// What they are shown.
     pub files: CertificateFiles,
 }

@@ -24,7 +24,6 @@ use barrage_core::{
 /// Longest header of an unmasked frame: opcode and length 2, extended length 8.
 const WEBSOCKET_HEADER_BYTES_MAX: usize = 10;
 
-/// Which wire format a viewer speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
     V1,
@@ -45,7 +44,6 @@ pub(crate) struct Flush {
     pub(crate) v1: Bytes,
     /// WebSocket message for version 2.
     pub(crate) v2: Bytes,
-    /// What is for single users.
     pub(crate) notices: Vec<Notice>,
 }
 
@@ -59,13 +57,11 @@ impl Flush {
     }
 }
 
-/// What moderators decided about a user.
 pub(crate) struct Notice {
     pub(crate) user: u64,
     pub(crate) notice: pb::Notice,
 }
 
-/// What a flush is made of.
 #[derive(Default)]
 pub(crate) struct Content {
     pub(crate) watermark: Cursor,

@@ -9,22 +9,12 @@ use thiserror::Error;
 pub enum GatewayError {
     /// The address cannot be had.
     #[error("cannot listen on {address}: {source}. Is something else there? Choose another with --listen")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
+    Listen { address: SocketAddr, source: std::io::Error },
     /// The address for TLS and QUIC cannot be had.
     #[error(
         "cannot listen on {address} (TCP and UDP): {source}. Is something else there? Choose another with --tls-listen"
     )]
-    ListenSecurely {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
+    ListenSecurely { address: SocketAddr, source: std::io::Error },
     /// The QUIC socket cannot be used.
     #[error("cannot serve QUIC: {0}")]
     Quic(std::io::Error),

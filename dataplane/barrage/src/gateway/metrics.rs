@@ -9,7 +9,6 @@ use prometheus_client::{
 
 use barrage_core::age::Ages;
 
-/// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum Disconnect {
     /// The peer said goodbye.
@@ -34,7 +33,6 @@ pub(crate) enum Disconnect {
     Banned,
 }
 
-/// Why something a client sent was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum Refusal {
     Retry,
@@ -70,7 +68,6 @@ pub(crate) enum Refusal {
     Rejected,
 }
 
-/// What came of asking an outside moderator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum VerdictOutcome {
     Allow,
@@ -88,7 +85,6 @@ pub(crate) enum VerdictOutcome {
     Suspended,
 }
 
-/// Why an upgrade was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum UpgradeRefusal {
     Token,
@@ -98,7 +94,6 @@ pub(crate) enum UpgradeRefusal {
     Request,
 }
 
-/// What a viewer is connected over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum Transport {
     /// WebSocket over TCP.

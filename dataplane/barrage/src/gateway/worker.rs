@@ -47,13 +47,11 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// At shutdown, how long what was sent may take to the log, and then goodbyes to the viewers.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// What the tasks of one worker share.
 struct Worker {
     gateway: Arc<GatewayState>,
     connections: Rc<Connections>,
 }
 
-/// Where a worker's work comes from.
 pub(super) struct Inlets {
     pub(super) doors: Doors,
     /// For TLS.

@@ -27,7 +27,6 @@ pub(super) struct Board {
     /// Whether the store has been read.
     known: bool,
     dirty: bool,
-    /// What viewers were told.
     told: FastMap<u64, u64>,
     told_any: bool,
 }

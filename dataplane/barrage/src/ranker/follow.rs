@@ -11,7 +11,7 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use super::outlet::{Outlet, Outlets};
+use super::frame_buffer::{FrameBuffer, FrameBuffers};
 use barrage_core::{
     link::{Closed, FromGateway, Request, Stream, Streams, Update},
     room::RoomId,
@@ -23,43 +23,49 @@ const BUSY_FRAMES_PER_SECOND: usize = 20;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Serves a gateway until its session ends.
-pub(super) async fn serve(session: FromGateway, id: u64, outlets: Outlets) {
+pub(super) async fn serve(session: FromGateway, id: u64, frame_buffers: FrameBuffers) {
     let FromGateway { gateway, mut requests, streams } = session;
     tracing::info!(%gateway, "linked");
     let Ok(common) = streams.open().await else { return };
     let common = Arc::new(Mutex::new(common));
     let mut tasks = JoinSet::new();
-    let mut followed: HashMap<RoomId, (Arc<Outlet>, AbortHandle)> = HashMap::new();
+    let mut followed: HashMap<RoomId, (Arc<FrameBuffer>, AbortHandle)> = HashMap::new();
     while let Some(request) = requests.recv().await {
         match request {
             Request::Follow { room, epoch, number } => {
                 if let Some((_, task)) = followed.remove(&room) {
                     task.abort();
                 }
-                let outlet = outlets.find_or_make(&room);
-                outlet.join(id, (epoch, number));
+                let frame_buffer = frame_buffers.find_or_make(&room);
+                frame_buffer.join(id, (epoch, number));
                 let has = (epoch, number);
                 let (common, streams) = (Arc::clone(&common), streams.clone());
-                let follower =
-                    Follower { room: room.clone(), session: id, outlet: Arc::clone(&outlet), has, common, streams };
+                let follower = Follower {
+                    room: room.clone(),
+                    session: id,
+                    frame_buffer: Arc::clone(&frame_buffer),
+                    has,
+                    common,
+                    streams,
+                };
                 let task = tasks.spawn(follower.run());
-                followed.insert(room, (outlet, task));
+                followed.insert(room, (frame_buffer, task));
             }
             Request::Unfollow { room } => {
-                if let Some((outlet, task)) = followed.remove(&room) {
+                if let Some((frame_buffer, task)) = followed.remove(&room) {
                     task.abort();
-                    outlet.leave(id);
+                    frame_buffer.leave(id);
                 }
             }
             Request::Seen { room, epoch, number, viewers } => {
-                if let Some((outlet, _)) = followed.get(&room) {
-                    outlet.seen(id, (epoch, number), viewers);
+                if let Some((frame_buffer, _)) = followed.get(&room) {
+                    frame_buffer.seen(id, (epoch, number), viewers);
                 }
             }
         }
         while tasks.try_join_next().is_some() {}
     }
-    followed.values().for_each(|(outlet, _)| outlet.leave(id));
+    followed.values().for_each(|(frame_buffer, _)| frame_buffer.leave(id));
     tracing::info!(%gateway, "link ended");
 }
 
@@ -67,7 +73,7 @@ pub(super) async fn serve(session: FromGateway, id: u64, outlets: Outlets) {
 struct Follower {
     room: RoomId,
     session: u64,
-    outlet: Arc<Outlet>,
+    frame_buffer: Arc<FrameBuffer>,
     /// Epoch and number of the last frame sent.
     has: (u64, u64),
     common: Arc<Mutex<Stream>>,
@@ -76,17 +82,17 @@ struct Follower {
 
 impl Follower {
     async fn run(mut self) {
-        let mut newest = self.outlet.newest();
-        let mut viewers = self.outlet.viewers();
+        let mut newest = self.frame_buffer.newest();
+        let mut viewers = self.frame_buffer.viewers();
         viewers.mark_changed();
-        let mut settled = self.outlet.acts_settled();
+        let mut settled = self.frame_buffer.acts_settled();
         // What settled before this gateway came may be what somebody waits for there.
         settled.mark_changed();
         let mut own: Option<Stream> = None;
         let mut sent: VecDeque<Instant> = VecDeque::new();
         loop {
             newest.mark_unchanged();
-            let missing = self.outlet.since(self.has);
+            let missing = self.frame_buffer.since(self.has);
             let snapshot = missing.snapshot.map(|snapshot| {
                 let has = (snapshot.epoch, snapshot.number);
                 (has, Update::Snapshot(self.room.clone(), snapshot))
@@ -116,7 +122,7 @@ impl Follower {
             // It changes ways only when the gateway has all that went the old one: frames never overtake each other.
             if own.is_none() && sent.len() > BUSY_FRAMES_PER_SECOND {
                 own = self.own_way().await.ok();
-            } else if own.is_some() && sent.len() <= 1 && self.outlet.has(self.session) == Some(self.has) {
+            } else if own.is_some() && sent.len() <= 1 && self.frame_buffer.has(self.session) == Some(self.has) {
                 own = None;
             }
             tokio::select! {
@@ -131,7 +137,7 @@ impl Follower {
     }
 
     async fn own_way(&self) -> Result<Stream, Closed> {
-        while self.outlet.has(self.session).is_some_and(|has| has < self.has) {
+        while self.frame_buffer.has(self.session).is_some_and(|has| has < self.has) {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         self.streams.open().await

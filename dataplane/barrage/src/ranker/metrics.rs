@@ -19,7 +19,6 @@ use barrage_core::{
     link::{Candidates, RoomFrame},
 };
 
-/// What became of a danmaku at the ranker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(super) enum Fate {
     Shown,

@@ -31,7 +31,6 @@ const ASLEEP_AFTER_MS: i64 = 3_000;
 /// A frame that is older than this is settled, whatever gateways say.
 const SETTLED_AFTER_MS: i64 = 1_000;
 
-/// What became of offered candidates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Offered {
     /// Waiting for the next tick.
@@ -128,7 +127,6 @@ impl RankedRoom {
         }
     }
 
-    /// Its epoch.
     pub(super) const fn epoch(&self) -> u64 {
         self.epoch
     }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use super::{Sessions, checks, outlet::Outlets, room::RankedRoom};
+use super::{Sessions, checks, frame_buffer::FrameBuffers, room::RankedRoom};
 use barrage_core::{
     clock::unix_ms,
     health::Health,
@@ -16,10 +16,8 @@ use barrage_core::{
     store::{Books, Store},
 };
 
-/// What the books of a room account for.
 type Accounts = Vec<(RoomId, Vec<Accounted>)>;
 
-/// Where accounts of each partition are told.
 type Ways = HashMap<u32, mpsc::Sender<Accounted>>;
 
 struct Outcome {
@@ -45,7 +43,7 @@ impl Saver {
     pub(super) async fn save(
         &mut self,
         rooms: &mut HashMap<RoomId, RankedRoom>,
-        outlets: &Outlets,
+        frame_buffers: &FrameBuffers,
         sessions: &Sessions,
     ) -> Vec<RoomId> {
         if self.under_way.as_ref().is_some_and(|save| !save.is_finished()) {
@@ -56,7 +54,7 @@ impl Saver {
         let mut books: Vec<(RoomId, Books)> = Vec::new();
         let mut accounts: Accounts = Vec::new();
         for (id, room) in rooms.iter_mut().filter(|(_, room)| room.awake) {
-            let settled = outlets.find_or_make(id).settled(room.epoch());
+            let settled = frame_buffers.find_or_make(id).settled(room.epoch());
             if let Some((of_room, accounted)) = room.books(id, settled, now_ms) {
                 books.push((id.clone(), of_room));
                 accounts.push((id.clone(), accounted));
@@ -74,11 +72,11 @@ impl Saver {
     pub(super) async fn finish(
         &mut self,
         rooms: &mut HashMap<RoomId, RankedRoom>,
-        outlets: &Outlets,
+        frame_buffers: &FrameBuffers,
         sessions: &Sessions,
     ) {
         self.settle(rooms).await;
-        self.save(rooms, outlets, sessions).await;
+        self.save(rooms, frame_buffers, sessions).await;
         self.settle(rooms).await;
     }
 

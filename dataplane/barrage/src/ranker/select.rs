@@ -59,7 +59,6 @@ pub(super) struct Candidate<'r> {
     pub(super) entry: &'r Entry,
 }
 
-/// What is shown and what became of the rest.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Selection<'r> {
     /// In the order of the candidates.

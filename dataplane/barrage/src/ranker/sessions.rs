@@ -30,7 +30,6 @@ impl Sessions {
         true
     }
 
-    /// Where accounts of a partition go.
     pub(super) fn accounted(&self, partition: u32) -> Option<&mpsc::Sender<Accounted>> {
         let (_, session) = self.owners.get(&partition)?;
         self.accounted.get(session)

@@ -6,7 +6,6 @@ use barrage_proto::{Position, log::Record};
 
 use super::select::Candidate;
 
-/// What came since the last tick.
 #[derive(Default)]
 pub(super) struct Waiting {
     danmaku: Vec<Place>,
@@ -24,7 +23,6 @@ struct Place {
 }
 
 impl Waiting {
-    /// What is added next stands in this record.
     pub(super) fn begin(&mut self, record: Position, said: &Arc<Record>) {
         self.records.push((record, Arc::clone(said)));
     }
@@ -40,7 +38,6 @@ impl Waiting {
         self.danmaku.is_empty()
     }
 
-    /// How many there are.
     pub(super) const fn len(&self) -> usize {
         self.danmaku.len()
     }

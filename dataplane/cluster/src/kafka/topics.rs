@@ -19,30 +19,18 @@ use thiserror::Error;
 use super::{Context, KafkaConfig, Topic};
 use rules::{Wrong, rules, wrong_entries};
 
-/// How long the brokers may take for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A pool's topics are not as they have to be.
 #[derive(Debug, Error)]
 pub enum TopicError {
-    /// What is acknowledged would not be kept.
     #[error("topic {topic}: {setting} is {found}, it has to be {wanted}. Alter the topic, then start again")]
-    Setting {
-        /// The topic.
-        topic: String,
-        /// The setting.
-        setting: String,
-        /// What it is.
-        found: String,
-        /// What it has to be.
-        wanted: String,
-    },
+    Setting { topic: String, setting: String, found: String, wanted: String },
     /// Kafka cannot be reached, or refuses.
     #[error("the topics cannot be set up: {0}")]
     Kafka(String),
 }
 
-/// How many brokers keep a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
     /// Three; two must have a record before it is acknowledged.
@@ -128,7 +116,6 @@ pub async fn check_topics(
     if wrong.is_empty() { Ok(shapes[0].map_or(0, |shape| shape.partitions)) } else { Err(wrong) }
 }
 
-/// How a topic is laid out.
 #[derive(Debug, Clone, Copy)]
 struct Shape {
     partitions: u32,

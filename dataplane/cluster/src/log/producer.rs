@@ -1,4 +1,4 @@
-//! Appends: at most one [`Line`] at a time, and what happens when it fails.
+//! Appends: at most one [`PartitionQueues`] at a time, and what happens when it fails.
 //!
 //! Order is kept in this way. A line delivers each partition's records in the order that they were produced: it is
 //! idempotent, so brokers refuse what comes behind a gap. Nothing in it times out by itself; librdkafka then would go on
@@ -26,8 +26,8 @@ use tokio::{
 };
 
 use super::{
-    line::{Line, LineState, Outgoing},
     metrics::Metrics,
+    partition_queue::{Outgoing, PartitionQueues, QueueState},
     pending::Outcome,
 };
 
@@ -37,7 +37,6 @@ const GIVE_UP: Duration = Duration::from_secs(20);
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
-/// What an append has to stand behind.
 #[derive(Clone, Copy)]
 pub(super) enum Behind<'a> {
     /// It is on its own.
@@ -54,7 +53,7 @@ pub(super) struct Producer {
     metrics: Metrics,
     give_up: Duration,
     /// `None` while the last one is being ended.
-    line: Mutex<Option<Line>>,
+    line: Mutex<Option<PartitionQueues>>,
     lines: AtomicU64,
 }
 
@@ -64,7 +63,7 @@ impl Producer {
     }
 
     pub(super) fn open_with(config: ClientConfig, metrics: Metrics, give_up: Duration) -> KafkaResult<Arc<Self>> {
-        let line = Line::open(&config, 1, metrics.clone())?;
+        let line = PartitionQueues::open(&config, 1, metrics.clone())?;
         Ok(Arc::new(Self { config, metrics, give_up, line: Mutex::new(Some(line)), lines: AtomicU64::new(1) }))
     }
 
@@ -90,7 +89,7 @@ impl Producer {
         self: &Arc<Self>,
         behind: Behind<'_>,
         records: Vec<Outgoing>,
-    ) -> Result<(Arc<LineState>, oneshot::Receiver<Outcome>), String> {
+    ) -> Result<(Arc<QueueState>, oneshot::Receiver<Outcome>), String> {
         let (state, produced) = {
             let slot = self.line.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(line) = slot.as_ref() else {
@@ -113,7 +112,7 @@ impl Producer {
 
     async fn finish(
         self: &Arc<Self>,
-        line: &Arc<LineState>,
+        line: &Arc<QueueState>,
         outcome: oneshot::Receiver<Outcome>,
         began: Instant,
     ) -> Outcome {
@@ -134,7 +133,7 @@ impl Producer {
     }
 
     /// Ends the line and opens another in its place, unless somebody does already.
-    fn replace(self: &Arc<Self>, broken: &Arc<LineState>) {
+    fn replace(self: &Arc<Self>, broken: &Arc<QueueState>) {
         let mut slot = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = slot.take_if(|line| Arc::ptr_eq(&line.state, broken)) {
             drop(slot);
@@ -153,7 +152,7 @@ impl Producer {
 fn reopen(producer: &Weak<Producer>) {
     while let Some(producer) = producer.upgrade() {
         let number = producer.lines.fetch_add(1, Ordering::Relaxed) + 1;
-        match Line::open(&producer.config, number, producer.metrics.clone()) {
+        match PartitionQueues::open(&producer.config, number, producer.metrics.clone()) {
             Ok(line) => {
                 producer.metrics.queued(0);
                 *producer.line.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);

@@ -90,7 +90,7 @@ async fn what_is_appended_is_read_in_order_with_its_offset_and_trace() {
     assert!(timeout(Duration::from_millis(50), reader.next(100)).await.is_err());
     log.append(vec![record(0, "e")]).await.unwrap();
     assert_eq!(text(&read(&mut reader, 1).await[0]), "e");
-    assert_eq!(log.trouble(), None);
+    assert_eq!(log.last_error(), None);
 }
 
 #[tokio::test]
@@ -217,10 +217,10 @@ async fn nothing_passes_a_record_that_was_refused_for_good() {
             kept.push(i.to_string());
         }
     }
-    assert!(log.trouble().is_some());
+    assert!(log.last_error().is_some());
     mock.clear_request_errors(RDKafkaApiKey::Produce);
     let after = until_appended(&log, 0, "after").await;
-    assert_eq!(log.trouble(), None);
+    assert_eq!(log.last_error(), None);
     let mut reader = log.reader(0, 0, Reading::Live).unwrap();
     let seen: Vec<_> = read(&mut reader, usize::try_from(after).unwrap() + 1).await.iter().map(text).collect();
     assert_eq!(seen[0], "before");
@@ -295,7 +295,7 @@ async fn appends_fail_together_while_brokers_are_away_and_go_on_afterwards() {
     let first = first.await.unwrap().unwrap_err().to_string();
     assert!(first.contains("no acknowledgement within 2 s"), "{first}");
     assert!(second.contains("together with an earlier"), "{second}");
-    assert!(log.trouble().is_some());
+    assert!(log.last_error().is_some());
     for broker in 1..=BROKERS {
         mock.broker_up(broker).unwrap();
     }
@@ -314,8 +314,8 @@ async fn a_full_queue_refuses_at_once_and_takes_again_when_it_is_drained() {
     for broker in 1..=BROKERS {
         mock.broker_down(broker).unwrap();
     }
-    let large = "x".repeat(line::RECORD_BYTES_MAX);
-    let waiting = (0..line::QUEUE_BYTES_MAX / line::RECORD_BYTES_MAX).map(|_| {
+    let large = "x".repeat(partition_queue::RECORD_BYTES_MAX);
+    let waiting = (0..partition_queue::QUEUE_BYTES_MAX / partition_queue::RECORD_BYTES_MAX).map(|_| {
         let (log, large) = (log.clone(), large.clone());
         tokio::spawn(async move { log.append(vec![record(0, &large)]).await })
     });
@@ -330,7 +330,7 @@ async fn a_full_queue_refuses_at_once_and_takes_again_when_it_is_drained() {
         timeout(SOON, append).await.unwrap().unwrap().unwrap();
     }
     log.append(vec![record(0, "again")]).await.unwrap();
-    let too_large = "x".repeat(line::RECORD_BYTES_MAX + 1);
+    let too_large = "x".repeat(partition_queue::RECORD_BYTES_MAX + 1);
     assert!(log.append(vec![record(0, &too_large)]).await.unwrap_err().to_string().contains("is over"));
 }
 

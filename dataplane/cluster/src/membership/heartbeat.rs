@@ -29,21 +29,18 @@ use crate::{kafka::polled, topic_reader::PARTITION};
 use barrage_core::{
     clock::unix_ms,
     heat::{Heat, Rounds},
+    last_error::LastError,
     link::Peer,
-    trouble::Trouble,
 };
 
-/// How often a process says that it is alive.
 const BEAT: Duration = Duration::from_secs(1);
 /// Until a report is given up, ms. Older news are none: the next report says it all again.
 const REPORT_MS: &str = "4000";
 /// Reports on their way: as many as there are until they are given up, and some parts of large ones.
 const REPORTS_MAX: usize = 16;
 
-/// Who a process is.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// Its role.
     pub role: Role,
     /// Its identity in the role, the same after a restart.
     pub name: Peer,
@@ -64,14 +61,14 @@ pub struct BeatError {
 pub struct Beat {
     /// Whether a report was taken.
     acknowledged: Arc<AtomicBool>,
-    trouble: Trouble,
+    last_error: LastError,
     connections: Connections,
 }
 
 /// Keeps what librdkafka last said of its connections: of wrong certificates and passwords nobody else says more than
 /// that a time has passed.
 #[derive(Debug, Clone, Default)]
-struct Connections(Trouble);
+struct Connections(LastError);
 
 impl ClientContext for Connections {
     fn error(&self, error: KafkaError, reason: &str) {
@@ -97,11 +94,11 @@ impl ProducerContext for Connections {
 impl Beat {
     /// Why the last report was not taken, or why the first has not been yet.
     #[must_use]
-    pub fn trouble(&self) -> Option<String> {
-        match (self.trouble.current(), self.connections.0.current()) {
-            (Some(trouble), Some(reason)) => Some(format!("{trouble}; {reason}")),
+    pub fn last_error(&self) -> Option<String> {
+        match (self.last_error.current(), self.connections.0.current()) {
+            (Some(last_error), Some(reason)) => Some(format!("{last_error}; {reason}")),
             (None, Some(reason)) if !self.acknowledged.load(Relaxed) => Some(reason),
-            (trouble, _) => trouble,
+            (last_error, _) => last_error,
         }
     }
 }
@@ -133,9 +130,12 @@ pub fn start(
     }
     let connections = Connections::default();
     let producer = polled(&config, connections.clone()).map_err(|source| BeatError { topic: topic.clone(), source })?;
-    let (acknowledged, trouble) = (Arc::<AtomicBool>::default(), Trouble::default());
-    let beat =
-        Beat { acknowledged: Arc::clone(&acknowledged), trouble: trouble.clone(), connections: connections.clone() };
+    let (acknowledged, last_error) = (Arc::<AtomicBool>::default(), LastError::default());
+    let beat = Beat {
+        acknowledged: Arc::clone(&acknowledged),
+        last_error: last_error.clone(),
+        connections: connections.clone(),
+    };
     let template = Report {
         role: identity.role.into(),
         name: identity.name.to_string(),
@@ -144,7 +144,7 @@ pub fn start(
         whole: true,
         ..Report::default()
     };
-    let said = Said { producer, topic, acknowledged, trouble, connections, metrics };
+    let said = Said { producer, topic, acknowledged, last_error, connections, metrics };
     let speaker =
         Speaker { said: Arc::new(said), template, heat, rounds: Rounds::default(), on_their_way: JoinSet::new() };
     let task = tokio::spawn(async move { _ = shutdown.run_until_cancelled(speaker.run()).await });
@@ -194,7 +194,7 @@ struct Said {
     producer: Arc<BaseProducer<Connections>>,
     topic: String,
     acknowledged: Arc<AtomicBool>,
-    trouble: Trouble,
+    last_error: LastError,
     connections: Connections,
     metrics: Metrics,
 }
@@ -209,7 +209,7 @@ impl Said {
             Ok(()) => answered.await.unwrap_or(Err(KafkaError::Canceled)),
             Err((error, _)) => Err(error),
         };
-        match self.trouble.note(outcome) {
+        match self.last_error.note(outcome) {
             Ok(_) => {
                 self.metrics.acknowledged();
                 _ = self.connections.0.note::<_, KafkaError>(Ok(()));

@@ -19,7 +19,6 @@ const LISTEN: Duration = Duration::from_secs(2);
 /// A process that has said something of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// Its role.
     pub role: Role,
     /// Its identity in the role.
     pub name: Peer,

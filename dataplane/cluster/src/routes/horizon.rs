@@ -12,7 +12,6 @@ use rdkafka::Offset;
 /// Until the last record is asked for again: something was lost on the way.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a reader of one partition knows of its end.
 #[derive(Debug, Default)]
 pub(super) struct Horizon {
     /// Offset of the last record that was read.
@@ -27,11 +26,9 @@ pub(super) struct Horizon {
 struct Chase {
     asked: Instant,
     end: i64,
-    /// What is read now was asked for after the question.
     begun: bool,
 }
 
-/// What to do with the broker's answer.
 #[derive(Debug, PartialEq)]
 pub(super) enum Answer {
     /// Everything is read, as of the question.

@@ -97,10 +97,10 @@ async fn without_a_broker_the_table_stays_and_grows_stale_until_it_is_back() {
     let (mut routes, freshness, _shutdown) = following(&base);
     until(first(&mut routes, &freshness)).await.unwrap().unwrap();
     cluster.broker_down(1).unwrap();
-    so(|| !freshness.is_within(Duration::from_secs(3)) && freshness.trouble().is_some()).await;
+    so(|| !freshness.is_within(Duration::from_secs(3)) && freshness.last_error().is_some()).await;
     assert_eq!(routes.borrow().epoch, 1);
     cluster.broker_up(1).unwrap();
-    so(|| freshness.is_within(Duration::from_secs(1)) && freshness.trouble().is_none()).await;
+    so(|| freshness.is_within(Duration::from_secs(1)) && freshness.last_error().is_none()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,7 +145,7 @@ async fn nobody_begins_with_a_table_of_which_slices_have_moved_and_who_has_begun
     assert!(matches!(read, TableError::Moved(_)), "{read}");
     let opened = Writer::open(base, "test", "tester").await.err().unwrap();
     assert!(matches!(opened, WriteError::Table(TableError::Moved(_))), "{opened}");
-    so(|| at_work.trouble().is_some_and(|trouble| trouble.contains("slice/demo/5"))).await;
+    so(|| at_work.last_error().is_some_and(|trouble| trouble.contains("slice/demo/5"))).await;
     assert_eq!((begun.borrow().epoch, routes.borrow().epoch), (1, 0));
 }
 

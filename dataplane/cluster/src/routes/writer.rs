@@ -52,38 +52,25 @@ pub enum WriteError {
     #[error(
         "another writer has taken over the route table {topic}: nothing was written. Plan anew on what it wrote, and let only one change it"
     )]
-    Fenced {
-        /// The topic.
-        topic: String,
-    },
+    Fenced { topic: String },
     /// Kafka refused; nothing was written.
     #[error(
         "the route table {topic} cannot be written: {reason}; nothing has changed. Are the brokers of `kafka.brokers` up, and may this user write there?"
     )]
-    Kafka {
-        /// The topic.
-        topic: String,
-        /// What librdkafka says.
-        reason: String,
-    },
+    Kafka { topic: String, reason: String },
     /// The last step failed.
     #[error(
         "whether epoch {epoch} of the route table {topic} was written is not known: {reason}. Look with `barrage routes show` before writing again"
     )]
     Unknown {
-        /// The topic.
         topic: String,
         /// Epoch of the change.
         epoch: u64,
-        /// What librdkafka says.
         reason: String,
     },
     /// An earlier change failed.
     #[error("this writer of {topic} failed before: open another one")]
-    Closed {
-        /// The topic.
-        topic: String,
-    },
+    Closed { topic: String },
 }
 
 /// The one writer of a pool's route table. Opening another one, anywhere, fences it.
@@ -183,7 +170,6 @@ impl Writer {
     }
 }
 
-/// How far a transaction came.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// It was not asked to take effect.

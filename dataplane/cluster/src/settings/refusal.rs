@@ -13,7 +13,6 @@ pub struct Refusal {
     pub name: String,
     /// What is wrong, with the value unless that may be a secret.
     pub problem: String,
-    /// What could stand there.
     pub allowed: String,
 }
 
@@ -32,9 +31,7 @@ impl fmt::Display for Refusal {
 /// A role cannot run with these settings. Says everything that is wrong, not only the first.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub struct Refused {
-    /// The role.
     pub role: Role,
-    /// What is wrong with it.
     pub refusals: Vec<Refusal>,
 }
 

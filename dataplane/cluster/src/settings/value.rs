@@ -5,7 +5,6 @@ use std::fmt;
 use serde::{Deserialize, Serialize, Serializer};
 use toml::Value as Toml;
 
-/// What stands behind a setting's name.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "Toml")]
 pub(crate) enum Value {

@@ -14,7 +14,6 @@ use barrage_core::{hash::FastMap, moderation};
 /// How often another position may be found than the last one: others apply the same records at the same time.
 const TURNS: usize = 4;
 
-/// What the script says.
 enum Answer {
     Ok,
     Lost,

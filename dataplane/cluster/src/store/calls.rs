@@ -20,7 +20,6 @@ use tokio::time::timeout;
 
 use super::{RedisConfig, metrics::Metrics};
 
-/// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(1);
 /// How long a replica may take: a healthy one takes a few ms, one that is stopped never answers.
 const REPLICA_MAX: Duration = Duration::from_millis(500);
@@ -35,7 +34,6 @@ const PAUSE_MS: (u64, u64) = (20, 200);
 /// it carries out no call, and one that holds the client's lock at that moment keeps it from ever finding it. Nor does it
 /// find it where it has lost its connections to all nodes meanwhile: then it asks nobody, over and over.
 const RENEW_AFTER: Duration = Duration::from_secs(5);
-/// How long a new connection may take.
 const RENEW_WITHIN: Duration = Duration::from_secs(5);
 
 /// A connection to the cluster; clones share it.

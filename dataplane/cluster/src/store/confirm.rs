@@ -20,7 +20,6 @@ use super::{
 };
 use barrage_core::store::{Confirmed, StoreError};
 
-/// How long a replica may take.
 const WAIT_MS: u32 = 400;
 
 /// Confirms, one at a time.

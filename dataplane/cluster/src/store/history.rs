@@ -26,7 +26,6 @@ const BLOCKS: usize = 16;
 /// A stream's entries: ID and fields.
 type Entries = Vec<(String, Vec<Vec<u8>>)>;
 
-/// What is read of a slice.
 struct Part {
     shard: u32,
     items: Vec<HistoryItem>,
@@ -134,7 +133,6 @@ impl Read<'_> {
         Ok(found.into_iter().next().map_or(first, |(id, _)| id))
     }
 
-    /// Where the last block ends.
     pub(super) async fn last(&self) -> Result<Option<Position>, StoreError> {
         let newest: Entries = self.ask(range("XREVRANGE", self.key, "+", "-", 1), true).await?;
         Ok(newest.first().and_then(|(id, fields)| Some(parse(id, fields)?.0)))

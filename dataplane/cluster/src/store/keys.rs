@@ -52,7 +52,6 @@ impl Keys {
         format!("{}:books", self.tag(room, 0))
     }
 
-    /// What a user of a slice has been allowed to send.
     pub(crate) fn limit(&self, room: &RoomId, shard: u32, user: u64) -> String {
         format!("{}:limit:{user}", self.tag(room, shard))
     }

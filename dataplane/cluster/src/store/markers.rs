@@ -25,7 +25,6 @@ const LOOKERS: u16 = 64;
 const TRIES: u32 = 5;
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
-/// What this process knows of losses.
 #[derive(Default)]
 pub(super) struct Markers {
     last: tokio::sync::Mutex<Option<(Instant, Arc<[Loss]>)>>,

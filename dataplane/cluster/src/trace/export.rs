@@ -1,33 +1,31 @@
 //! Brings finished spans to a collector: OTLP over HTTP, protobuf, from a thread of its own. A collector that is slow or
 //! away costs spans and nothing else: what waits is bounded, and what does not fit is dropped.
 
-use std::{io::Read, time::Duration};
+use std::{pin::Pin, time::Duration};
 
-use async_trait::async_trait;
-use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_http::{Bytes, HttpClient as Exchange, HttpError, Request, Response};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
     Resource,
     trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider},
 };
+use tokio::{runtime::Handle, time::timeout};
 
 use super::{Resource as Process, TraceError};
+use barrage_core::http_client::{self, HttpClient};
 
-/// How long a collector may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a span waits for others.
 const DELAY: Duration = Duration::from_secs(1);
 /// Spans that wait at the most; more are dropped.
 const QUEUE: usize = 4_096;
-/// Of an answer that nobody reads to its end.
-const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+/// Of an answer, which says little.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// A provider whose spans go to `endpoint`, `http://host:4318` for example.
+/// A provider whose spans go to `endpoint`, `http://host:4318` for example, by means of the runtime that this is called in.
 pub(super) fn provider(endpoint: &str, process: &Process) -> Result<SdkTracerProvider, TraceError> {
-    let agent = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build();
     let exporter = SpanExporter::builder()
         .with_http()
-        .with_http_client(Client(agent.into()))
+        .with_http_client(Client { http: HttpClient::new(1), runtime: Handle::current() })
         .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
         .with_timeout(TIMEOUT)
         .build()
@@ -46,18 +44,27 @@ pub(super) fn provider(endpoint: &str, process: &Process) -> Result<SdkTracerPro
     Ok(SdkTracerProvider::builder().with_span_processor(processor).with_resource(resource).build())
 }
 
-/// Blocks, which only the exporter's thread notices.
+/// The exporter's thread has no runtime, so exchanges are done in the process's.
 #[derive(Debug)]
-struct Client(ureq::Agent);
+struct Client {
+    http: HttpClient,
+    runtime: Handle,
+}
 
-#[async_trait]
-impl HttpClient for Client {
-    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let (head, body) = request.into_parts();
-        let answer = self.0.run(Request::from_parts(head, &body[..]))?;
-        let (head, body) = answer.into_parts();
-        let mut bytes = Vec::new();
-        body.into_reader().take(ANSWER_BYTES_MAX).read_to_end(&mut bytes)?;
-        Ok(Response::from_parts(head, bytes.into()))
+impl Exchange for Client {
+    fn send_bytes<'a, 'b>(
+        &'a self,
+        request: Request<Bytes>,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'b>>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        let http = self.http.clone();
+        let done = self.runtime.spawn(timeout(TIMEOUT, async move {
+            let (head, body) = http.send(request.map(Into::into)).await?.into_parts();
+            Ok(Response::from_parts(head, http_client::read(body, ANSWER_BYTES_MAX).await?))
+        }));
+        Box::pin(async { done.await?? })
     }
 }

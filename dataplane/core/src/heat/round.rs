@@ -30,7 +30,6 @@ const REPORT_BYTES_MAX: usize = 256 * 1024;
 /// A room of so many messages/s may need its slices spread, so they are said too.
 const SLICES_FROM: f64 = 100.0;
 
-/// What was said of each room that is not silent.
 #[derive(Debug, Default)]
 pub struct Rounds {
     rooms: HashMap<RoomId, Course>,

@@ -27,7 +27,6 @@ const SHARDS_MAX: u32 = 1024;
 /// Bytes of a varint of 64 bits: seven bits each.
 const VARINT_BYTES_MAX: usize = 10;
 
-/// What goes over a link.
 pub(super) trait Wire: Sized {
     /// Appends it, behind its length.
     fn encode(&self, buffer: &mut BytesMut);

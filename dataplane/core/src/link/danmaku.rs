@@ -15,15 +15,12 @@ use crate::moderation::super_chat_stay_s;
 /// One danmaku.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Danmaku {
-    /// Where it stands in the log.
     pub position: Position,
-    /// Who sent it.
     pub user: u64,
     /// The sender's session; with `seq` it finds the sender's own.
     pub session: u64,
     /// Sequence number in the session.
     pub seq: u64,
-    /// What the sender is in the room.
     pub role: Role,
     /// Unix time of sending by the sender's clock, ms.
     pub sent_ms: i64,
@@ -31,16 +28,12 @@ pub struct Danmaku {
     pub received_ms: i64,
     /// The text, UTF-8.
     pub content: Bytes,
-    /// How it is drawn.
     pub style: Style,
-    /// What few danmaku are.
     pub more: Option<Arc<More>>,
 }
 
-/// How a danmaku is drawn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Style {
-    /// How it crosses the screen.
     pub mode: Mode,
     /// 0xRRGGBB; 0 for the viewer's own default.
     pub colour: u32,
@@ -51,9 +44,7 @@ pub struct Style {
 /// An answer or a gift.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct More {
-    /// What it answers.
     pub reply: Option<log::Reply>,
-    /// What is given with it.
     pub gift: Option<log::Gift>,
 }
 
@@ -86,7 +77,6 @@ impl Danmaku {
         }
     }
 
-    /// As an entry of the log.
     #[must_use]
     pub fn entry(&self) -> log::Entry {
         let more = self.more.as_deref();
@@ -112,13 +102,11 @@ impl Danmaku {
         std::str::from_utf8(&self.content).unwrap_or_default()
     }
 
-    /// What is given with it.
     #[must_use]
     pub fn gift(&self) -> Option<&log::Gift> {
         self.more.as_ref()?.gift.as_ref()
     }
 
-    /// As a row for viewers.
     #[must_use]
     pub fn row(&self) -> Row<'_> {
         let reply = self.more.as_ref().and_then(|more| more.reply);

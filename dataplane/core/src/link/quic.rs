@@ -55,16 +55,13 @@ const ROUND_TRIP: Duration = Duration::from_millis(50);
 /// carries less, that is found out by lost probes alone.
 const DATAGRAM_BYTES_MAX: u16 = 9_000 - 48;
 
-/// Who this process is on links.
 #[derive(Clone)]
 pub struct Local {
     /// Its identity in its role.
     pub name: Peer,
     /// Its pool; peers of another one are refused.
     pub pool: String,
-    /// Its certificate.
     pub identity: Identity,
-    /// Where it counts.
     pub metrics: Metrics,
 }
 

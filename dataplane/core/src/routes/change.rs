@@ -39,12 +39,7 @@ pub enum ChangeError {
     NoRoom(RoomId),
     /// A manifest that no JSON can hold.
     #[error("room {room} cannot be written as JSON: {reason}")]
-    Manifest {
-        /// The room.
-        room: RoomId,
-        /// What serde says.
-        reason: String,
-    },
+    Manifest { room: RoomId, reason: String },
 }
 
 impl Change {

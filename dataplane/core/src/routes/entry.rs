@@ -30,9 +30,7 @@ const MOVED: &str = "slice/";
 pub enum Key {
     /// The end of a change.
     Head,
-    /// Who owns a partition.
     Partition(u32),
-    /// Where a ranker is reached.
     Ranker(Peer),
     /// A room that is served.
     Room(RoomId),
@@ -46,20 +44,10 @@ pub enum EntryError {
     Key(String),
     /// The value is no entry.
     #[error("{key} holds no entry: {reason}")]
-    Value {
-        /// The key.
-        key: Key,
-        /// What is wrong.
-        reason: String,
-    },
+    Value { key: Key, reason: String },
     /// The room cannot be served.
     #[error("{key} is left out: {reason}. Write the room again with `barrage rooms apply`")]
-    Room {
-        /// The key.
-        key: Key,
-        /// What is wrong.
-        reason: String,
-    },
+    Room { key: Key, reason: String },
 }
 
 /// The table is of an earlier version, and means more than what is understood here: whoever went by the rest would read and
@@ -71,7 +59,6 @@ pub enum EntryError {
      `pool`, and serve the rooms there"
 )]
 pub struct MovedSlices {
-    /// How many there are.
     pub count: usize,
     /// The key of one.
     pub first: String,

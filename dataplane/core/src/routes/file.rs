@@ -21,7 +21,6 @@ pub enum FileError {
     /// Not TOML, or not these fields.
     #[error("{source_name}: {reason}")]
     Syntax {
-        /// The file.
         source_name: String,
         /// Where, and what is wrong; lines of text.
         reason: String,
@@ -29,11 +28,9 @@ pub enum FileError {
     /// It contradicts itself or the pool.
     #[error("{source_name}:{line}: {field}: {reason}")]
     Field {
-        /// The file.
         source_name: String,
         /// The line, from 1.
         line: usize,
-        /// The field.
         field: String,
         /// What is wrong, and what is allowed.
         reason: String,
@@ -43,7 +40,6 @@ pub enum FileError {
         "{source_name}: written against epoch {read}, but the table is at {current}: print it again with `barrage routes show -o file` and repeat what you changed"
     )]
     Moved {
-        /// The file.
         source_name: String,
         /// Epoch in the file.
         read: u64,
@@ -130,7 +126,6 @@ fn line(text: &mut String, name: impl Display, value: String) {
     let _ = writeln!(text, "{:?} = {value}", name.to_string());
 }
 
-/// What fields are checked against.
 struct Check<'a> {
     source_name: &'a str,
     text: &'a str,

@@ -7,7 +7,6 @@ use thiserror::Error;
 use super::{Owner, Table, entry::PARTITIONS_MAX};
 use crate::link::Peer;
 
-/// Who can be given work.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Alive {
     /// Consumers.

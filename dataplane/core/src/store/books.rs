@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 pub struct Books {
     /// Epoch of the ranker that saved these.
     pub epoch: u64,
-    /// What became of the danmaku up to the watermark.
     pub counts: Counts,
     /// The last record of each slice that is counted.
     pub watermark: Cursor,

@@ -9,7 +9,6 @@ use barrage_proto::{Cursor, Position, log::Entry, v2::pb::Role};
 
 use crate::moderation::Rules;
 
-/// Which way a page lies from its cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// The oldest danmaku that the cursor does not cover.
@@ -23,11 +22,9 @@ pub enum Direction {
 pub struct HistoryItem {
     /// Its slice's shard.
     pub shard: u32,
-    /// Its ID.
     pub position: Position,
     /// Gateway receipt time, Unix ms.
     pub received_ms: i64,
-    /// The rest.
     pub entry: Entry,
 }
 
@@ -42,11 +39,8 @@ impl HistoryItem {
 /// Danmaku, oldest first.
 #[derive(Debug, Clone, Default)]
 pub struct HistoryPage {
-    /// The danmaku.
     pub items: Vec<HistoryItem>,
-    /// Where the page before this begins to be read from.
     pub before: Cursor,
-    /// Where the page after this goes on.
     pub after: Cursor,
     /// Whether there is more in the direction asked for.
     pub more: bool,

@@ -17,7 +17,7 @@ use rand::Rng;
 use serde_json::json;
 use thiserror::Error;
 
-use super::{AUDIENCE, Claims, TokenError};
+use super::{AUDIENCE, Claims, TokenError, signatures};
 
 /// The file in the data directory.
 const FILE: &str = "keys.json";
@@ -34,18 +34,12 @@ pub enum KeyError {
     Absent(String),
     /// The file cannot be read or written.
     #[error("cannot use the token keys {path}: {source}")]
-    Io {
-        /// The file.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
+    Io { path: String, source: std::io::Error },
     /// The file is no JWK set, or holds a key that tokens cannot be verified with.
     #[error(
         "the token keys {path} are no JWK set of HS256 (oct), ES256 (EC P-256) and EdDSA (OKP Ed25519) keys: {reason}"
     )]
     Malformed {
-        /// The file.
         path: String,
         /// What is wrong, without a key's content.
         reason: String,
@@ -119,6 +113,7 @@ impl Keys {
     /// # Errors
     /// [`KeyError::Malformed`], naming `source`.
     pub fn parse(source: &str, text: &[u8]) -> Result<Self, KeyError> {
+        signatures::install();
         let malformed = |reason: String| KeyError::Malformed { path: source.to_owned(), reason };
         let set: JwkSet = serde_json::from_slice(text).map_err(|error| {
             // The position, not the text: it holds the secret.
@@ -170,7 +165,7 @@ fn key(jwk: &Jwk) -> Result<Key, String> {
             if secret.len() < SECRET_BYTES {
                 return Err(format!("k has {} bytes, HS256 needs {SECRET_BYTES}", secret.len()));
             }
-            Some(EncodingKey::from_secret(&secret))
+            Some(EncodingKey::from_secret(&secret).map_err(|error| error.to_string())?)
         }
         _ => None,
     };
@@ -179,6 +174,7 @@ fn key(jwk: &Jwk) -> Result<Key, String> {
     validation.set_required_spec_claims(&["exp", "aud", "sub"]);
     validation.leeway = LEEWAY_S;
     let verify = DecodingKey::from_jwk(jwk).map_err(|error| error.to_string())?;
+    signatures::check(algorithm, &verify)?;
     Ok(Key { kid: jwk.common.key_id.clone(), validation, verify, sign })
 }
 

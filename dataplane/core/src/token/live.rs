@@ -6,7 +6,6 @@ use arc_swap::ArcSwap;
 
 use super::{KeyError, Keys};
 
-/// How often the file is looked at.
 const CHECK_EVERY: Duration = Duration::from_secs(3);
 
 /// The newest keys; clones share them.

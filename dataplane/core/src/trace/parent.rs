@@ -37,7 +37,6 @@ impl TraceParent {
     }
 }
 
-/// As it goes into a header.
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace, self.span, self.flags)

@@ -25,7 +25,6 @@ use crate::bench::BenchError;
 
 /// The pool that nobody works for.
 const POOL: &str = "alone";
-/// What a room's history keeps by default.
 const HISTORY_LENGTH: u64 = 10_000;
 /// Connections and topics settle.
 const WARM_UP: Duration = Duration::from_secs(2);

@@ -23,10 +23,8 @@ use crate::bench::BenchError;
 const WARM_UP: Duration = Duration::from_secs(3);
 /// The longest that is told apart, µs.
 const LONGEST_US: u64 = 60_000_000;
-/// What is consumed after the last was produced.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is produced.
 pub(super) struct Shape {
     pub(super) partitions: u32,
     /// Appends a second, and records of each.
@@ -122,7 +120,6 @@ fn consume(consumer: &BaseConsumer, began: Instant, ended: &AtomicBool) -> Resul
     if times.is_empty() { Err("nothing was consumed".to_owned()) } else { Ok(times) }
 }
 
-/// As the log's producer.
 fn producer(client: &ClientConfig) -> Result<Arc<BaseProducer<DefaultProducerContext>>, String> {
     let mut config = client.clone();
     for (key, value) in [
@@ -137,7 +134,6 @@ fn producer(client: &ClientConfig) -> Result<Arc<BaseProducer<DefaultProducerCon
     polled(&config, DefaultProducerContext).map_err(|error| error.to_string())
 }
 
-/// As the log's reader.
 fn consumer(client: &ClientConfig, topic: &str, partitions: u32) -> Result<BaseConsumer, String> {
     let consumer = assigned(client, topic, partitions, Offset::End)?;
     // Until it knows where the end is, nothing may be produced.

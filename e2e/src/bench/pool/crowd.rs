@@ -28,7 +28,6 @@ const BEAT: Duration = Duration::from_millis(20);
 const SENT_TO: usize = 0;
 const WATCHED_AT: usize = 1;
 
-/// Who watches and who speaks.
 pub(super) struct Crowd {
     watching: Vec<Side>,
     speaking: Vec<Side>,
@@ -72,7 +71,6 @@ impl Crowd {
         self.speaking.iter().map(|side| side.control.progress.acknowledged.value()).sum()
     }
 
-    /// What came before was warming up.
     pub(super) fn forget_latency(&self) {
         self.watching.iter().for_each(|side| side.control.forget_latency());
     }

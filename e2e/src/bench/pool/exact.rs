@@ -14,7 +14,6 @@ use crate::bench::BenchError;
 const PATIENCE: Duration = Duration::from_secs(60);
 const BEAT: Duration = Duration::from_millis(200);
 
-/// What came of all rooms.
 #[derive(Default)]
 pub(super) struct Judgement {
     pub(super) users: usize,
@@ -32,7 +31,6 @@ impl Judgement {
     }
 }
 
-/// What the store says of a room at the end.
 pub(super) struct Kept {
     /// Users whose score is not what they sent.
     wrong_scores: usize,

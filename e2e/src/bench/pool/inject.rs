@@ -37,7 +37,6 @@ const BEAT: Duration = Duration::from_millis(1);
 /// What everybody says, in turn, over and over.
 pub(super) struct Chatter {
     turn: Vec<Said>,
-    /// How much each user says in a turn.
     counts: Vec<u64>,
 }
 
@@ -90,7 +89,6 @@ impl Chatter {
     }
 }
 
-/// Which of so many rooms a user is in.
 pub(super) fn room_of(user: u64, rooms: usize) -> usize {
     usize::try_from(user % rooms.max(1) as u64).unwrap_or_default()
 }

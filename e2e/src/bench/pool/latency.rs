@@ -86,7 +86,6 @@ fn measure(
     Ok((latency, Stretch { figures, time, rate }))
 }
 
-/// What the processes counted in a stretch of time.
 struct Stretch {
     figures: Figures,
     time: Duration,

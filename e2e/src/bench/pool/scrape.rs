@@ -21,7 +21,6 @@ impl Figures {
         Ok(figures)
     }
 
-    /// What a part of this process counts.
     pub(super) fn of(registry: &Registry) -> Result<Self, BenchError> {
         let (mut figures, mut text) = (Self::default(), String::new());
         encode(&mut text, registry).map_err(BenchError::refused("reading metrics"))?;
@@ -36,7 +35,6 @@ impl Figures {
         }
     }
 
-    /// What came since earlier ones.
     pub(super) fn since(&self, earlier: &Self) -> Self {
         let before = |series: &String| earlier.0.get(series).copied().unwrap_or(0.0);
         Self(self.0.iter().map(|(series, value)| (series.clone(), value - before(series))).collect())

@@ -49,7 +49,6 @@ impl NodePorts {
     }
 }
 
-/// How parties prove who they are.
 #[derive(Debug, Clone)]
 pub(super) struct Secured {
     pub(super) certificates: Certificates,

@@ -81,7 +81,6 @@ impl Jars {
         self.folder.join("bootstrap.checkpoint")
     }
 
-    /// The jars.
     pub(super) fn libs(&self) -> PathBuf {
         self.folder.join("libs")
     }

@@ -27,7 +27,6 @@ impl Metrics {
     }
 }
 
-/// What is kept of a slice besides its history.
 struct Slice {
     applied: Option<u64>,
     logged: u64,

@@ -134,7 +134,6 @@ impl Slice<'_> {
         Ok(Some((row.get(0)?, record_of(row)?.received_ms)))
     }
 
-    /// What may be seen of a block.
     fn items_of(&self, row: &rusqlite::Row<'_>) -> rusqlite::Result<impl Iterator<Item = HistoryItem>> {
         let (offset, record) = (row.get(0)?, record_of(row)?);
         let items = block::items(SliceRecord { offset, record: record.into() }, self.shard, self.end.partition);

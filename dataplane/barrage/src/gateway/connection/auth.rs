@@ -36,7 +36,6 @@ struct Parameters {
 /// Why somebody is not let in: for the metric, and for the client.
 pub(super) type Refused = (UpgradeRefusal, Problem);
 
-/// A refusal.
 pub(super) fn refused(refusal: UpgradeRefusal, status: StatusCode, detail: &str) -> Refused {
     (refusal, Problem::new(status, detail))
 }

@@ -52,7 +52,6 @@ impl Connections {
         &self.context.gateway
     }
 
-    /// What they have on its way to the log.
     pub(crate) fn intake(&self) -> &Rc<Intake<Viewer>> {
         &self.context.intake
     }

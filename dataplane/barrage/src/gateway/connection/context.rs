@@ -23,7 +23,6 @@ pub(super) struct ConnectionContext {
     pub(super) intake: Rc<Intake<Viewer>>,
     pub(super) encoder: Rc<RefCell<Encoder>>,
     pub(super) decoder: RefCell<Decoder>,
-    /// Where texts are folded for the word filter.
     pub(super) folded: RefCell<String>,
     pub(super) limits: Limits,
     /// Seconds since the worker began: what idle connections are measured with.

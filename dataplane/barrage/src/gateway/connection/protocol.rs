@@ -40,7 +40,6 @@ const RETRY_AGE_MS_MAX: u32 = 30_000;
 /// When to try again while too much waits for the log, ms.
 const BUSY_RETRY_AFTER_MS: u32 = 500;
 
-/// What a connection is to do.
 #[derive(Debug)]
 pub(super) enum Action {
     /// Nothing: the frame is of a newer client, or by somebody who may not send it. With what it is counted as.
@@ -89,7 +88,6 @@ pub(super) fn frames(version: Version, message: &[u8]) -> impl Iterator<Item = F
     v1.into_iter().flatten().map(Frame::V1).chain(v2.into_iter().flatten().map(Frame::V2))
 }
 
-/// What a connection remembers of its peer.
 pub(super) struct Protocol {
     version: Version,
     identity: Identity,

@@ -26,7 +26,6 @@ use crate::gateway::{
     },
 };
 
-/// How long a refusal may take to reach its client.
 const REFUSAL: Duration = Duration::from_secs(1);
 
 /// Serves a connection from its handshake on.
@@ -64,7 +63,6 @@ pub(crate) async fn serve(connections: Rc<Connections>, incoming: IncomingSessio
     }
 }
 
-/// Why there is no session.
 enum NoSession {
     /// It was refused, and counted.
     Refused,

@@ -41,7 +41,6 @@ pub(crate) struct Viewer {
     _admitted: Admitted,
 }
 
-/// What a connection brings with it.
 pub(super) struct NewViewer {
     pub(super) socket: Socket,
     pub(super) room: Rc<LocalRoom<Viewer>>,
@@ -275,7 +274,6 @@ impl Sender for Viewer {
     }
 }
 
-/// What a viewer's room and gateway say to a danmaku.
 struct Door<'a> {
     viewer: &'a Viewer,
     /// Its settings, once they were looked at.

@@ -39,14 +39,12 @@ use subscription::RoomSubscription;
 
 pub(crate) use mailbox::{Mailbox, Rounds, mailbox};
 
-/// How often room states and cursors are looked at.
 const STATE_EVERY: Duration = Duration::from_secs(1);
 /// Updates taken at once.
 const RECEIVE_MAX: usize = 1_024;
 /// A room without viewers is followed on for this long: they may come back.
 const UNFOLLOW_AFTER: Duration = Duration::from_secs(60);
 
-/// What the hub hears.
 pub(crate) struct Inputs {
     /// Sessions with rankers, as they begin.
     pub(crate) rankers: mpsc::Receiver<Following>,
@@ -291,11 +289,11 @@ impl Hub {
 
     fn check(&self) {
         let GatewayState { health, log, store, .. } = &*self.gateway;
-        match log.trouble() {
+        match log.last_error() {
             None => health.ok(checks::LOG),
             Some(trouble) => health.degraded(checks::LOG, format!("{trouble}; senders are told to try again")),
         }
-        match store.trouble() {
+        match store.last_error() {
             None => health.ok(checks::STORE),
             Some(trouble) => health.degraded(checks::STORE, format!("{trouble}; viewers join without history")),
         }

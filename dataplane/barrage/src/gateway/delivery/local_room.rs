@@ -35,7 +35,6 @@ pub(crate) struct LocalRoom<V> {
     pub(crate) state: Arc<RoomState>,
     v1: Channel<V>,
     v2: Channel<V>,
-    /// What all flushes so far account for.
     watermark: RefCell<Cursor>,
     echoes: RefCell<Echoes<V>>,
     /// Pages of history that joining viewers share.

@@ -30,11 +30,9 @@ const BOARD_USERS: u32 = 100;
 /// Viewers that join within this time share one read of the store.
 const SHARED_FOR: Duration = Duration::from_millis(250);
 
-/// What a viewer wants to begin with.
 pub(crate) enum Wanted {
     /// The newest danmaku, so many.
     Newest(usize),
-    /// What the cursor does not cover.
     Since(Cursor),
 }
 

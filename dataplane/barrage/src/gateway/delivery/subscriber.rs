@@ -9,7 +9,6 @@ use crate::gateway::encode::Version;
 
 /// Takes what a room says.
 pub(crate) trait Subscriber {
-    /// Where it stands in its room.
     fn seat(&self) -> &Seat;
     /// Whether everything that was written is out.
     fn is_drained(&self) -> bool;

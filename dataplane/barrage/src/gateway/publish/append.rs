@@ -37,7 +37,6 @@ const PARTITION_EVERY: Duration = Duration::from_millis(1);
 /// steps of the way take up to 60. From 21 partitions on there are more than 1,000 requests a second, up to
 /// 50 for each partition.
 const PAUSE_MAX: Duration = Duration::from_millis(20);
-/// How often the end looks whether all is published.
 const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A record in the making that senders of a worker wait for.

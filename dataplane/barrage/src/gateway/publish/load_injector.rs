@@ -53,7 +53,6 @@ impl Injector {
         (count, async move { log.append(records).await.map(drop) })
     }
 
-    /// What was begun has ended.
     pub fn settle(&mut self) {
         self.outbox.settle(std::mem::take(&mut self.taken));
     }

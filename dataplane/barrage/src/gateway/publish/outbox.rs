@@ -13,7 +13,6 @@ const ENTRY_OVERHEAD_BYTES: usize = 128;
 
 /// A record in the making, with the senders of its entries in the same order.
 pub(super) struct Draft<S> {
-    /// Where it goes.
     pub(super) partition: u32,
     pub(super) record: Record,
     pub(super) sent: Vec<S>,
@@ -30,9 +29,7 @@ pub(super) fn bytes_of<S>(drafts: &[Draft<S>]) -> usize {
 /// Accepted danmaku by slice, each with who waits for its outcome.
 pub(super) struct Outbox<S> {
     drafts: FastMap<RoomId, BTreeMap<u32, Draft<S>>>,
-    /// Where they go.
     partitions: BTreeSet<u32>,
-    /// What waits here and what is on its way to the log.
     bytes: usize,
     last_received_ms: i64,
 }
@@ -95,7 +92,6 @@ impl<S> Outbox<S> {
         self.drafts.is_empty()
     }
 
-    /// How many partitions what waits here goes to.
     pub(super) fn partitions(&self) -> usize {
         self.partitions.len()
     }

@@ -19,7 +19,6 @@ struct Waiting {
     decision: Rc<Cell<Option<Decision>>>,
 }
 
-/// What is to become of a danmaku.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     Passes,

@@ -24,7 +24,6 @@ pub(crate) trait Sender {
     fn logged(&self, entry: &Entry, position: Position);
     /// The log does not have a danmaku that was accepted; a refusal follows.
     fn not_logged(&self, entry: &Entry);
-    /// Where the log has danmaku of this sender.
     fn acknowledge(&self, ack: &pb::Ack);
     /// A danmaku is not kept; after so many ms it may be tried again (0: not as it is).
     fn refuse(&self, seq: u64, reason: Refusal, retry_after_ms: u32);

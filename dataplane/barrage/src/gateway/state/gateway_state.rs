@@ -17,7 +17,6 @@ use barrage_core::{
     health::Health, heat::Heat, log::Log, room::RoomId, routes::Routes, store::Store, token::LiveKeys, trace::Tracer,
 };
 
-/// What a gateway serves from.
 pub(crate) struct Backing {
     pub(crate) log: Log,
     pub(crate) store: Store,
@@ -42,7 +41,6 @@ pub(crate) struct GatewayState {
     pub(crate) health: Health,
     heat: Heat,
     pub(crate) tracer: Tracer,
-    /// Where there are other gateways.
     pub(crate) limit: Option<SharedLimit>,
     rooms: ArcSwap<HashMap<RoomId, Arc<RoomState>>>,
     pub(crate) hub: HubHandle,

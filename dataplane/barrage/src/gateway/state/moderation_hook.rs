@@ -4,29 +4,23 @@
 //! asked about one danmaku at a time until it answers again: then its room's senders do not wait for nothing, and it takes
 //! no more than one of the gateway's calls from other rooms.
 
-use std::{
-    io::Read,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use http::{Request, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 use tokio::{
-    sync::Semaphore,
-    task::spawn_blocking,
-    time::{Instant as Deadline, timeout_at},
+    sync::{AcquireError, Semaphore},
+    time::{Instant, timeout_at},
 };
 
 use crate::gateway::metrics::{Metrics, VerdictOutcome};
+use barrage_core::http_client::{self, HttpClient, ReadError};
 use barrage_core::{
     room::{Hook, RoomId},
     words,
 };
 
-/// Calls under way for all rooms of a gateway: each has a thread while it lasts, and a worker's runtime has 512.
+/// Calls under way for all rooms of a gateway: each has a connection while it lasts.
 const CALLS_MAX: usize = 128;
 /// And for one room, at the most: at 50 ms each, 640 danmaku/s.
 const ROOM_CALLS_MAX: usize = 32;
@@ -35,9 +29,8 @@ const ROOM_WAITING_MAX: u32 = 1_024;
 /// Failures in a row after which one danmaku at a time is asked about.
 const FAILURES_MAX: u32 = 5;
 /// A verdict with the longest content is far below.
-const ANSWER_BYTES_MAX: u64 = 16 * 1024;
+const ANSWER_BYTES_MAX: usize = 16 * 1024;
 
-/// What a service is asked.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Question {
@@ -47,7 +40,6 @@ pub(crate) struct Question {
     pub(crate) content: String,
 }
 
-/// What it says.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "verdict", rename_all = "lowercase")]
 pub(crate) enum Verdict {
@@ -62,8 +54,8 @@ pub(crate) enum Verdict {
 
 /// The gateway's calls.
 pub(crate) struct ModerationClient {
-    agent: ureq::Agent,
-    calls: Arc<Semaphore>,
+    client: HttpClient,
+    calls: Semaphore,
     content_bytes_max: usize,
     metrics: Metrics,
 }
@@ -71,14 +63,8 @@ pub(crate) struct ModerationClient {
 impl ModerationClient {
     /// A client; what a moderator puts in a text's place may be as long as a viewer's.
     pub(super) fn new(content_bytes_max: usize, metrics: Metrics) -> Self {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .proxy(None)
-            .max_idle_connections(CALLS_MAX)
-            .max_idle_connections_per_host(ROOM_CALLS_MAX)
-            .build();
-        Self { agent: config.into(), calls: Arc::new(Semaphore::new(CALLS_MAX)), content_bytes_max, metrics }
+        let (client, calls) = (HttpClient::new(ROOM_CALLS_MAX), Semaphore::new(CALLS_MAX));
+        Self { client, calls, content_bytes_max, metrics }
     }
 
     /// Asks a room's outside moderator; `None` when it does not say in time, or nothing that can be understood.
@@ -86,7 +72,7 @@ impl ModerationClient {
         &self,
         room: &RoomId,
         calls: &HookCalls,
-        hook: &Arc<Hook>,
+        hook: &Hook,
         question: Question,
     ) -> Option<Verdict> {
         let answer = match calls.enter() {
@@ -109,7 +95,7 @@ impl ModerationClient {
 
 /// A room's calls.
 pub(crate) struct HookCalls {
-    calls: Arc<Semaphore>,
+    calls: Semaphore,
     waiting: AtomicU32,
     /// Calls that failed, since the last that did not.
     failures: AtomicU32,
@@ -120,7 +106,7 @@ pub(crate) struct HookCalls {
 impl Default for HookCalls {
     fn default() -> Self {
         Self {
-            calls: Arc::new(Semaphore::new(ROOM_CALLS_MAX)),
+            calls: Semaphore::new(ROOM_CALLS_MAX),
             waiting: AtomicU32::new(0),
             failures: AtomicU32::new(0),
             trying: AtomicBool::new(false),
@@ -194,49 +180,30 @@ impl Place<'_> {
     async fn call(
         &self,
         client: &ModerationClient,
-        hook: &Arc<Hook>,
+        hook: &Hook,
         question: Question,
     ) -> Result<Verdict, VerdictOutcome> {
-        let deadline = Instant::now() + hook.timeout;
-        let until = Deadline::from_std(deadline);
-        let calls = (Arc::clone(&self.room.calls), Arc::clone(&client.calls));
-        let permits = async { Ok((calls.0.acquire_owned().await?, calls.1.acquire_owned().await?)) };
-        let permits: Result<Result<_, tokio::sync::AcquireError>, _> = timeout_at(until, permits).await;
-        let Ok(Ok(permits)) = permits else { return Err(VerdictOutcome::Overloaded) };
-        let (agent, hook) = (client.agent.clone(), Arc::clone(hook));
-        let exchanged = spawn_blocking(move || {
-            let answer = exchange(&agent, &hook.url, deadline, &question);
-            drop(permits);
-            answer
-        });
-        match timeout_at(until, exchanged).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(VerdictOutcome::Failed),
-            Err(_) => Err(VerdictOutcome::Late),
-        }
+        let until = Instant::now() + hook.timeout;
+        let permits = async { Ok((self.room.calls.acquire().await?, client.calls.acquire().await?)) };
+        let permits: Result<Result<_, AcquireError>, _> = timeout_at(until, permits).await;
+        let Ok(Ok(_permits)) = permits else { return Err(VerdictOutcome::Overloaded) };
+        let answer = timeout_at(until, exchange(&client.client, &hook.url, &question)).await;
+        answer.unwrap_or(Err(VerdictOutcome::Late))
     }
 }
 
-/// One call; blocks until the deadline at the most.
-fn exchange(agent: &ureq::Agent, url: &str, deadline: Instant, question: &Question) -> Result<Verdict, VerdictOutcome> {
-    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+/// One call. Who gives up waiting for it ends it, and its connection.
+async fn exchange(client: &HttpClient, url: &str, question: &Question) -> Result<Verdict, VerdictOutcome> {
     let body = serde_json::to_vec(question).map_err(|_| VerdictOutcome::Failed)?;
-    let request = agent.post(url).config().timeout_global(Some(left)).build();
-    let failed = |error: ureq::Error| match error {
-        ureq::Error::Timeout(_) => VerdictOutcome::Late,
-        _ => VerdictOutcome::Failed,
-    };
-    let answer = request.header("Content-Type", "application/json").send(&body[..]).map_err(failed)?;
+    let request = Request::post(url).header(CONTENT_TYPE, "application/json").body(body.into());
+    let answer = client.send(request.map_err(|_| VerdictOutcome::Failed)?).await.map_err(|_| VerdictOutcome::Failed)?;
     if !answer.status().is_success() {
         return Err(VerdictOutcome::Failed);
     }
-    let mut bytes = Vec::new();
-    let read = answer.into_body().into_reader().take(ANSWER_BYTES_MAX + 1).read_to_end(&mut bytes);
-    match read {
-        Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Err(VerdictOutcome::Late),
-        Err(_) => Err(VerdictOutcome::Failed),
-        Ok(_) if bytes.len() as u64 > ANSWER_BYTES_MAX => Err(VerdictOutcome::Malformed),
-        Ok(_) => serde_json::from_slice(&bytes).map_err(|_| VerdictOutcome::Malformed),
+    match http_client::read(answer.into_body(), ANSWER_BYTES_MAX).await {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|_| VerdictOutcome::Malformed),
+        Err(ReadError::TooLong(_)) => Err(VerdictOutcome::Malformed),
+        Err(ReadError::Broken(_)) => Err(VerdictOutcome::Failed),
     }
 }
 

@@ -47,7 +47,6 @@ pub(crate) struct ModerationState {
     rules: RwLock<RoomRules>,
     /// Whether the store has been asked since the room is followed.
     known: AtomicBool,
-    /// When the store was asked in vain.
     asked: tokio::sync::Mutex<Option<Instant>>,
     own_words: Mutex<Arc<[String]>>,
     /// Of the owner's words; with tens of thousands of them it takes tens of ms to make.
@@ -90,7 +89,6 @@ impl ModerationState {
         self.filter.store(Arc::new(filter));
     }
 
-    /// What acts came to.
     pub(crate) fn rules(&self) -> RwLockReadGuard<'_, RoomRules> {
         self.rules.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -303,7 +301,6 @@ impl ModerationState {
         }
     }
 
-    /// What stays on screens.
     pub(crate) fn highlights(&self) -> pb::Highlights {
         let rules = self.rules();
         let chats = rules.super_chats(unix_ms());
@@ -335,7 +332,6 @@ impl ModerationState {
     }
 }
 
-/// What acts changed of what viewers are told whole.
 #[derive(Default)]
 struct Changed {
     words: bool,

@@ -20,7 +20,6 @@ use barrage_core::room::RoomId;
 /// Questions under way; more would only queue at a Redis that is behind.
 const QUESTIONS_MAX: usize = 64;
 
-/// How long what is told gathers.
 const GATHER: Duration = Duration::from_millis(50);
 
 /// Asks the pool's limit.

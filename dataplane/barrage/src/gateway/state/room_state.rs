@@ -120,7 +120,6 @@ impl RoomState {
         self.viewers_in_all.store(viewers, Ordering::Relaxed);
     }
 
-    /// Who watches and how much is said.
     pub(crate) fn summary(&self) -> pb::RoomState {
         pb::RoomState {
             viewers: self.viewers_in_all(),

@@ -23,7 +23,6 @@ impl ThrottledUsers {
         self.any.store(true, Ordering::Release);
     }
 
-    /// How long a user has to wait still.
     pub(super) fn wait(&self, user: u64) -> Option<Duration> {
         if !self.any.load(Ordering::Acquire) {
             return None;

@@ -25,7 +25,6 @@ use barrage_core::{
 
 /// What HTTPS and `wss://` are spoken over.
 const HTTP1: &[u8] = b"http/1.1";
-/// What WebTransport is spoken over.
 const HTTP3: &[u8] = b"h3";
 
 /// A handle; clones share one certificate. Connections that are made later use what the files say by then.
@@ -41,7 +40,6 @@ struct Inner {
     health: Health,
 }
 
-/// What a certificate and its key come to.
 struct Current {
     tcp: Arc<ServerConfig>,
     quic: Arc<QuicServerConfig>,
@@ -147,7 +145,6 @@ fn verified([certificate, key]: &[Vec<u8>; 2], files: &CertificateFiles) -> Resu
     Ok(Current { tcp: Arc::new(tcp), quic: Arc::new(quic), expiry })
 }
 
-/// Why rustls or quinn do not take the parts.
 #[derive(Debug, Error)]
 #[error(transparent)]
 enum Unusable {

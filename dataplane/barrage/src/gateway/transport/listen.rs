@@ -32,7 +32,6 @@ struct Secure {
     quic: UdpSocket,
 }
 
-/// What a worker accepts connections on.
 pub(crate) struct Doors {
     pub(crate) plain: TcpListener,
     pub(crate) tls: Option<TcpListener>,

@@ -193,13 +193,11 @@ fn payload(message: &Bytes) -> Option<Bytes> {
     (message.len() > header).then(|| message.slice(header..))
 }
 
-/// What a connection is told.
 pub(crate) trait Handler: Clone {
     /// A text, binary or control message.
     fn message(&self, message: Message);
     /// Everything is written; true if that gave more to write.
     fn drained(&self) -> bool;
-    /// The socket.
     fn socket(&self) -> &Socket;
     /// Bytes came.
     fn heard(&self);

@@ -10,7 +10,6 @@ fn position(offset: u64) -> Position {
     Position { partition: 0, offset, index: 0 }
 }
 
-/// What a viewer holds after these changes.
 fn follow(held: &mut BTreeMap<u64, u64>, change: &BoardChange) {
     if change.reset {
         held.clear();

@@ -11,7 +11,6 @@ fn danmaku(offset: u64, role: Role, user: u64, text: &str) -> Said {
     (position(offset), Entry { user, role, content: text.to_owned().into(), ..Entry::default() })
 }
 
-/// As the ranker does it with records that it has.
 fn select(
     said: Vec<Said>,
     allowance: &mut Allowance,

@@ -17,7 +17,6 @@ pub(super) struct Rule {
     bound: Bound,
 }
 
-/// Which other values will do as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bound {
     None,

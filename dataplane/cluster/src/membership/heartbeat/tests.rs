@@ -37,9 +37,9 @@ async fn who_says_something_is_alive_and_who_stops_is_not() {
     assert_eq!(seen, (Role::Ranker, "ranker-0", "127.0.0.1:1", 7));
 
     cluster.broker_down(1).unwrap();
-    so(|| beat.trouble().is_some()).await;
+    so(|| beat.last_error().is_some()).await;
     cluster.broker_up(1).unwrap();
-    so(|| beat.trouble().is_none()).await;
+    so(|| beat.last_error().is_none()).await;
 
     shutdown.cancel();
     task.await.unwrap();

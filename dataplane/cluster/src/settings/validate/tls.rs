@@ -10,7 +10,6 @@ use barrage_core::certificate::{self, CertificateFiles};
 
 const PAIR: &str = "a certificate, and its private key in gateway.tls-key-file";
 
-/// Where viewers connect when only the files are set.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8443);
 
 /// `Some(None)` where nothing is set.

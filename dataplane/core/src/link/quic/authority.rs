@@ -15,13 +15,11 @@ pub const BACKDATED: Duration = Duration::days(1);
 /// Certificate and key, PEM.
 #[derive(Clone)]
 pub struct Pair {
-    /// The certificate.
     pub certificate: String,
     /// Its key, for its holder's eyes only.
     pub key: String,
 }
 
-/// Who signs.
 pub struct Authority(Issuer<'static, KeyPair>);
 
 impl Authority {

@@ -66,7 +66,6 @@ pub async fn dial_gateway(
     dial(local, rankers, Sessions::Gateway(sessions), shutdown).await
 }
 
-/// Who wants the sessions.
 #[derive(Clone)]
 enum Sessions {
     Consumer(mpsc::Sender<ToRanker>),

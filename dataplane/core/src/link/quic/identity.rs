@@ -30,7 +30,6 @@ pub struct IdentityFiles {
     pub authority: PathBuf,
     /// The own certificate, then those between it and the authority. It has to carry the DNS name `barrage-link`.
     pub certificate: PathBuf,
-    /// Its key.
     pub key: PathBuf,
 }
 
@@ -123,7 +122,6 @@ fn verified(contents: &[Vec<u8>; 3], files: &IdentityFiles) -> Result<Current, C
     Ok(Current { server: Arc::new(server), client, expiry })
 }
 
-/// Why rustls or quinn do not take the parts.
 #[derive(Debug, Error)]
 #[error(transparent)]
 enum Unusable {

@@ -26,7 +26,6 @@ pub struct Metrics {
     expiry: Gauge,
 }
 
-/// What went over links in one direction.
 #[derive(Clone, Default)]
 pub(super) struct Traffic {
     messages: Counter,

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use super::super::{ADMIN_PORT, LINK_PORT, Role, TLS_PORT, VIEWERS_PORT, names};
 use crate::pool::validate::Blueprint;
 
-/// Where the files are.
 pub(super) const FOLDER: &str = "/etc/barrage";
 
 /// A file of a pod: what it is called, and where its content is.

@@ -25,7 +25,6 @@ pub(crate) const fn holds_up(reason: Refusal) -> bool {
     !matches!(reason, Refusal::BadSequence | Refusal::Rejected)
 }
 
-/// What a person reads about a refused danmaku.
 pub(crate) const fn detail(reason: Refusal, retry_after_ms: u32) -> &'static str {
     match reason {
         Refusal::Retry => "the server cannot keep it now; send it again after retry_after_ms",

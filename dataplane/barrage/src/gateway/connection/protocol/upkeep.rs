@@ -36,7 +36,6 @@ impl From<&Config> for Limits {
     }
 }
 
-/// How a connection's output is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     /// Everything is written.
@@ -45,7 +44,6 @@ pub(crate) struct Output {
     pub(crate) progressed: bool,
 }
 
-/// What a check comes to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Check {
     /// The peer is silent: a ping asks whether it is there.

@@ -14,7 +14,6 @@ use barrage_core::{
 /// Updates of all sessions that wait for the hub.
 const EVENTS_QUEUE: usize = 1_024;
 
-/// What happens on a session.
 pub(super) enum Event {
     Update(Update),
     /// It is over.
@@ -26,7 +25,6 @@ pub(super) struct Links {
     sessions: HashMap<Peer, Session>,
     begun: u64,
     sender: mpsc::Sender<Event>,
-    /// What happens on them.
     pub(super) events: mpsc::Receiver<Event>,
 }
 

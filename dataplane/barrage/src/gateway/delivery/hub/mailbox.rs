@@ -18,7 +18,6 @@ const ROUNDS_MAX: usize = 512;
 /// A worker that has not taken a round after this skips what comes: nobody wants to see the past.
 const BEHIND_MAX: Duration = Duration::from_secs(2);
 
-/// What a worker has done of its rounds.
 #[derive(Default)]
 pub(crate) struct Done {
     /// Rounds that it has taken.
@@ -33,7 +32,6 @@ pub(crate) struct Mailbox {
     done: Arc<Done>,
     /// When those were sent that were not taken, as far as it was looked.
     waiting: VecDeque<Instant>,
-    /// How many were known to be taken then.
     taken: u64,
 }
 

@@ -23,7 +23,6 @@ const LOOK_INTERVALS: u32 = 2;
 #[derive(Default)]
 pub(super) struct Schedule {
     rooms: HashMap<RoomId, Content>,
-    /// When the first of them is to be flushed.
     next: Option<Instant>,
     /// No room is flushed before.
     pause: Option<Instant>,

@@ -31,7 +31,6 @@ pub(super) struct RoomSubscription {
     pub(super) told_viewers: u32,
     /// Something was lost on the way: the next flush carries the leaderboard and the state whole.
     pub(super) resync: bool,
-    /// When it last had viewers.
     pub(super) wanted: Instant,
     /// When its next flush may come, or a moment before, together with those of other rooms.
     pub(super) flush_due: Instant,

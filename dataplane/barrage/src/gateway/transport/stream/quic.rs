@@ -18,7 +18,6 @@ pub(crate) struct Quic {
     /// `None` once it has ended.
     send: RefCell<Option<SendStream>>,
     receive: RefCell<RecvStream>,
-    /// Whom the stream wakes when it takes more.
     waker: RefCell<Waker>,
     /// The stream took nothing when it was asked last, and will wake.
     blocked: Cell<bool>,

@@ -39,7 +39,6 @@ const SEND_WINDOW_BYTES: u64 = 128 * 1024;
 const DATAGRAM_BYTES: usize = 2 * 1024;
 /// Chances to be heard within the idle timeout.
 const KEEP_ALIVES: u32 = 3;
-/// How long goodbyes may take to get out at the end.
 const CLOSE: Duration = Duration::from_secs(2);
 
 /// A connection on its way to a worker.
@@ -61,7 +60,6 @@ pub(crate) struct Endpoint {
     pending: Arc<Semaphore>,
 }
 
-/// What an endpoint goes by.
 pub(crate) struct EndpointDeps {
     pub(crate) certificate: ViewerCertificate,
     pub(crate) admission: Admission,

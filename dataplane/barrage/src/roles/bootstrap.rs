@@ -57,7 +57,6 @@ const STALE_AFTER: Duration = Duration::from_secs(5);
 /// No room is called that.
 const NOBODY: &str = "#";
 
-/// What a role works on.
 pub(super) struct Backends {
     pub(super) log: Log,
     pub(super) store: Store,
@@ -66,7 +65,7 @@ pub(super) struct Backends {
 }
 
 /// A process that serves its health and says that it is alive.
-pub(super) struct Begun {
+pub(super) struct Process {
     pub(super) name: Peer,
     pub(super) health: Health,
     pub(super) heat: Heat,
@@ -85,7 +84,7 @@ pub(super) struct Begun {
     admin_stop: CancellationToken,
 }
 
-impl Begun {
+impl Process {
     /// Serves health, announces the process as reached at `address`, and begins to follow the route table.
     pub(super) async fn new(settings: &Settings, role: Role, address: String) -> Result<Self> {
         let name = Peer::from(settings.name.as_str());
@@ -138,7 +137,6 @@ impl Begun {
         })
     }
 
-    /// Where metrics are registered.
     pub(super) fn registry(&self) -> RwLockWriteGuard<'_, Registry> {
         self.registry.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -221,7 +219,7 @@ impl Begun {
                 done = &mut waiting => return done,
                 () = sleep(LOOK_EVERY) => {
                     self.health.failed(checks::ROUTES, self.freshness.waiting_for());
-                    if let Some(trouble) = self.beat.trouble() {
+                    if let Some(trouble) = self.beat.last_error() {
                         self.health.failed(checks::KAFKA, trouble);
                     }
                 }
@@ -270,7 +268,7 @@ impl Begun {
         let (freshness, beat, stop) = (self.freshness.clone(), self.beat.clone(), self.stop.clone());
         self.tasks.spawn(async move {
             while stop.run_until_cancelled(sleep(LOOK_EVERY)).await.is_some() {
-                if store.trouble().is_some() {
+                if store.last_error().is_some() {
                     // Perhaps nobody else asks again; that it is well is seen by its answer.
                     _ = stop.run_until_cancelled(store.ranking(&RoomId::from(NOBODY), 1, 0)).await;
                 }
@@ -278,10 +276,10 @@ impl Begun {
                 if freshness.is_within(STALE_AFTER) {
                     health.ok(checks::ROUTES);
                 } else {
-                    let why = freshness.trouble().unwrap_or_else(|| "its end was not reached".to_owned());
+                    let why = freshness.last_error().unwrap_or_else(|| "its end was not reached".to_owned());
                     health.degraded(checks::ROUTES, format!("stale: the last table holds; {why}"));
                 }
-                match beat.trouble().or_else(|| log.degraded()) {
+                match beat.last_error().or_else(|| log.degraded()) {
                     None => health.ok(checks::KAFKA),
                     Some(trouble) => health.degraded(checks::KAFKA, trouble),
                 }

@@ -16,7 +16,6 @@ use crate::{
     swarm::{Control, now_ms},
 };
 
-/// How often screens are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Silences that are remembered, ms: shorter ones are the chat's own.
 const SILENCE_MS: i64 = 300;
@@ -24,20 +23,14 @@ const SILENCE_MS: i64 = 300;
 /// A fault's time, Unix ms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    /// What was done.
     pub what: String,
-    /// When it was done.
     pub from_ms: i64,
-    /// When it was undone.
     pub healed_ms: i64,
-    /// When all was well.
     pub well_ms: i64,
 }
 
-/// What was noticed of a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Felt {
-    /// The fault.
     pub window: Window,
     /// The longest wait for an answer that fell into it, ms.
     pub wait_ms: i64,

@@ -49,15 +49,13 @@ pub(super) struct Outgoing {
 
 type Client = BaseProducer<LineContext>;
 
-/// See the module.
-pub(super) struct Line {
+pub(super) struct PartitionQueues {
     client: Arc<Client>,
-    pub(super) state: Arc<LineState>,
+    pub(super) state: Arc<QueueState>,
 }
 
-/// What outlives a line's producer.
 #[derive(Default)]
-pub(super) struct LineState {
+pub(super) struct QueueState {
     /// Tells lines apart.
     pub(super) number: u64,
     bytes: AtomicUsize,
@@ -86,7 +84,7 @@ struct Parcel {
     ticket: Box<Ticket>,
 }
 
-impl Line {
+impl PartitionQueues {
     pub(super) fn open(config: &ClientConfig, number: u64, metrics: Metrics) -> KafkaResult<Self> {
         let mut config = config.clone();
         let kibibytes_max = (2 * QUEUE_BYTES_MAX / 1024).to_string();
@@ -114,7 +112,7 @@ impl Line {
         ] {
             config.set(key, value);
         }
-        let state = Arc::new(LineState { number, ..LineState::default() });
+        let state = Arc::new(QueueState { number, ..QueueState::default() });
         let context = Context::new(metrics.broker_errors.clone());
         let context = LineContext { context, state: Arc::clone(&state), metrics, client: OnceLock::new() };
         let client = polled(&config, context)?;
@@ -178,14 +176,14 @@ impl Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for PartitionQueues {
     fn drop(&mut self) {
         // Also of one that was to be ended and whose thread was not started any more: appends wait for it.
         self.state.ended.cancel();
     }
 }
 
-impl LineState {
+impl QueueState {
     pub(super) fn broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)
     }
@@ -257,7 +255,7 @@ struct Ticket {
 
 struct LineContext {
     context: Context,
-    state: Arc<LineState>,
+    state: Arc<QueueState>,
     metrics: Metrics,
     /// The client whose context this is.
     client: OnceLock<Weak<Client>>,

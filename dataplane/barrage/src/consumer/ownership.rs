@@ -35,7 +35,6 @@ pub(super) struct Owned {
     alive: Arc<()>,
 }
 
-/// How an ownership ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
     /// It was given up.
@@ -89,7 +88,6 @@ pub(super) async fn own(context: Arc<Context>, partition: u32, owned: Owned, at_
     (partition, epoch, ended)
 }
 
-/// Where an ownership begins.
 struct Begin {
     /// Everything below took full effect.
     committed: u64,

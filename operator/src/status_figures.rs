@@ -15,7 +15,6 @@ pub fn rounded(figure: u64) -> i64 {
     i64::try_from(rounded).unwrap_or(i64::MAX)
 }
 
-/// How much work a room makes.
 #[must_use]
 pub const fn tier(messages_per_second: u64, viewers: u64) -> HeatTier {
     if messages_per_second >= HOT.0 || viewers >= HOT.1 {

@@ -20,7 +20,6 @@ use crate::{
 
 /// Pause between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long a broker may take to say what it knows.
 const METADATA_WITHIN: Duration = Duration::from_secs(2);
 
 /// Waits until gateways, consumers and rankers say that they are, brokers and Redis nodes are in step, and every group

@@ -6,7 +6,6 @@ use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
 use crate::cluster::{Cluster, Fault, Line, Node, Party, RedisCluster, Slowness};
 
-/// How often two faults overlap.
 const OVERLAP_CHANCE: f64 = 0.15;
 /// What is broken stays broken so long, ms.
 const HOLD_MS: std::ops::RangeInclusive<u64> = 1_000..=8_000;
@@ -18,11 +17,9 @@ const REST_MS: std::ops::RangeInclusive<u64> = 300..=1_500;
 /// One blow: a fault, or two that overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Strike {
-    /// What is broken.
     pub first: Fault,
     /// What else, and how much later.
     pub second: Option<(Fault, Duration)>,
-    /// How long all stays so.
     pub hold: Duration,
     /// The calm before it.
     pub rest: Duration,
@@ -38,7 +35,6 @@ impl fmt::Display for Strike {
     }
 }
 
-/// How many there are of what can be broken.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
     /// Brokers.

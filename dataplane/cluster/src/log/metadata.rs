@@ -22,13 +22,13 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// See the module. Clones share one client.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(super) struct Metadata {
     fetcher: Arc<Fetcher>,
     /// One at a time: more would each hold a thread, and a client reads a partition once only.
     turn: Arc<Mutex<()>>,
 }
 
-impl Desk {
+impl Metadata {
     pub(super) fn new(fetcher: Fetcher) -> Self {
         Self { fetcher: Arc::new(fetcher), turn: Arc::default() }
     }

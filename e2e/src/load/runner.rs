@@ -20,7 +20,6 @@ use crate::{
     token::{TokenError, TokenKey},
 };
 
-/// How often the conductor looks up.
 const BEAT: Duration = Duration::from_millis(20);
 /// Everybody must be connected by then.
 const GATHER_TIMEOUT: Duration = Duration::from_secs(180);
@@ -31,13 +30,10 @@ const LINGER: Duration = Duration::from_millis(1200);
 /// User IDs of viewers: far from those of senders, and exact in JavaScript.
 const VIEWER_BASE: u64 = 1 << 40;
 
-/// A run.
 pub struct Load {
-    /// Where.
     pub target: Target,
     /// Signs the tokens; without it nobody has one.
     pub key: Option<TokenKey>,
-    /// What viewers speak.
     pub format: Format,
     /// Viewers.
     pub viewers: u32,
@@ -55,16 +51,13 @@ pub struct Load {
     pub api: Option<Api>,
 }
 
-/// Why a run did not come to its end.
 #[derive(Debug, Error)]
 pub enum LoadError {
     /// The server's API.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// The URL.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
-    /// The key.
     #[error(transparent)]
     Token(#[from] TokenError),
     /// A thread gave up.

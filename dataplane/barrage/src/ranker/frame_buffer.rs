@@ -22,39 +22,39 @@ const KEPT_MS: i64 = 5_000;
 /// And how many: 5 s of ticks.
 const KEPT_FRAMES: usize = 500;
 
-/// The outlets of all rooms that a gateway follows or that this ranker ranks.
+/// The frame buffers of all rooms that a gateway follows or that this ranker ranks.
 #[derive(Clone, Default)]
-pub(super) struct Outlets(Arc<Mutex<HashMap<RoomId, Arc<Outlet>>>>);
+pub(super) struct FrameBuffers(Arc<Mutex<HashMap<RoomId, Arc<FrameBuffer>>>>);
 
-impl Outlets {
-    pub(super) fn find_or_make(&self, room: &RoomId) -> Arc<Outlet> {
-        let mut outlets = self.lock();
-        if let Some(outlet) = outlets.get(room) {
-            return Arc::clone(outlet);
+impl FrameBuffers {
+    pub(super) fn find_or_make(&self, room: &RoomId) -> Arc<FrameBuffer> {
+        let mut frame_buffers = self.lock();
+        if let Some(frame_buffer) = frame_buffers.get(room) {
+            return Arc::clone(frame_buffer);
         }
-        let outlet = Arc::new(Outlet::new());
-        outlets.insert(room.clone(), Arc::clone(&outlet));
-        outlet
+        let frame_buffer = Arc::new(FrameBuffer::new());
+        frame_buffers.insert(room.clone(), Arc::clone(&frame_buffer));
+        frame_buffer
     }
 
-    /// Forgets outlets that nobody follows and that have been silent. One of a room that is ranked here stays: what comes
+    /// Forgets frame buffers that nobody follows and that have been silent. One of a room that is ranked here stays: what comes
     /// next goes on from what it holds.
     pub(super) fn tidy(&self, now_ms: i64, is_ranked: impl Fn(&RoomId) -> bool) {
-        self.lock().retain(|room, outlet| is_ranked(room) || !outlet.is_idle(now_ms));
+        self.lock().retain(|room, frame_buffer| is_ranked(room) || !frame_buffer.is_idle(now_ms));
     }
 
-    /// Empties outlets: who follows next is given nothing of what the rooms were.
+    /// Empties frame buffers: a gateway that follows next is given nothing of what the rooms were.
     pub(super) fn empty(&self, which: impl Fn(&RoomId) -> bool) {
-        self.lock().iter().filter(|(room, _)| which(room)).for_each(|(_, outlet)| outlet.empty());
+        self.lock().iter().filter(|(room, _)| which(room)).for_each(|(_, frame_buffer)| frame_buffer.empty());
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, Arc<Outlet>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, Arc<FrameBuffer>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One room's.
-pub(super) struct Outlet {
+pub(super) struct FrameBuffer {
     state: Mutex<State>,
     newest: watch::Sender<(u64, u64)>,
     viewers: watch::Sender<u32>,
@@ -74,14 +74,13 @@ struct State {
     acted: VecDeque<(u64, u64)>,
 }
 
-/// What a gateway lacks.
 #[derive(Default)]
 pub(super) struct Missing {
     pub(super) snapshot: Option<Snapshot>,
     pub(super) frames: Vec<Arc<Emitted>>,
 }
 
-impl Outlet {
+impl FrameBuffer {
     fn new() -> Self {
         let (newest, viewers, settled) = (watch::channel((0, 0)).0, watch::channel(0).0, watch::channel((0, 0)).0);
         Self { state: Mutex::default(), newest, viewers, settled }
@@ -220,7 +219,6 @@ impl Outlet {
     }
 }
 
-/// What a gateway goes on from after a frame.
 fn take_in(snapshot: &mut Snapshot, frame: &RoomFrame) {
     (snapshot.epoch, snapshot.number) = (frame.epoch, frame.number);
     snapshot.watermark.merge(&frame.watermark);
@@ -243,8 +241,8 @@ mod tests {
 
     use super::*;
 
-    fn emit(outlet: &Outlet, number: u64, at_ms: i64) {
-        outlet.emit(RoomFrame { epoch: 3, number, ..RoomFrame::default() }, at_ms);
+    fn emit(frame_buffer: &FrameBuffer, number: u64, at_ms: i64) {
+        frame_buffer.emit(RoomFrame { epoch: 3, number, ..RoomFrame::default() }, at_ms);
     }
 
     fn numbers(missing: &Missing) -> Vec<u64> {
@@ -253,68 +251,68 @@ mod tests {
 
     #[test]
     fn who_has_a_kept_frame_goes_on_and_anybody_else_from_the_state_before() {
-        let outlet = Outlet::new();
-        assert!(outlet.since((0, 0)).snapshot.is_none(), "nothing is known before the takeover");
-        outlet.begin(3, &Cursor::default());
-        (1..=6).for_each(|number| emit(&outlet, number, i64::try_from(number).unwrap() * 1_000));
-        let missing = outlet.since((3, 4));
-        assert_eq!((missing.snapshot, outlet.since((3, 6)).frames.len()), (None, 0));
-        emit(&outlet, 7, 7_500);
+        let frame_buffer = FrameBuffer::new();
+        assert!(frame_buffer.since((0, 0)).snapshot.is_none(), "nothing is known before the takeover");
+        frame_buffer.begin(3, &Cursor::default());
+        (1..=6).for_each(|number| emit(&frame_buffer, number, i64::try_from(number).unwrap() * 1_000));
+        let missing = frame_buffer.since((3, 4));
+        assert_eq!((missing.snapshot, frame_buffer.since((3, 6)).frames.len()), (None, 0));
+        emit(&frame_buffer, 7, 7_500);
         // Frames 1 and 2 are over 5 s old.
         for has in [(0, 0), (2, 9), (3, 1)] {
-            let missing = outlet.since(has);
+            let missing = frame_buffer.since(has);
             assert_eq!(missing.snapshot.as_ref().map(|base| (base.epoch, base.number)), Some((3, 2)));
             assert_eq!(numbers(&missing), [3, 4, 5, 6, 7]);
         }
-        assert_eq!(numbers(&outlet.since((3, 2))), [3, 4, 5, 6, 7]);
-        assert!(outlet.since((3, 2)).snapshot.is_none());
+        assert_eq!(numbers(&frame_buffer.since((3, 2))), [3, 4, 5, 6, 7]);
+        assert!(frame_buffer.since((3, 2)).snapshot.is_none());
     }
 
     #[test]
     fn a_room_that_was_left_for_long_is_seen_by_who_comes_back() {
-        let (outlets, demo, late) = (Outlets::default(), RoomId::from("demo"), 60_000);
-        outlets.find_or_make(&demo).begin(3, &Cursor::default());
-        emit(&outlets.find_or_make(&demo), 1, 1_000);
-        outlets.tidy(late, |_| true);
-        emit(&outlets.find_or_make(&demo), 2, late);
-        let missing = outlets.find_or_make(&demo).since((0, 0));
+        let (frame_buffers, demo, late) = (FrameBuffers::default(), RoomId::from("demo"), 60_000);
+        frame_buffers.find_or_make(&demo).begin(3, &Cursor::default());
+        emit(&frame_buffers.find_or_make(&demo), 1, 1_000);
+        frame_buffers.tidy(late, |_| true);
+        emit(&frame_buffers.find_or_make(&demo), 2, late);
+        let missing = frame_buffers.find_or_make(&demo).since((0, 0));
         assert_eq!(missing.snapshot.as_ref().map(|base| (base.epoch, base.number)), Some((3, 1)));
         assert_eq!(numbers(&missing), [2]);
-        outlets.tidy(2 * late, |_| false);
-        assert!(outlets.find_or_make(&demo).since((0, 0)).snapshot.is_none());
+        frame_buffers.tidy(2 * late, |_| false);
+        assert!(frame_buffers.find_or_make(&demo).since((0, 0)).snapshot.is_none());
     }
 
     #[test]
     fn who_comes_to_a_room_that_was_emptied_is_given_nothing_of_it_and_who_is_there_misses_no_number() {
-        let (outlets, demo) = (Outlets::default(), RoomId::from("demo"));
-        let outlet = outlets.find_or_make(&demo);
-        outlet.begin(3, &Cursor::default());
+        let (frame_buffers, demo) = (FrameBuffers::default(), RoomId::from("demo"));
+        let frame_buffer = frame_buffers.find_or_make(&demo);
+        frame_buffer.begin(3, &Cursor::default());
         let board = BoardChange { scores: vec![Scored { user: 7, score: 1 }], ..BoardChange::default() };
-        outlet.emit(RoomFrame { epoch: 3, number: 1, board: Some(board), ..RoomFrame::default() }, 0);
-        outlets.empty(|room| *room == demo);
-        let missing = outlet.since((0, 0));
+        frame_buffer.emit(RoomFrame { epoch: 3, number: 1, board: Some(board), ..RoomFrame::default() }, 0);
+        frame_buffers.empty(|room| *room == demo);
+        let missing = frame_buffer.since((0, 0));
         let base = missing.snapshot.unwrap();
         assert_eq!((base.epoch, base.number, base.board, missing.frames.len()), (3, 1, Vec::new(), 0));
-        assert!(outlet.since((3, 1)).snapshot.is_none());
+        assert!(frame_buffer.since((3, 1)).snapshot.is_none());
     }
 
     #[test]
     fn frames_settle_when_the_slowest_gateway_has_them() {
-        let outlet = Outlet::new();
-        outlet.begin(3, &Cursor::default());
-        assert_eq!(outlet.settled(3), None);
-        outlet.join(1, (0, 0));
-        outlet.join(2, (2, 50));
-        outlet.seen(1, (3, 4), 5);
-        assert_eq!(outlet.settled(3), Some(0));
-        outlet.seen(2, (3, 2), 7);
-        assert_eq!(*outlet.viewers().borrow(), 12);
-        assert_eq!(outlet.settled(3), Some(2));
-        outlet.leave(2);
-        assert_eq!(*outlet.viewers().borrow(), 5);
-        assert_eq!(outlet.settled(3), Some(4));
-        assert_eq!(outlet.epoch_wanted(), 0);
-        outlet.join(3, (8, 1));
-        assert_eq!(outlet.epoch_wanted(), 9);
+        let frame_buffer = FrameBuffer::new();
+        frame_buffer.begin(3, &Cursor::default());
+        assert_eq!(frame_buffer.settled(3), None);
+        frame_buffer.join(1, (0, 0));
+        frame_buffer.join(2, (2, 50));
+        frame_buffer.seen(1, (3, 4), 5);
+        assert_eq!(frame_buffer.settled(3), Some(0));
+        frame_buffer.seen(2, (3, 2), 7);
+        assert_eq!(*frame_buffer.viewers().borrow(), 12);
+        assert_eq!(frame_buffer.settled(3), Some(2));
+        frame_buffer.leave(2);
+        assert_eq!(*frame_buffer.viewers().borrow(), 5);
+        assert_eq!(frame_buffer.settled(3), Some(4));
+        assert_eq!(frame_buffer.epoch_wanted(), 0);
+        frame_buffer.join(3, (8, 1));
+        assert_eq!(frame_buffer.epoch_wanted(), 9);
     }
 }
