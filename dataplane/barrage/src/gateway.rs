@@ -15,6 +15,8 @@ mod metrics;
 mod problem;
 mod publish;
 mod state;
+#[cfg(test)]
+mod testing;
 mod transport;
 mod worker;
 

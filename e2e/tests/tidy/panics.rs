@@ -73,9 +73,10 @@ pub(crate) fn without_tests(text: &str) -> String {
     out + &code[from..]
 }
 
-/// Where the next `#[cfg(test)]` stands, and where the item below it and its other attributes begins.
+/// Where the next `#[cfg(test)]` stands, perhaps with a feature, and where the item below it and its other attributes begins.
 fn next_test_item(code: &str, from: usize) -> Option<(usize, usize)> {
-    let attribute = from + code[from..].find("#[cfg(test)]")?;
+    let attributes = ["#[cfg(test)]", "#[cfg(all(test,"].into_iter();
+    let attribute = from + attributes.filter_map(|attribute| code[from..].find(attribute)).min()?;
     let mut item = attribute;
     while code[item..].starts_with("#[") {
         item += code[item..].find(']')? + 1;
@@ -115,7 +116,7 @@ fn modules_that_are_tests_are_left_out() {
         Source::new("a/src/lib.rs", "mod b;\n#[cfg(test)]\npub(crate) mod testing;\n"),
         Source::new("a/src/testing.rs", ""),
         Source::new("a/src/testing/log.rs", ""),
-        Source::new("a/src/b.rs", "#[cfg(test)]\nmod cases;\n#[cfg(test)]\nuse c::d;\n"),
+        Source::new("a/src/b.rs", "#[cfg(all(test, feature = \"\"))]\nmod cases;\n#[cfg(test)]\nuse c::d;\n"),
         Source::new("a/src/b/cases.rs", ""),
         Source::new("a/src/cases.rs", ""),
         Source::new("a/tests/c.rs", ""),

@@ -5,7 +5,7 @@ use super::code::{code_only, end_of_item, line_of, words};
 use super::tree::{Source, Violation};
 
 const STAGES: [&str; 3] = ["gateway", "consumer", "ranker"];
-const FOLDER: &str = "dataplane/src/";
+const FOLDER: &str = "dataplane/barrage/src/";
 
 /// A file of one stage (`gateway.rs`, `gateway_x.rs`, `gateway/x.rs`) names another by no path from the
 /// crate's root: not `crate::ranker`, not in `crate::{…}`, not by as many `super::` as lead there.
@@ -97,8 +97,8 @@ fn first_name(path: &str) -> String {
 fn a_stage_that_names_another_is_refused() {
     let lines =
         |path: &str, text: &str| -> Vec<usize> { imports(&Source::new(path, text)).iter().map(|v| v.line).collect() };
-    let gateway = "dataplane/src/gateway.rs";
-    let worker = "dataplane/src/gateway/worker.rs";
+    let gateway = "dataplane/barrage/src/gateway.rs";
+    let worker = "dataplane/barrage/src/gateway/worker.rs";
     assert_eq!(lines(gateway, "use crate::log;\nuse crate::ranker::Frame;\n"), [2]);
     assert_eq!(lines(gateway, "use crate::{log, consumer::{Config, Poll}};\n"), [1]);
     assert_eq!(lines(gateway, "use crate::{\n    log::{self, ranker},\n    ranker as r,\n};\n"), [1]);
@@ -109,6 +109,6 @@ fn a_stage_that_names_another_is_refused() {
     assert_eq!(lines(worker, "use crate::gateway::room;\nuse super::ranker;\n"), []);
     assert_eq!(lines(worker, "use super::super::log;\nuse super::{ranker, room};\n"), []);
     assert_eq!(lines(worker, "// crate::ranker\nlet a = \"crate::ranker\";\n"), []);
-    assert_eq!(lines("dataplane/src/dev.rs", "use crate::{gateway, ranker};\n"), []);
-    assert_eq!(lines("dataplane/src/log/gateways.rs", "use crate::gateway;\n"), []);
+    assert_eq!(lines("dataplane/barrage/src/dev.rs", "use crate::{gateway, ranker};\n"), []);
+    assert_eq!(lines("dataplane/barrage/src/log/gateways.rs", "use crate::gateway;\n"), []);
 }

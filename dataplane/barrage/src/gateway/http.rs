@@ -72,3 +72,6 @@ fn metrics(registry: &SharedRegistry) -> Response {
         Err(error) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()).into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests;

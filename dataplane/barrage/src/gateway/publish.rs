@@ -7,6 +7,8 @@ pub(crate) mod moderation_log;
 mod outbox;
 mod review_queue;
 mod sender;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use append::{publish_all, run};
 pub(crate) use intake::Intake;

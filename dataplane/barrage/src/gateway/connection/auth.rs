@@ -113,3 +113,105 @@ fn wanted(parameters: &Parameters) -> Result<Wanted, String> {
     let bytes = URL_SAFE_NO_PAD.decode(resume).map_err(|_| "resume is not base64url without padding".to_owned())?;
     Cursor::decode(&bytes).map(Wanted::Since).map_err(|error| format!("resume: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use barrage_proto::Position;
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::gateway::{config::Config, testing::TestGateway};
+    use barrage_core::{
+        clock::unix_ms,
+        token::{AUDIENCE, Claims, Role, RoomClaim, mint},
+    };
+
+    fn gateway() -> TestGateway {
+        let config = Config { allowed_origins: vec!["https://page.example".to_owned()], ..Config::default() };
+        TestGateway::new(config, |_| {})
+    }
+
+    fn token(gateway: &TestGateway, room: &str) -> String {
+        let exp = u64::try_from(unix_ms() / 1_000).unwrap() + 60;
+        let room = RoomClaim::One(room.to_owned());
+        let claims =
+            Claims { sub: "7".to_owned(), room, role: Role::Moderator, send: true, exp, aud: AUDIENCE.to_owned() };
+        mint(&gateway.keys, &claims).unwrap()
+    }
+
+    fn headers(pairs: &[(http::header::HeaderName, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
+    }
+
+    fn enters(gateway: &TestGateway, room: &str, query: &str, headers: &HeaderMap) -> Result<Checked, UpgradeRefusal> {
+        let uri: Uri = format!("/v1/rooms/{room}/ws{query}").parse().unwrap();
+        check(&gateway.state, room, &uri, headers).map_err(|(refusal, _)| refusal)
+    }
+
+    #[tokio::test]
+    async fn a_token_is_taken_from_wherever_a_client_can_put_it() {
+        let gateway = gateway();
+        let token = token(&gateway, "demo");
+        let bearer = format!("Bearer {token}");
+        let hidden = format!("barrage.v2, bearer.{token}");
+        let moderator = Identity { user: 7, role: Role::Moderator, send: true };
+        for (query, headers) in [
+            (format!("?token={token}"), HeaderMap::new()),
+            (String::new(), headers(&[(AUTHORIZATION, &bearer)])),
+            (String::new(), headers(&[(SEC_WEBSOCKET_PROTOCOL, &hidden)])),
+        ] {
+            let checked = enters(&gateway, "demo", &query, &headers).ok().unwrap();
+            assert_eq!(checked.identity, moderator, "{query} {headers:?}");
+        }
+        let anonymous = enters(&gateway, "demo", "", &HeaderMap::new()).ok().unwrap();
+        assert_eq!(anonymous.identity, Identity::ANONYMOUS);
+    }
+
+    #[tokio::test]
+    async fn who_may_not_come_in_is_told_why() {
+        let gateway = gateway();
+        let refusal = |room: &str, query: &str, headers: &HeaderMap| enters(&gateway, room, query, headers).err();
+        let none = HeaderMap::new();
+        assert_eq!(refusal("other", "", &none), Some(UpgradeRefusal::Room));
+        assert_eq!(refusal("demo", "?token=no", &none), Some(UpgradeRefusal::Token));
+        let elsewhere = token(&gateway, "other");
+        assert_eq!(refusal("demo", &format!("?token={elsewhere}"), &none), Some(UpgradeRefusal::Token));
+        for query in ["?history=many", "?session=-1", "?resume=*", "?resume=AAAA"] {
+            assert_eq!(refusal("demo", query, &none), Some(UpgradeRefusal::Request), "{query}");
+        }
+        let closed = TestGateway::new(Config::default(), |manifest| manifest.spec.anonymous_viewing = false);
+        assert_eq!(enters(&closed, "demo", "", &none).err(), Some(UpgradeRefusal::Token));
+    }
+
+    #[tokio::test]
+    async fn pages_of_other_origins_stay_out() {
+        let gateway = gateway();
+        let from = |origin: &str| {
+            let headers = headers(&[(HOST, "live.example:8080"), (ORIGIN, origin)]);
+            enters(&gateway, "demo", "", &headers).err()
+        };
+        for origin in ["http://live.example:8080", "https://live.example:8080", "https://page.example"] {
+            assert_eq!(from(origin), None, "{origin}");
+        }
+        for origin in ["http://live.example", "https://evil.example", "https://page.example.evil", "null"] {
+            assert_eq!(from(origin), Some(UpgradeRefusal::Origin), "{origin}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_viewer_says_what_it_begins_with() {
+        let gateway = gateway();
+        let wanted = |query: &str| enters(&gateway, "demo", query, &HeaderMap::new()).ok().unwrap().wanted;
+        for (query, newest) in
+            [("", JOIN_DANMAKU), ("?history=3", 3), ("?history=0", 0), ("?history=9999", JOIN_DANMAKU_MAX)]
+        {
+            assert!(matches!(wanted(query), Wanted::Newest(count) if count == newest), "{query}");
+        }
+        let mut cursor = Cursor::default();
+        cursor.advance(3, Position { offset: 9, ..Position::default() });
+        let resume = format!("?history=3&resume={}", URL_SAFE_NO_PAD.encode(cursor.encode()));
+        assert!(matches!(wanted(&resume), Wanted::Since(since) if since == cursor), "a cursor says more");
+        let session = enters(&gateway, "demo", "?session=42", &HeaderMap::new()).ok().unwrap().session;
+        assert_eq!(session, Some(42));
+    }
+}

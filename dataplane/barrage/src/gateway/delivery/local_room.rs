@@ -290,3 +290,6 @@ impl<V: Subscriber> Channel<V> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,13 +99,13 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// For who joins while the store cannot say: nothing but the leaderboard, and what `applied` covers is missing.
+    /// For a viewer that joins while the store cannot be read: the leaderboard, and flushes from `applied` on.
     pub(super) fn without_history(applied: Cursor, board: Vec<Scored>, board_at: u64) -> Self {
         let history = HistoryPage { applied, ..HistoryPage::default() };
         Self { whole: false, read_at: Instant::now(), history, board, board_at }
     }
 
-    /// What the history includes, or would if the store could say.
+    /// What need not be written to the viewer again.
     pub(crate) const fn applied(&self) -> &Cursor {
         &self.history.applied
     }
@@ -155,4 +155,88 @@ impl Page {
 
 fn danmaku(item: &HistoryItem) -> Danmaku {
     Danmaku::of(item.position, &item.entry, item.received_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use barrage_proto::{batch::rows, log::Entry};
+
+    use super::*;
+    use crate::gateway::testing::{at, find, room_state, types};
+    use barrage_core::room::shard_of;
+
+    const USER: u64 = 7;
+
+    fn item(offset: u64) -> HistoryItem {
+        let entry = Entry { user: USER, content: "x".into(), ..Entry::default() };
+        HistoryItem { shard: shard_of(USER), position: at(offset), received_ms: 0, entry }
+    }
+
+    fn through(offset: u64) -> Cursor {
+        [(shard_of(USER), at(offset))].into_iter().collect()
+    }
+
+    fn page(offsets: impl Iterator<Item = u64>, more: bool) -> Page {
+        let history =
+            HistoryPage { items: offsets.map(item).collect(), more, applied: through(9), ..HistoryPage::default() };
+        Page { whole: true, read_at: Instant::now(), history, board: Vec::new(), board_at: 0 }
+    }
+
+    /// Offsets of a page's danmaku, whether some are missing, and what the last frame's cursor covers.
+    fn begun(page: &Page, wanted: &Wanted) -> (Vec<u64>, bool, Vec<u8>) {
+        let message = page.encode(wanted, &room_state(|_| {}), &mut Encoder::plain());
+        let histories: Vec<pb::History> = find(&message);
+        let truncated = histories.iter().any(|history| history.truncated);
+        let batches: Vec<_> = histories.into_iter().filter_map(|history| history.batch).collect();
+        let offsets = batches.iter().flat_map(|batch| rows(batch).unwrap().map(|row| row.position.offset)).collect();
+        (offsets, truncated, batches.last().map(|batch| batch.cursor.clone()).unwrap_or_default())
+    }
+
+    #[test]
+    fn a_viewer_gets_the_newest_that_it_asks_for() {
+        let page = page(1..=5, true);
+        assert_eq!(begun(&page, &Wanted::Newest(2)), (vec![4, 5], false, through(9).encode()));
+        assert_eq!(begun(&page, &Wanted::Newest(9)).0, [1, 2, 3, 4, 5]);
+        assert_eq!(
+            begun(&page, &Wanted::Newest(0)),
+            (vec![], false, through(9).encode()),
+            "an empty batch says where to resume"
+        );
+    }
+
+    #[test]
+    fn who_resumes_gets_what_its_cursor_does_not_cover() {
+        let page = page(1..=5, true);
+        assert_eq!(begun(&page, &Wanted::Since(through(3))), (vec![4, 5], false, through(9).encode()));
+        assert_eq!(begun(&page, &Wanted::Since(through(5))).0, [0; 0]);
+        let (offsets, truncated, _) = begun(&page, &Wanted::Since(Cursor::default()));
+        assert_eq!((offsets.len(), truncated), (5, true), "there is more before");
+    }
+
+    #[test]
+    fn who_resumes_to_the_beginning_of_a_room_misses_nothing() {
+        let (offsets, truncated, _) = begun(&page(1..=5, false), &Wanted::Since(Cursor::default()));
+        assert_eq!((offsets.len(), truncated), (5, false));
+    }
+
+    #[test]
+    fn without_a_store_nothing_is_claimed() {
+        let page = Page::without_history(through(4), vec![Scored { user: 1, score: 2 }], 3);
+        let (offsets, truncated, cursor) = begun(&page, &Wanted::Since(through(1)));
+        assert_eq!((offsets, truncated, cursor), (vec![], true, vec![]));
+        assert_eq!((page.board_at(), page.applied()), (3, &through(4)));
+        let message = page.encode(&Wanted::Newest(1), &room_state(|_| {}), &mut Encoder::plain());
+        assert_eq!(find::<pb::RankingSnapshot>(&message)[0].user, [1]);
+        assert_eq!(types(&message).len(), 3);
+    }
+
+    #[test]
+    fn what_a_moderator_removed_after_the_page_was_read_is_left_out() {
+        let page = page(1..=3, false);
+        let shown = page.frames(&Wanted::Newest(9), |item| item.position == at(2));
+        let batches: Vec<_> = shown.filter_map(|history| history.batch).collect();
+        let offsets: Vec<u64> =
+            batches.iter().flat_map(|batch| rows(batch).unwrap().map(|row| row.position.offset)).collect();
+        assert_eq!(offsets, [1, 3]);
+    }
 }

@@ -108,3 +108,68 @@ impl<S> Default for Outbox<S> {
         Self { drafts: FastMap::default(), partitions: BTreeSet::new(), bytes: 0, last_received_ms: 0 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use barrage_core::{link::Peer, room::Rooms, routes::Table};
+    use tokio::sync::watch;
+
+    use super::*;
+
+    fn entry(seq: u64) -> Entry {
+        Entry { seq, content: "hello".into(), ..Entry::default() }
+    }
+
+    fn routes() -> Routes {
+        watch::channel(Arc::new(Table::of_one(&Peer::from("gateway"), 64, Rooms::default()))).1
+    }
+
+    #[test]
+    fn danmaku_gather_into_a_record_for_each_slice_in_their_order() {
+        let (mut outbox, routes, rooms) = (Outbox::default(), routes(), ["a", "b"].map(RoomId::from));
+        assert!(outbox.is_empty());
+        for seq in 1..=3 {
+            let received_ms = 1_000 + i64::try_from(seq).unwrap();
+            outbox.push((&rooms[0], 1), &routes, entry(seq), seq, received_ms);
+        }
+        outbox.push((&rooms[0], 2), &routes, entry(4), 4, 2_000);
+        outbox.push((&rooms[1], 1), &routes, entry(5), 5, 2_000);
+        let places: BTreeSet<_> =
+            [(0, 1), (0, 2), (1, 1)].map(|(room, shard)| routes.borrow().partition_of(&rooms[room], shard)).into();
+        assert_eq!(outbox.partitions(), places.len());
+        let mut drafts = outbox.take();
+        drafts.sort_by_key(|draft| (draft.record.room.clone(), draft.record.shard));
+        let sent: Vec<_> = drafts.iter().map(|draft| draft.sent.clone()).collect();
+        assert_eq!(sent, [vec![1, 2, 3], vec![4], vec![5]]);
+        let record = &drafts[0].record;
+        let deltas: Vec<_> = record.entries.iter().map(|entry| (entry.seq, entry.received_delta_ms)).collect();
+        assert_eq!((record.room.as_str(), record.received_ms, deltas), ("a", 1_001, vec![(1, 0), (2, 1), (3, 2)]));
+        assert!(drafts.iter().all(|draft| {
+            let room = RoomId::from(draft.record.room.as_str());
+            draft.partition == routes.borrow().partition_of(&room, draft.record.shard)
+        }));
+        assert!(outbox.is_empty() && outbox.partitions() == 0 && outbox.take().is_empty());
+    }
+
+    #[test]
+    fn what_is_on_its_way_takes_room_until_it_is_settled() {
+        let (mut outbox, routes, room) = (Outbox::default(), routes(), RoomId::from("a"));
+        let large = Entry { content: vec![b'x'; 1024 * 1024].into(), ..Entry::default() };
+        while outbox.has_room() {
+            outbox.push((&room, 1), &routes, large.clone(), (), 0);
+        }
+        let drafts = outbox.take();
+        assert_eq!(drafts[0].sent.len(), 8);
+        assert!(outbox.is_empty() && !outbox.has_room());
+        outbox.settle(bytes_of(&drafts));
+        assert!(outbox.has_room());
+    }
+
+    #[test]
+    fn receipt_times_never_fall() {
+        let mut outbox = Outbox::<()>::default();
+        assert_eq!([5, 3, 6].map(|now_ms| outbox.received_ms(now_ms)), [5, 5, 6]);
+    }
+}

@@ -99,3 +99,28 @@ impl GatewayState {
         self.rooms.store(Arc::new(rooms));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::testing::{TestGateway, room, table_of};
+
+    #[tokio::test]
+    async fn rooms_follow_the_route_table() {
+        let gateway = TestGateway::new(Config::default(), |_| {});
+        let demo = gateway.room();
+        let [slow, other] = ["demo", "other"].map(|name| {
+            room(|manifest| {
+                manifest.metadata.name = name.to_owned();
+                manifest.spec.moderation.slow_mode_seconds = 5;
+            })
+        });
+        gateway.table.send_replace(Arc::new(table_of(&[slow, Arc::clone(&other)])));
+        gateway.state.follow_routes();
+        assert!(Arc::ptr_eq(&demo, &gateway.room()), "its viewers stay");
+        assert_eq!((demo.room().slow_mode_s, gateway.state.rooms().len()), (5, 2));
+        gateway.table.send_replace(Arc::new(table_of(&[other])));
+        gateway.state.follow_routes();
+        assert!(gateway.state.room("demo").is_none() && demo.closed.load(Ordering::Relaxed));
+    }
+}

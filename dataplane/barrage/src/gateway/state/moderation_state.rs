@@ -390,3 +390,6 @@ fn pin(pin: &log::Pin) -> pb::Pin {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -197,3 +197,87 @@ impl RoomState {
         Some(scores)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::testing::{find, room, room_state, types};
+
+    fn scores(change: &[(u64, u64)]) -> Vec<Scored> {
+        change.iter().map(|&(user, score)| Scored { user, score }).collect()
+    }
+
+    #[test]
+    fn a_user_may_send_a_burst_and_then_waits() {
+        let state = room_state(|manifest| {
+            manifest.spec.rate_limit.messages_per_second = 1;
+            manifest.spec.rate_limit.burst = 3;
+        });
+        let sent: Vec<_> = (0..5).map(|_| state.take_send(7).is_ok()).collect();
+        assert_eq!(sent, [true, true, true, false, false]);
+        assert!(state.take_send(7).is_err_and(|wait| wait <= Duration::from_secs(1)));
+        assert_eq!(state.take_send(8), Ok(()), "another user has a limit of its own");
+    }
+
+    #[test]
+    fn the_limit_of_all_gateways_holds_back_whom_this_one_would_let_send() {
+        let state = room_state(|_| {});
+        state.throttle(7, Duration::from_secs(60));
+        assert!(state.take_send(7).is_err_and(|wait| wait > Duration::from_secs(50)));
+        assert_eq!(state.take_send(8), Ok(()));
+        state.throttle(7, Duration::ZERO);
+        state.forget_limits();
+        assert_eq!(state.take_send(7), Ok(()));
+    }
+
+    #[test]
+    fn settings_change_under_a_room() {
+        let state = room_state(|manifest| {
+            manifest.spec.rate_limit.messages_per_second = 1;
+            manifest.spec.rate_limit.burst = 1;
+        });
+        assert!(state.take_send(7).is_ok() && state.take_send(7).is_err());
+        state.change(&state.room());
+        assert!(state.take_send(7).is_err(), "the same settings change nothing");
+        state.change(&room(|manifest| manifest.spec.moderation.slow_mode_seconds = 9));
+        assert_eq!((state.take_send(7), state.room().slow_mode_s), (Ok(()), 9));
+    }
+
+    #[test]
+    fn viewers_here_are_never_missing_from_all_viewers() {
+        let state = room_state(|_| {});
+        state.viewers.store(5, Ordering::Relaxed);
+        state.watched_by(3);
+        assert_eq!(state.viewers_in_all(), 5, "the ranker has not counted yet");
+        state.watched_by(9);
+        state.likes_in_all.store(4, Ordering::Relaxed);
+        let summary = state.summary();
+        assert_eq!((state.viewers(), summary.viewers, summary.likes), (5, 9, 4));
+    }
+
+    #[test]
+    fn the_leaderboard_follows_its_ranker() {
+        let state = room_state(|_| {});
+        assert!(state.board().is_none());
+        let change = |reset, change: &[_], removed: &[_]| {
+            state.change_board(&BoardChange { reset, scores: scores(change), removed: removed.to_vec() });
+            let board = state.board().unwrap_or_default();
+            board.into_iter().map(|scored| (scored.user, scored.score)).collect::<Vec<_>>()
+        };
+        assert_eq!(change(true, &[(1, 5), (2, 9), (3, 5)], &[]), [(2, 9), (1, 5), (3, 5)], "best first, then by user");
+        assert_eq!(change(false, &[(1, 10)], &[2]), [(1, 10), (3, 5)]);
+        assert_eq!(change(true, &[(4, 1)], &[]), [(4, 1)]);
+        state.unfollowed();
+        assert!(state.board().is_none());
+    }
+
+    #[test]
+    fn a_viewer_that_skipped_flushes_is_told_all_that_they_change() {
+        let state = room_state(|manifest| manifest.spec.moderation.slow_mode_seconds = 3);
+        state.change_board(&BoardChange { reset: true, scores: scores(&[(1, 5)]), removed: Vec::new() });
+        let message = state.encode_whole(&mut Encoder::plain());
+        assert_eq!(types(&message).len(), 4);
+        assert_eq!(find::<pb::RankingSnapshot>(&message)[0].score, [5]);
+        assert_eq!(find::<pb::RoomSettings>(&message)[0].slow_mode_s, 3);
+    }
+}

@@ -84,3 +84,56 @@ const fn wire(reason: Refusal) -> pb::Reason {
         Refusal::Rejected => pb::Reason::Rejected,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reasons for which a danmaku is refused.
+    const OF_DANMAKU: [Refusal; 19] = [
+        Refusal::Retry,
+        Refusal::RateLimited,
+        Refusal::Blocked,
+        Refusal::UnknownOutcome,
+        Refusal::ContentEmpty,
+        Refusal::ContentTooLong,
+        Refusal::ContentNotUtf8,
+        Refusal::SendNotAllowed,
+        Refusal::BadSequence,
+        Refusal::Muted,
+        Refusal::SlowMode,
+        Refusal::BlockedWord,
+        Refusal::ModeratorsOnly,
+        Refusal::GiftNotAllowed,
+        Refusal::BadGift,
+        Refusal::UnknownReply,
+        Refusal::BadStyle,
+        Refusal::ContentUnreadable,
+        Refusal::Rejected,
+    ];
+
+    #[test]
+    fn every_refused_danmaku_says_why_and_under_its_number() {
+        for reason in OF_DANMAKU {
+            let text = detail(reason, 0);
+            assert_ne!(text, "refused", "{reason:?}");
+            let error = error(reason, 5, 250, text);
+            assert_eq!((error.seq, error.retry_after_ms, error.message.as_str()), (5, 250, text));
+            assert_eq!(format!("{:?}", error.reason()), format!("{reason:?}"), "the wire's word is the metric's");
+            assert!(error.versions.is_empty());
+        }
+        assert_ne!(detail(Refusal::Rejected, 0), detail(Refusal::Rejected, 5_000), "refused, and not judged");
+    }
+
+    #[test]
+    fn a_version_that_is_not_spoken_is_answered_with_those_that_are() {
+        let error = error(Refusal::UnsupportedVersion, 0, 0, "version 9");
+        assert_eq!(error.versions, [u32::from(v1::VERSION), u32::from(v2::VERSION)]);
+    }
+
+    #[test]
+    fn only_what_may_still_come_holds_later_danmaku_up() {
+        let free: Vec<_> = OF_DANMAKU.into_iter().filter(|reason| !holds_up(*reason)).collect();
+        assert_eq!(free, [Refusal::BadSequence, Refusal::Rejected]);
+    }
+}

@@ -100,3 +100,86 @@ impl Upkeep {
         Check { ping, end: (since(waiting_since_s) >= limits.slow_s).then_some(Disconnect::Slow) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { idle_s: 60, slow_s: 15 };
+    const DRAINED: Output = Output { is_drained: true, progressed: false };
+    const STUCK: Output = Output { is_drained: false, progressed: false };
+    const SLOW: Output = Output { is_drained: false, progressed: true };
+
+    /// Seconds in which something happens while output is like this.
+    fn watched(upkeep: &mut Upkeep, seconds: std::ops::Range<u32>, output: Output) -> Vec<(u32, Check)> {
+        let checks = seconds.map(|now_s| (now_s, upkeep.check(now_s, output, LIMITS)));
+        checks.filter(|(_, check)| *check != Check::default()).collect()
+    }
+
+    const PING: Check = Check { ping: true, end: None };
+
+    const fn ended(reason: Disconnect) -> Check {
+        Check { ping: false, end: Some(reason) }
+    }
+
+    #[test]
+    fn a_silent_peer_is_pinged_once_and_then_given_up() {
+        let mut upkeep = Upkeep::new(false, 100);
+        assert_eq!(watched(&mut upkeep, 101..161, DRAINED), [(130, PING), (160, ended(Disconnect::Idle))]);
+    }
+
+    #[test]
+    fn a_pong_is_a_sign_of_life() {
+        let mut upkeep = Upkeep::new(false, 0);
+        assert_eq!(watched(&mut upkeep, 1..31, DRAINED), [(30, PING)]);
+        upkeep.heard(31);
+        assert_eq!(watched(&mut upkeep, 31..91, DRAINED), [(61, PING)], "and it is asked again");
+    }
+
+    #[test]
+    fn a_transport_that_keeps_itself_alive_is_left_alone() {
+        let mut upkeep = Upkeep::new(true, 0);
+        assert_eq!(watched(&mut upkeep, 1..1_000, DRAINED), []);
+        upkeep.heard(5);
+        assert_eq!(watched(&mut upkeep, 1_000..2_000, DRAINED), []);
+    }
+
+    #[test]
+    fn a_peer_that_takes_nothing_is_ended() {
+        let mut upkeep = Upkeep::new(true, 0);
+        assert_eq!(watched(&mut upkeep, 1..17, STUCK), [(16, ended(Disconnect::Slow))]);
+    }
+
+    #[test]
+    fn a_peer_that_takes_a_little_is_only_slow() {
+        let mut upkeep = Upkeep::new(true, 0);
+        assert_eq!(watched(&mut upkeep, 1..100, SLOW), []);
+        assert_eq!(watched(&mut upkeep, 100..115, STUCK), [(114, ended(Disconnect::Slow))], "15 s after 99");
+    }
+
+    #[test]
+    fn who_has_taken_everything_begins_anew() {
+        let mut upkeep = Upkeep::new(true, 0);
+        assert_eq!(watched(&mut upkeep, 1..15, STUCK), []);
+        assert_eq!(watched(&mut upkeep, 15..16, DRAINED), []);
+        assert_eq!(watched(&mut upkeep, 16..32, STUCK), [(31, ended(Disconnect::Slow))]);
+    }
+
+    #[test]
+    fn a_flood_of_questions_is_answered_for_a_while() {
+        let mut upkeep = Upkeep::new(false, 0);
+        let answered = |upkeep: &mut Upkeep| (0..=ANSWERS_PER_SECOND_MAX).filter(|_| upkeep.answer()).count();
+        assert_eq!(answered(&mut upkeep), 2_000);
+        assert!(!upkeep.answer());
+        upkeep.check(1, DRAINED, LIMITS);
+        assert_eq!(answered(&mut upkeep), 2_000, "the next second counts anew");
+    }
+
+    #[test]
+    fn likes_of_a_second_are_counted_up_to_the_limit() {
+        let mut upkeep = Upkeep::new(false, 0);
+        assert_eq!([upkeep.like(99), upkeep.like(2), upkeep.like(1)], [99, 1, 0]);
+        upkeep.check(1, DRAINED, LIMITS);
+        assert_eq!(upkeep.like(1_000), LIKES_PER_SECOND_MAX);
+    }
+}
