@@ -8,6 +8,7 @@
 mod apply;
 mod books;
 mod calls;
+mod config;
 mod confirm;
 mod heat;
 mod history;
@@ -18,15 +19,15 @@ mod nodes;
 mod ranking;
 mod rules;
 mod search;
+mod shared;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use barrage_proto::{Cursor, Position};
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::task::JoinSet;
 
 use barrage_core::{
-    last_error::LastError,
     moderation::RoomRules,
     room::{RoomId, SHARDS},
     store::{
@@ -34,64 +35,18 @@ use barrage_core::{
         StoreError,
     },
 };
-use confirm::Confirmations;
-use markers::Markers;
+use shared::Shared;
 
+pub use config::{RedisConfig, RedisTls};
 pub use metrics::Metrics;
 
 pub(crate) use calls::{Calls, Script};
 pub(crate) use keys::Keys;
 
-/// Script calls of writes under way at the same time: more than a master needs to be busy.
-const IN_FLIGHT: usize = 128;
-
-#[derive(Clone, Default)]
-pub struct RedisConfig {
-    /// Some of its nodes, as host:port.
-    pub nodes: Vec<String>,
-    /// The pool, which all keys begin with.
-    pub pool: String,
-    /// Masters without replicas: what one of them has counts as safe.
-    pub trial: bool,
-    /// Whether nodes speak TLS, and whom they are known by.
-    pub tls: Option<RedisTls>,
-    /// The ACL user; with a password alone it is `default`.
-    pub username: Option<String>,
-    pub password: Option<String>,
-}
-
-#[derive(Clone, Default)]
-pub struct RedisTls {
-    /// The authority's certificates, PEM; those of the system when there are none.
-    pub ca: Option<Vec<u8>>,
-}
-
 /// A handle; clones share one store.
 #[derive(Clone)]
 pub struct RedisStore {
     shared: Arc<Shared>,
-}
-
-struct Shared {
-    calls: Calls,
-    keys: Keys,
-    scripts: Scripts,
-    metrics: Metrics,
-    markers: Markers,
-    confirmations: Confirmations,
-    in_flight: Arc<Semaphore>,
-    last_error: LastError,
-}
-
-struct Scripts {
-    apply: Script,
-    mark: Script,
-    settle: Script,
-    ranking: Script,
-    take_books: Script,
-    save_books: Script,
-    forget: Script,
-    forget_books: Script,
 }
 
 impl RedisStore {
@@ -100,30 +55,7 @@ impl RedisStore {
     /// # Errors
     /// [`StoreError::Storage`]: the cluster cannot be reached now; [`StoreError::Setting`].
     pub async fn connect(config: RedisConfig, metrics: Metrics) -> Result<Self, StoreError> {
-        let confirmations = Confirmations::begin(&config).await?;
-        let calls = Calls::connect(&config, metrics.clone()).await;
-        let calls = calls.map_err(|error| failed("reached", format!("{}: {error}", config.nodes.join(", "))))?;
-        let scripts = Scripts {
-            apply: Script::new(include_str!("store/apply.lua")),
-            mark: Script::new(include_str!("store/mark.lua")),
-            settle: Script::new(include_str!("store/settle.lua")),
-            ranking: Script::new(include_str!("store/ranking.lua")),
-            take_books: Script::new(include_str!("store/take_books.lua")),
-            save_books: Script::new(include_str!("store/save_books.lua")),
-            forget: Script::new(include_str!("store/forget.lua")),
-            forget_books: Script::new(include_str!("store/forget_books.lua")),
-        };
-        let shared = Shared {
-            calls,
-            keys: Keys::new(&config.pool),
-            scripts,
-            metrics,
-            markers: Markers::default(),
-            confirmations,
-            in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
-            last_error: LastError::default(),
-        };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(Shared::connect(&config, metrics).await?) })
     }
 
     /// The connection and the names of keys, for what else lives in the pool's Redis.
@@ -307,8 +239,4 @@ where
         }
     }
     outcomes
-}
-
-const fn failed(doing: &'static str, reason: String) -> StoreError {
-    StoreError::Storage { doing, reason }
 }

@@ -7,7 +7,7 @@
 use barrage_proto::log::Record;
 use redis::{RedisError, Value};
 
-use super::{Shared, failed, keys::slot_of};
+use super::{config::failed, keys::slot_of, shared::Shared};
 use barrage_core::store::{Applied, SliceBatch, SliceRecord, StoreError, block, heat};
 use barrage_core::{hash::FastMap, moderation};
 

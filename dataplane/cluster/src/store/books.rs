@@ -3,7 +3,7 @@
 use barrage_proto::Cursor;
 use redis::{RedisError, cmd};
 
-use super::{Shared, failed};
+use super::{config::failed, shared::Shared};
 use barrage_core::room::{RoomId, SHARDS};
 use barrage_core::store::{
     StoreError,

@@ -18,7 +18,7 @@ use redis::{
 };
 use tokio::time::timeout;
 
-use super::{RedisConfig, metrics::Metrics};
+use super::{config::RedisConfig, metrics::Metrics};
 
 const ATTEMPT: Duration = Duration::from_secs(1);
 /// How long a replica may take: a healthy one takes a few ms, one that is stopped never answers.

@@ -14,9 +14,10 @@ use redis::{RedisError, aio::MultiplexedConnection, cmd};
 use tokio::{sync::Mutex, task::JoinSet};
 
 use super::{
-    RedisConfig, Shared, failed,
+    config::{RedisConfig, failed},
     keys::Keys,
     nodes::{self, Address, Masters, show},
+    shared::Shared,
 };
 use barrage_core::store::{Confirmed, StoreError};
 

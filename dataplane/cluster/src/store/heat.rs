@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use redis::cmd;
 use tokio::task::JoinSet;
 
-use super::{Shared, failed};
+use super::{config::failed, shared::Shared};
 use barrage_core::room::{RoomId, SHARDS};
 use barrage_core::store::{
     StoreError,

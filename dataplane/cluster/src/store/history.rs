@@ -10,7 +10,7 @@ use barrage_proto::{Cursor, Position};
 use redis::{Cmd, cmd};
 use tokio::task::JoinSet;
 
-use super::{Shared, failed, rules};
+use super::{config::failed, rules, shared::Shared};
 use barrage_core::store::{
     StoreError, block,
     history::{self, Direction, HistoryItem, HistoryPage, make_monotonic},

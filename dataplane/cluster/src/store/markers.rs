@@ -13,7 +13,7 @@ use std::{
 use redis::{ErrorKind, RedisError, cmd};
 use tokio::task::JoinSet;
 
-use super::{Shared, failed, keys::SLOTS};
+use super::{config::failed, keys::SLOTS, shared::Shared};
 use barrage_core::clock::unix_ms;
 use barrage_core::store::StoreError;
 

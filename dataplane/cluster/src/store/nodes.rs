@@ -7,7 +7,7 @@ use redis::{
     aio::MultiplexedConnection, cmd, from_redis_value,
 };
 
-use super::{RedisConfig, failed};
+use super::config::{RedisConfig, failed};
 use barrage_core::store::StoreError;
 
 /// A node answers within this, or counts as gone. Longer than what `WAIT` is given.

@@ -6,7 +6,7 @@ use barrage_proto::Position;
 use redis::cmd;
 use tokio::task::JoinSet;
 
-use super::{Shared, apply, failed};
+use super::{apply, config::failed, shared::Shared};
 use barrage_core::room::{RoomId, SHARDS};
 use barrage_core::store::{
     StoreError,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use redis::cmd;
 use tokio::task::JoinSet;
 
-use super::{Shared, failed, keys::SliceKeys};
+use super::{config::failed, keys::SliceKeys, shared::Shared};
 use barrage_core::store::{SliceBatch, SliceRecord, StoreError};
 use barrage_core::{
     moderation::{RoomRules, Rules},

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use barrage_proto::{Cursor, Position};
 use tokio::task::JoinSet;
 
-use super::{Shared, failed, history::Read, rules};
+use super::{config::failed, history::Read, rules, shared::Shared};
 use barrage_core::room::{RoomId, SHARDS};
 use barrage_core::store::{HistoryItem, StoreError};
 
