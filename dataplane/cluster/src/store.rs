@@ -35,6 +35,7 @@ use barrage_core::{
         StoreError,
     },
 };
+use config::failed;
 use shared::Shared;
 
 pub use config::{RedisConfig, RedisTls};
