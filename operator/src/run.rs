@@ -38,8 +38,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    config_pool,
     context::{Context, Guarded, Looked},
-    declared,
     election::Election,
     metrics::Metrics,
     options::Options,

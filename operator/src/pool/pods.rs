@@ -72,7 +72,7 @@ async fn counted(ctx: &Context, namespace: &str, pool: &str, outcome: &mut Outco
         let selector = selector(pool, role);
         if exists && !workload.is_settled() {
             outcome.unsettled.push(role);
-            outcome.pod_problems.extend(trouble(ctx, namespace, &selector).await?);
+            outcome.pod_problems.extend(problems(ctx, namespace, &selector).await?);
         }
         *outcome.role(role) = RoleStatus { replicas: workload.existing, ready: workload.ready, selector };
         outcome.exists |= exists;
@@ -122,7 +122,7 @@ fn of_stateful_set(live: &StatefulSet) -> Workload {
 }
 
 /// What keeps pods from being ready; one problem, the worst.
-async fn last_error(ctx: &Context, namespace: &str, selector: &str) -> Result<Option<Problem>, Problem> {
+async fn problems(ctx: &Context, namespace: &str, selector: &str) -> Result<Option<Problem>, Problem> {
     let api: Api<Pod> = Api::namespaced(ctx.client.clone(), namespace);
     let pods = api.list(&ListParams::default().labels(selector)).await.map_err(|error| {
         ctx.metrics.api_error("list", &error);
