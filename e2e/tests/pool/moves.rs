@@ -94,7 +94,7 @@ fn judge(cluster: &Cluster, loads: Vec<JoinHandle<Result<Outcome, LoadError>>>, 
     until("the books", || api.room("demo").is_ok_and(|room| room.books.check().is_none()));
     let history = api.whole_history("demo").unwrap();
     let on: BTreeSet<u32> = history.iter().map(|kept| kept.id.partition).collect();
-    assert_eq!(on, (0..PARTITIONS).collect(), "partitions that the room is on");
+    assert_eq!(on, (0..PARTITIONS).collect::<BTreeSet<_>>(), "partitions that the room is on");
     let mut findings = check_history(&harvest.senders, &history);
     for probe in probes {
         findings.extend(check_history(slice::from_ref(probe.session()), &history));
