@@ -5,9 +5,11 @@ mod bare;
 mod bytes;
 mod codec;
 mod deliver;
+mod error;
 mod fanout;
 mod idle;
 mod latency;
+mod median;
 mod naive;
 mod pool;
 mod rig;
@@ -16,55 +18,13 @@ mod table;
 mod verdict;
 mod words;
 
-use std::{io, time::Instant};
+use std::time::Instant;
 
-use thiserror::Error;
-
-use crate::{cluster::ClusterError, files::TooManyFiles, load::LoadError, process::ProcessError, server::ServerError};
 use args::{Bench, Cli, Command};
 use sample::Sample;
 use table::Table;
 
-#[derive(Debug, Error)]
-pub enum BenchError {
-    /// No server, or it ended.
-    #[error(transparent)]
-    Server(#[from] ServerError),
-    /// A baseline's process.
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// Brokers, Redis or the roles.
-    #[error(transparent)]
-    Cluster(#[from] ClusterError),
-    #[error("{doing}: {problem}")]
-    Refused { doing: &'static str, problem: String },
-    /// Open files.
-    #[error(transparent)]
-    Files(#[from] TooManyFiles),
-    /// Sockets, files, compression.
-    #[error("{doing}: {source}")]
-    Io { doing: &'static str, source: io::Error },
-    /// A figure that would mean nothing.
-    #[error("{0}")]
-    Meaningless(String),
-    /// What was counted is not what was sent, however fast it was.
-    #[error("{0} scores, logged danmaku and books are wrong")]
-    Wrong(u64),
-}
-
-impl BenchError {
-    /// Says what was refused.
-    fn refused<E: std::fmt::Display>(doing: &'static str) -> impl Fn(E) -> Self {
-        move |error| Self::Refused { doing, problem: error.to_string() }
-    }
-
-    /// Says what was being done.
-    fn io(doing: &'static str) -> impl Fn(io::Error) -> Self {
-        move |source| Self::Io { doing, source }
-    }
-}
+pub use error::BenchError;
 
 /// Runs what the command line asks for; prints its table.
 ///
@@ -108,26 +68,4 @@ fn run_bench(bench: Bench, cli: &Cli, sample: &Sample, table: &mut Table) -> Res
         Bench::PoolThroughput => pool::throughput(short, cli.pool, sample, table)?,
     }
     Ok(())
-}
-
-/// Median; 0 of nothing.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => 0.0,
-        odd if odd % 2 == 1 => values[odd / 2],
-        even => f64::midpoint(values[even / 2 - 1], values[even / 2]),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_median_is_the_middle() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
-        assert_eq!(median(vec![]), 0.0);
-    }
 }

@@ -4,6 +4,7 @@
 mod build;
 mod certificates;
 mod dereference;
+pub(crate) mod names;
 mod orphans;
 mod pods;
 mod secrets;
@@ -24,7 +25,7 @@ use crate::{
     session::{Session, Stage, plan::is_draining},
     unreadable,
 };
-pub(crate) use build::names;
+use names::Role;
 use status::Outcome;
 use validate::Blueprint;
 
@@ -92,9 +93,7 @@ async fn build_all(
         apply::apply(ctx, &child).await?;
     }
     apply::apply(ctx, &build::gateway::deployment(blueprint)).await?;
-    for (role, pods) in
-        [(build::Role::Consumer, &blueprint.expected.consumers), (build::Role::Ranker, &blueprint.expected.rankers)]
-    {
+    for (role, pods) in [(Role::Consumer, &blueprint.expected.consumers), (Role::Ranker, &blueprint.expected.rankers)] {
         let replicas = match pods.count {
             Some(wanted) => Some(replicas(ctx, blueprint, role, wanted, session).await?),
             None => None,
@@ -128,14 +127,14 @@ async fn close_orphans(ctx: &Context, pool: &PoolKey, session: &Session) -> Resu
 async fn replicas(
     ctx: &Context,
     blueprint: &Blueprint,
-    role: build::Role,
+    role: Role,
     wanted: u32,
     session: &Session,
 ) -> Result<u32, Problem> {
     let Some(current) = pods::replicas(ctx, blueprint, role).await?.filter(|current| *current > wanted) else {
         return Ok(wanted);
     };
-    let pods = if role == build::Role::Consumer { &blueprint.expected.consumers } else { &blueprint.expected.rankers };
+    let pods = if role == Role::Consumer { &blueprint.expected.consumers } else { &blueprint.expected.rankers };
     let news = session.news();
     let known = news.stage == Stage::Open;
     let draining = !known || is_draining(&news.table, &session.heard(), pods, ctx.instant());

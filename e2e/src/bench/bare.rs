@@ -11,7 +11,7 @@ use mio::{
 };
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::{BenchError, args::Stream};
+use super::{args::Stream, error::BenchError};
 use crate::swarm::now_ms;
 
 const LISTENER: Token = Token(usize::MAX);

@@ -12,7 +12,7 @@ use prost::Message;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BenchError,
+    error::BenchError,
     sample::{Danmaku, Sample},
     table::{Row, Table, Target},
 };

@@ -12,7 +12,7 @@ use barrage_proto::{
 
 use super::{
     bytes::{JsonBatch, JsonFrame, batch_of, json_batch_of, json_frame_of, v1_frame_of},
-    median,
+    median::median,
     sample::{Danmaku, Sample},
     table::{Row, Table},
 };

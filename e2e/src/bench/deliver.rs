@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    BenchError,
+    error::BenchError,
     rig::{Crowd, baseline, crowd, measure, server},
     table::{Row, Table, Target},
 };

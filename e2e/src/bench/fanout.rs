@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    BenchError, median,
+    error::BenchError,
+    median::median,
     rig::{Crowd, Stretch, baseline, crowd, measure, server},
     table::{Row, Table, Target},
 };

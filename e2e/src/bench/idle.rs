@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use super::{
-    BenchError,
+    error::BenchError,
     rig::{Crowd, Serving, baseline, crowd, during, server},
     table::{Row, Table, Target},
 };

@@ -3,7 +3,7 @@
 use std::{cell::Cell, time::Duration};
 
 use super::{
-    BenchError,
+    error::BenchError,
     rig::{Crowd, Stretch, measure, rate, server},
     table::{Row, Table, Target},
 };

@@ -15,7 +15,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::WebSocketConfig},
 };
 
-use super::{BenchError, args::Stream, bare::prepared};
+use super::{args::Stream, bare::prepared, error::BenchError};
 use crate::swarm::now_ms;
 
 /// Rounds that a slow task may be behind.

@@ -22,7 +22,7 @@ use barrage_core::{log::Log, room::Placement, store::Store};
 use prometheus_client::registry::Registry;
 use tokio::runtime::{Builder, Runtime};
 
-use super::{BenchError, args, sample::Sample, table::Table};
+use super::{args, error::BenchError, sample::Sample, table::Table};
 use crate::cluster::{Cluster, ClusterOptions, KafkaOptions, RedisOptions};
 use scrape::Figures;
 

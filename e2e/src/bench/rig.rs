@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::BenchError;
+use super::error::BenchError;
 use crate::{
     load::{self, Endpoint, Load, LoadError, Outcome},
     process::{Process, Usage},

@@ -2,7 +2,7 @@
 
 use std::{env, path::PathBuf};
 
-use super::BenchError;
+use super::error::BenchError;
 use crate::{replay, text::Texts};
 
 /// Names the folder of recorded danmaku.

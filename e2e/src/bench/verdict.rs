@@ -8,7 +8,8 @@ use std::{
 };
 
 use super::{
-    BenchError, median,
+    error::BenchError,
+    median::median,
     rig::{Crowd, ROOM, Serving, measure, rate, room},
     table::{Row, Table, Target},
 };

@@ -6,9 +6,6 @@ use super::imports::{Import, Library};
 /// Files that import each other, at the most.
 const CIRCLE_MAX: usize = 8;
 
-/// Libraries with a larger circle, and how large it may be. They only get smaller.
-const LARGER: [(&str, usize); 2] = [("e2e/src", 21), ("operator/src", 23)];
-
 /// A module whose parts stand on floors.
 struct House {
     /// The `src` folder of its library.
@@ -84,12 +81,10 @@ pub(crate) fn arrows_up(library: &Library) -> Vec<String> {
 
 /// Circles that are too large.
 pub(crate) fn large_circles(library: &Library) -> Vec<String> {
-    let larger = LARGER.iter().find(|(root, _)| library.root == *root);
-    let most = larger.map_or(CIRCLE_MAX, |(_, most)| *most);
-    let large = library.circles().into_iter().filter(|circle| circle.len() > most);
+    let large = library.circles().into_iter().filter(|circle| circle.len() > CIRCLE_MAX);
     let text = |circle: Vec<Vec<String>>| {
         let files: Vec<_> = circle.iter().map(|path| library.modules[path].file.as_str()).collect();
-        format!("{} files import each other, at most {most}:\n  {}", files.len(), files.join("\n  "))
+        format!("{} files import each other, at most {CIRCLE_MAX}:\n  {}", files.len(), files.join("\n  "))
     };
     large.map(text).collect()
 }

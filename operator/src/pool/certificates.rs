@@ -13,7 +13,7 @@ use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
 use super::{
-    build::{metadata, names},
+    names::{metadata, names},
     validate::Blueprint,
 };
 use crate::{

@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 use kube::{Api, ResourceExt, api::ListParams};
 
 use super::{
-    build::{Role, names, selector},
+    names::{Role, names, selector},
     status::Outcome,
     validate::Blueprint,
 };

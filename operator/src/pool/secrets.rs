@@ -8,7 +8,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
 
-use super::{build::metadata, validate::Blueprint};
+use super::{names::metadata, validate::Blueprint};
 use crate::{
     apply::{self, Child},
     context::Context,

@@ -6,7 +6,10 @@ use k8s_openapi::{api::core::v1::Service, apimachinery::pkg::apis::meta::v1::Con
 use kube::Api;
 use serde_json::json;
 
-use super::build::{Role, host_inside, names};
+use super::{
+    build::host_inside,
+    names::{Role, names},
+};
 use crate::{
     apply,
     conditions::{Finding, merged},

@@ -5,8 +5,8 @@ use barrage_crds::{Engine, RoleSpec, RoomPool, RoomPoolSpec, SecretKeyRef};
 use serde_json::{Value, json};
 
 use super::{
-    build::{Role, names},
     dereference::Found,
+    names::{Role, names},
 };
 use crate::{
     options::Options,

@@ -3,7 +3,7 @@
 use barrage_crds::{LiveRoom, RoomPool, RoomPoolSpec, RoomsFrom, SecretKeyRef};
 use serde_json::json;
 
-use crate::{apply::Child, options::PoolKey, pool::names};
+use crate::{apply::Child, options::PoolKey, pool::names::names};
 
 /// Viewers of one gateway: three quarters of what its connections allow, so that the others hold when one goes.
 const VIEWERS_PER_GATEWAY: u32 = 15_000;

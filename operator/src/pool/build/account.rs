@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::ServiceAccount;
 use serde_json::json;
 
-use super::{Role, metadata, names};
+use crate::pool::names::{Role, metadata, names};
 use crate::{apply::Child, pool::validate::Blueprint};
 
 pub(super) fn service_account(blueprint: &Blueprint, role: Role) -> Child {

@@ -3,7 +3,7 @@
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde_json::json;
 
-use super::{Role, metadata, names, selector_labels};
+use crate::pool::names::{Role, metadata, names, selector_labels};
 use crate::{apply::Child, pool::validate::Blueprint};
 
 pub(super) fn disruption_budget(blueprint: &Blueprint, role: Role) -> Child {

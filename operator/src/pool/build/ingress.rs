@@ -3,7 +3,7 @@
 use k8s_openapi::api::networking::v1::Ingress;
 use serde_json::json;
 
-use super::{Role, metadata, names, object};
+use crate::pool::names::{Role, metadata, names, object};
 use crate::{apply::Child, pool::validate::Blueprint};
 
 /// By its name, to be taken away.

@@ -4,7 +4,7 @@ mod settings;
 
 use serde_json::{Map, Value, json};
 
-use super::{ADMIN_PORT, LINK_PORT, Role, TLS_PORT, VIEWERS_PORT, names, object, selector_labels};
+use crate::pool::names::{ADMIN_PORT, LINK_PORT, Role, TLS_PORT, VIEWERS_PORT, names, object, selector_labels};
 use crate::pool::validate::Blueprint;
 use barrage_crds::{RoleSpec, TopologySpread};
 

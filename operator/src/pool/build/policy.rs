@@ -5,7 +5,7 @@
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::{Value, json};
 
-use super::{ADMIN_PORT, LINK_PORT, Role, TLS_PORT, VIEWERS_PORT, metadata, names, selector_labels};
+use crate::pool::names::{ADMIN_PORT, LINK_PORT, Role, TLS_PORT, VIEWERS_PORT, metadata, names, selector_labels};
 use crate::{apply::Child, pool::validate::Blueprint};
 
 pub(super) fn network_policy(blueprint: &Blueprint, role: Role) -> Child {

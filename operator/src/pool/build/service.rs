@@ -4,7 +4,7 @@ use barrage_crds::{ServiceType, ViewersSpec};
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 
-use super::{ADMIN_PORT, LINK_PORT, Role, metadata, names, selector_labels};
+use crate::pool::names::{ADMIN_PORT, LINK_PORT, Role, metadata, names, selector_labels};
 use crate::{apply::Child, pool::validate::Blueprint};
 
 pub(super) fn service(blueprint: &Blueprint, role: Role) -> Child {

@@ -4,7 +4,8 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use serde_json::json;
 
-use super::{Role, metadata, names, object, pod, selector_labels};
+use super::pod;
+use crate::pool::names::{Role, metadata, names, object, selector_labels};
 use crate::{apply::Child, pool::validate::Blueprint};
 
 /// Without `replicas` where somebody else scales.

@@ -3,7 +3,7 @@
 use barrage_crds::SecretKeyRef;
 use serde_json::{Value, json};
 
-use super::super::{ADMIN_PORT, LINK_PORT, Role, TLS_PORT, VIEWERS_PORT, names};
+use crate::pool::names::{ADMIN_PORT, LINK_PORT, Role, TLS_PORT, VIEWERS_PORT, names};
 use crate::pool::validate::Blueprint;
 
 pub(super) const FOLDER: &str = "/etc/barrage";
