@@ -7,7 +7,7 @@ mod members;
 mod metrics;
 
 pub use follow::follow;
-pub use heartbeat::{Beat, Identity};
+pub use heartbeat::{Beat, ProcessIdentity};
 pub use members::{Member, alive};
 pub use metrics::Metrics;
 

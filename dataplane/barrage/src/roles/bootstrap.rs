@@ -31,7 +31,7 @@ use barrage_core::{
     heat::Heat,
     link::{
         Peer,
-        quic::{self, Identity, IdentityFiles, Local, Rankers},
+        quic::{self, LinkCertificate, LinkCertificateFiles, Local, Rankers},
     },
     log::Log,
     rate_limit::SharedRateLimit,
@@ -94,7 +94,7 @@ impl Process {
         let kafka = settings.cluster.kafka.clone();
         let (stop, admin_stop) = (CancellationToken::new(), CancellationToken::new());
         let heat_metrics = membership::Metrics::register(registry.sub_registry_with_prefix("heat"));
-        let identity = membership::Identity { role, name: Peer::clone(&name), address };
+        let identity = membership::ProcessIdentity { role, name: Peer::clone(&name), address };
         let heat = Heat::default();
         let tracer = tracer(settings, role)?;
         let (beat, beating) = membership::heartbeat::start(
@@ -153,13 +153,13 @@ impl Process {
     pub(super) async fn local(&self) -> Result<Local> {
         let metrics = quic::Metrics::register(self.registry().sub_registry_with_prefix("link"));
         let link = &self.settings.link;
-        let files = IdentityFiles {
+        let files = LinkCertificateFiles {
             authority: link.ca_file.clone(),
             certificate: link.certificate.certificate.clone(),
             key: link.certificate.key.clone(),
         };
-        let identity = Identity::load(files, metrics.clone()).await?;
-        Ok(Local { name: Peer::clone(&self.name), pool: self.settings.cluster.pool.clone(), identity, metrics })
+        let certificate = LinkCertificate::load(files, metrics.clone()).await?;
+        Ok(Local { name: Peer::clone(&self.name), pool: self.settings.cluster.pool.clone(), certificate, metrics })
     }
 
     /// The rankers of the newest table.

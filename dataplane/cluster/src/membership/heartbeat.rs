@@ -40,7 +40,7 @@ const REPORT_MS: &str = "4000";
 const REPORTS_MAX: usize = 16;
 
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub struct ProcessIdentity {
     pub role: Role,
     /// Its identity in the role, the same after a restart.
     pub name: Peer,
@@ -110,7 +110,7 @@ impl Beat {
 pub fn start(
     base: &ClientConfig,
     pool: &str,
-    identity: Identity,
+    identity: ProcessIdentity,
     heat: Heat,
     metrics: Metrics,
     shutdown: CancellationToken,

@@ -4,9 +4,9 @@
 //! more is read from the connection, and QUIC's flow control holds the sender.
 
 pub mod authority;
+mod certificate;
 mod dial;
 mod hello;
-mod identity;
 mod listen;
 mod metrics;
 mod pump;
@@ -21,8 +21,8 @@ use quinn::{
     Connection, ConnectionError, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt, congestion::CubicConfig,
 };
 
+pub use certificate::{LinkCertificate, LinkCertificateFiles};
 pub use dial::{Rankers, dial_consumer, dial_gateway};
-pub use identity::{Identity, IdentityFiles};
 pub use listen::listen;
 pub use metrics::Metrics;
 pub use streams::{QuicStream, QuicStreams};
@@ -57,11 +57,11 @@ const DATAGRAM_BYTES_MAX: u16 = 9_000 - 48;
 
 #[derive(Clone)]
 pub struct Local {
-    /// Its identity in its role.
+    /// Its name in its role, the same after every restart.
     pub name: Peer,
     /// Its pool; peers of another one are refused.
     pub pool: String,
-    pub identity: Identity,
+    pub certificate: LinkCertificate,
     pub metrics: Metrics,
 }
 

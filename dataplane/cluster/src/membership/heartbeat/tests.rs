@@ -23,7 +23,7 @@ async fn who_says_something_is_alive_and_who_stops_is_not() {
 
     let (heat, shutdown) = (Heat::default(), CancellationToken::new());
     heat.goes_by(7);
-    let identity = Identity { role: Role::Ranker, name: "ranker-0".into(), address: "127.0.0.1:1".to_owned() };
+    let identity = ProcessIdentity { role: Role::Ranker, name: "ranker-0".into(), address: "127.0.0.1:1".to_owned() };
     let start = |identity| start(&base, "test", identity, heat.clone(), Metrics::default(), shutdown.clone()).unwrap();
     let (beat, task) = start(identity.clone());
     let heard = loop {

@@ -195,7 +195,7 @@ impl Dialer {
             Caller::Consumer => 0,
             Caller::Gateway => STREAMS_MAX,
         };
-        let config = self.local.identity.client(streams);
+        let config = self.local.certificate.client(streams);
         let connecting = self.endpoint.connect_with(config, address, LINK_NAME)?;
         let connection = connecting.await.map_err(HelloError::Lost)?;
         let greeted = greet(connection.clone(), &self.local, self.sessions.caller(), ranker).await;

@@ -43,7 +43,7 @@ pub fn listen(
     local: Local,
     shutdown: CancellationToken,
 ) -> io::Result<(SocketAddr, mpsc::Receiver<Caller>, JoinHandle<()>)> {
-    let server = local.identity.server().as_ref().clone();
+    let server = local.certificate.server().as_ref().clone();
     let runtime = Arc::new(TokioRuntime);
     let endpoint = Endpoint::new(EndpointConfig::default(), Some(server), bind(address)?, runtime)?;
     let bound = endpoint.local_addr()?;
@@ -107,7 +107,7 @@ async fn serve(incoming: Incoming, local: Local, callers: mpsc::Sender<Caller>) 
 }
 
 async fn handshake(incoming: Incoming, local: &Local) -> Result<(Link, metrics::Caller, Peer), HelloError> {
-    let connection = incoming.accept_with(local.identity.server())?.await?;
+    let connection = incoming.accept_with(local.certificate.server())?.await?;
     let welcomed = welcome(connection.clone(), local).await;
     welcomed.inspect_err(|error| error.tell(&connection))
 }

@@ -41,8 +41,8 @@ impl Authority {
         Self { issuer, folder: tempfile::tempdir().unwrap() }
     }
 
-    /// Writes an identity that carries `dns_name`.
-    fn write(&self, folder: &Path, dns_name: &str) -> IdentityFiles {
+    /// Writes a certificate that carries `dns_name`.
+    fn write(&self, folder: &Path, dns_name: &str) -> LinkCertificateFiles {
         let key = KeyPair::generate().unwrap();
         let leaf = CertificateParams::new([dns_name.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
         let file = |name, content: String| {
@@ -50,7 +50,7 @@ impl Authority {
             std::fs::write(&path, content).unwrap();
             path
         };
-        IdentityFiles {
+        LinkCertificateFiles {
             authority: file("ca.pem", self.issuer.pem()),
             certificate: file("cert.pem", leaf.pem()),
             key: file("key.pem", key.serialize_pem()),
@@ -64,10 +64,10 @@ impl Authority {
     }
 }
 
-async fn local(name: &str, files: IdentityFiles) -> Local {
+async fn local(name: &str, files: LinkCertificateFiles) -> Local {
     let metrics = Metrics::register(&mut Registry::default());
-    let identity = Identity::load(files, metrics.clone()).await.unwrap();
-    Local { name: name.into(), pool: "default".into(), identity, metrics }
+    let certificate = LinkCertificate::load(files, metrics.clone()).await.unwrap();
+    Local { name: name.into(), pool: "default".into(), certificate, metrics }
 }
 
 /// A ranker, called `ranker-0` unless `local` says otherwise.

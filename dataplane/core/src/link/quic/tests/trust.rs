@@ -81,7 +81,7 @@ async fn a_peer_that_cannot_be_understood_is_left_and_told_why() {
     let lines = Lines::about(&ranker);
     let local = authority.local("consumer-0").await;
     let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-    let connecting = endpoint.connect_with(local.identity.client(0), ranker.address, LINK_NAME).unwrap();
+    let connecting = endpoint.connect_with(local.certificate.client(0), ranker.address, LINK_NAME).unwrap();
     let connection = soon(connecting).await.unwrap();
     let greeted = soon(hello::greet(connection.clone(), &local, metrics::Caller::Consumer, "ranker-0")).await;
     let mut stream = greeted.unwrap().stream;
@@ -123,14 +123,14 @@ async fn what_is_no_identity_is_refused_at_start() {
     let authority = Authority::new();
     let folder = tempfile::tempdir().unwrap();
     let files = authority.write(folder.path(), LINK_NAME);
-    let refusal = async |files: &IdentityFiles| {
+    let refusal = async |files: &LinkCertificateFiles| {
         let metrics = Metrics::register(&mut Registry::default());
-        Identity::load(files.clone(), metrics).await.err().map(|error| error.to_string()).unwrap_or_default()
+        LinkCertificate::load(files.clone(), metrics).await.err().map(|error| error.to_string()).unwrap_or_default()
     };
     assert_eq!(refusal(&files).await, "");
-    let absent = IdentityFiles { key: folder.path().join("absent.pem"), ..files.clone() };
+    let absent = LinkCertificateFiles { key: folder.path().join("absent.pem"), ..files.clone() };
     assert!(refusal(&absent).await.contains("absent.pem"));
-    let empty = IdentityFiles { authority: files.key.clone(), ..files.clone() };
+    let empty = LinkCertificateFiles { authority: files.key.clone(), ..files.clone() };
     assert!(refusal(&empty).await.contains("no usable certificate"));
     std::fs::write(&files.key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
     assert!(refusal(&files).await.contains("have to belong together"));

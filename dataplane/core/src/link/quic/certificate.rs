@@ -23,9 +23,9 @@ use tracing::Instrument;
 use super::{ALPN, Metrics, transport};
 use crate::certificate::{self, CertificateError, Holder, certificates, private_key, provider};
 
-/// Where the parts of an identity are, each PEM.
+/// Where the parts of a certificate are, each PEM.
 #[derive(Debug, Clone)]
-pub struct IdentityFiles {
+pub struct LinkCertificateFiles {
     /// Certificates of the authorities that sign peers'.
     pub authority: PathBuf,
     /// The own certificate, then those between it and the authority. It has to carry the DNS name `barrage-link`.
@@ -33,12 +33,12 @@ pub struct IdentityFiles {
     pub key: PathBuf,
 }
 
-/// A handle; clones share one identity. Connections that are made later use what the files say by then.
+/// A handle; clones share one certificate. Connections that are made later use what the files say by then.
 #[derive(Clone)]
-pub struct Identity(Arc<Inner>);
+pub struct LinkCertificate(Arc<Inner>);
 
 struct Inner {
-    files: IdentityFiles,
+    files: LinkCertificateFiles,
     current: RwLock<Current>,
     metrics: Metrics,
 }
@@ -50,12 +50,12 @@ struct Current {
     expiry: Option<i64>,
 }
 
-impl Identity {
+impl LinkCertificate {
     /// Reads the files, and looks at them again every few seconds for as long as somebody holds this.
     ///
     /// # Errors
     /// [`CertificateError`]. A file that is wrong *later* is logged and counted, and what was in force stays.
-    pub async fn load(files: IdentityFiles, metrics: Metrics) -> Result<Self, CertificateError> {
+    pub async fn load(files: LinkCertificateFiles, metrics: Metrics) -> Result<Self, CertificateError> {
         let contents = certificate::read(&files.all())?;
         let current = verified(&contents, &files)?;
         metrics.expires(current.expiry);
@@ -99,14 +99,14 @@ impl Holder<3> for Inner {
     }
 }
 
-impl IdentityFiles {
+impl LinkCertificateFiles {
     fn all(&self) -> [PathBuf; 3] {
         [self.authority.clone(), self.certificate.clone(), self.key.clone()]
     }
 }
 
 /// What authority, certificate and key come to, as they stand in the files.
-fn verified(contents: &[Vec<u8>; 3], files: &IdentityFiles) -> Result<Current, CertificateError> {
+fn verified(contents: &[Vec<u8>; 3], files: &LinkCertificateFiles) -> Result<Current, CertificateError> {
     let [authority, certificate, key] = contents;
     let mut roots = RootCertStore::empty();
     for authority in certificates(authority, &files.authority)? {
