@@ -297,9 +297,13 @@ export class Plan {
       "else echo 'left out: the database of advisories cannot be fetched here'; fi",
     ].join('; ');
     return [
-      check('dependencies: licences, bans, sources', 'cargo deny --locked --offline check --deny warnings bans licenses sources', {
-        needs: [CARGO_DENY, fetched],
-      }),
+      check(
+        'dependencies: licences, bans, sources',
+        'cargo deny --locked --offline check --deny warnings bans licenses sources',
+        {
+          needs: [CARGO_DENY, fetched],
+        },
+      ),
       check('dependencies: advisories', advisories, { needs: [CARGO_DENY] }),
     ];
   }
