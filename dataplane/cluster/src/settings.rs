@@ -77,7 +77,7 @@ impl Flags {
 #[derive(Debug, Clone)]
 pub enum RoleSettings {
     /// A gateway.
-    Gateway(Settings, Gateway),
+    Gateway(Settings, Box<Gateway>),
     /// A consumer.
     Consumer(Settings),
     /// A ranker.
@@ -104,7 +104,7 @@ impl Cluster {
         let Redis { nodes, trial, tls, credentials } = &self.redis;
         let ca = match tls.as_ref().and_then(|tls| tls.ca_file.as_ref()) {
             Some(path) => {
-                let [ca] = certificate::read(&[path.clone()])?;
+                let [ca] = certificate::read(std::array::from_ref(path))?;
                 Some(ca)
             }
             None => None,

@@ -45,7 +45,7 @@ struct Use {
 pub(crate) fn libraries(sources: &[Source]) -> Vec<Library> {
     let program = without_test_modules(sources);
     let root = |source: &&Source| source.path.strip_suffix("/lib.rs").map(str::to_owned);
-    program.iter().filter_map(|source| root(source)).map(|root| Library::new(root, &program)).collect()
+    program.iter().filter_map(root).map(|root| Library::new(root, &program)).collect()
 }
 
 impl Library {

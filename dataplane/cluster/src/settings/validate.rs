@@ -43,7 +43,7 @@ pub(super) fn validate(role: Role, raw: &Raw, host: &Host) -> Result<RoleSetting
     }
     match (settings, gateway) {
         (Some(settings), Some(gateway)) if check.refusals.is_empty() => Ok(match (role, gateway) {
-            (Role::Gateway, Some(gateway)) => RoleSettings::Gateway(settings, gateway),
+            (Role::Gateway, Some(gateway)) => RoleSettings::Gateway(settings, Box::new(gateway)),
             (Role::Ranker, _) => RoleSettings::Ranker(settings),
             _ => RoleSettings::Consumer(settings),
         }),

@@ -61,10 +61,14 @@ impl Exchange for Client {
         Self: 'b,
     {
         let http = self.http.clone();
-        let done = self.runtime.spawn(timeout(TIMEOUT, async move {
-            let (head, body) = http.send(request.map(Into::into)).await?.into_parts();
-            Ok(Response::from_parts(head, http_client::read(body, ANSWER_BYTES_MAX).await?))
-        }));
-        Box::pin(async { done.await?? })
+        // In the runtime, or the time limit has no clock.
+        let done = self.runtime.spawn(async move {
+            let exchanged = timeout(TIMEOUT, async move {
+                let (head, body) = http.send(request.map(Into::into)).await?.into_parts();
+                Ok(Response::from_parts(head, http_client::read(body, ANSWER_BYTES_MAX).await?))
+            });
+            exchanged.await?
+        });
+        Box::pin(async { done.await? })
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn run(role: Role, flags: Flags) -> anyhow::Result<()> {
     match settings::load(role, flags, &host)? {
         RoleSettings::Gateway(settings, gateway) => {
             until_signal(host.cores.div_ceil(GATEWAY_PARTS_PER_CORES), |shutdown| {
-                roles::gateway(settings, gateway, shutdown)
+                roles::gateway(settings, *gateway, shutdown)
             })
         }
         RoleSettings::Consumer(settings) => until_signal(host.cores, |shutdown| roles::consumer(settings, shutdown)),
