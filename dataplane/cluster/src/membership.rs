@@ -1,5 +1,5 @@
 //! Who is alive and how hot its rooms are: what each process says of itself once a second on the pool's heat topic
-//! ([`heartbeat`]), and who listens there ([`follow`], [`members`]).
+//! ([`heartbeat`]), and who listens there ([`follow()`], [`alive`]).
 
 mod follow;
 pub mod heartbeat;

@@ -15,7 +15,7 @@ use crate::trace::TraceParent;
 /// A record to append.
 #[derive(Debug, Clone)]
 pub struct NewRecord {
-    /// Partition, below [`Log::partitions`].
+    /// Partition, below [`LogBackend::partitions`].
     pub partition: u32,
     /// Encoded [`barrage_proto::log::Record`].
     pub payload: Bytes,

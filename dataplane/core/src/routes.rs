@@ -3,7 +3,7 @@
 //! It holds owners and exceptions, not every room's place: the partitions of a room are those that the hash of its ID
 //! chooses, and its ranker is the one that rendezvous hashing chooses among those there are.
 //!
-//! [`entry`] makes it of the entries of a compacted topic, [`topic`] follows that topic and writes it, [`plan`] says who
+//! [`entry`] makes it of the entries of a compacted topic, crate `barrage-cluster` follows that topic and writes it, [`plan`] says who
 //! should own what, [`change`] what is different then, and [`mod@file`] is the table as an engineer edits it.
 
 pub mod change;

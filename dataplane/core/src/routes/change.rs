@@ -1,5 +1,5 @@
 //! What is different between two tables: as the entries that one transaction writes, and as lines that a person reads.
-//! Pure; [`super::topic`] writes it.
+//! Pure; crate `barrage-cluster` writes it.
 
 use std::collections::{BTreeMap, HashMap};
 

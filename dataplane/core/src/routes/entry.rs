@@ -1,5 +1,5 @@
 //! From the entries of the routes topic to a table: what each key means, and what counts of two entries for one.
-//! Pure; [`super::topic`] reads and writes them.
+//! Pure; crate `barrage-cluster` reads and writes them.
 
 use std::{
     collections::{BTreeSet, HashMap},
