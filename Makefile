@@ -23,10 +23,10 @@ PATIENT := e2e/scripts/patient.sh
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 # What builds take the first time, measured on two cores.
-RUN_TAKES := 3 to 5 minutes
+RUN_TAKES := 4 minutes
 RUN_RELEASE_TAKES := 5 to 10 minutes
 BENCH_TAKES := 5 to 10 minutes
-TEST_TAKES := half an hour and more, most of it building
+TEST_TAKES := about an hour, half of it building
 
 # The one program that is started, as little of it as dev mode needs.
 RUN_PROFILE := $(if $(RELEASE),release,quick)
