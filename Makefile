@@ -22,10 +22,10 @@ PATIENT := e2e/scripts/patient.sh
 # Where Cargo builds.
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-# What builds take the first time, measured on two cores.
+# What builds take the first time; minutes stand only where they were measured, on two cores.
 RUN_TAKES := 4 minutes
-RUN_RELEASE_TAKES := 5 to 10 minutes
-BENCH_TAKES := 5 to 10 minutes
+RUN_RELEASE_TAKES := longer than without RELEASE
+BENCH_TAKES := many minutes
 TEST_TAKES := about an hour, half of it building
 
 # The one program that is started, as little of it as dev mode needs.
@@ -63,7 +63,7 @@ web: $(WEB)/dist/index.html ## Build the page, if it changed
 	@:
 
 .PHONY: bench
-bench: ## Benchmarks beside their baselines (SHORT=1: about nine minutes; ARGS: which)
+bench: ## Benchmarks beside their baselines (SHORT=1: the short form; ARGS: which)
 	@$(SETUP) bench
 	@$(SETUP) later packages bench
 	@$(MAKE) --no-print-directory web
