@@ -82,7 +82,7 @@ impl Shared {
         burst: u32,
     ) -> Result<Vec<Allowed>, RedisError> {
         let keys: Vec<_> = wishes.iter().map(|&(user, _)| self.keys.limit(room, shard, user)).collect();
-        let has_cell = *self.has_cell.get_or_try_init(|| self.probe()).await?;
+        let has_cell = *self.has_cell.get_or_try_init(|| self.probe(&keys[0])).await?;
         let (script, first) = if has_cell { (&self.cell, rate) } else { (&self.own, 1_000_000 / rate) };
         let mut arguments = vec![first.max(1), burst];
         arguments.extend(wishes.iter().map(|&(_, count)| count));
@@ -90,9 +90,9 @@ impl Shared {
         Ok(answers.chunks_exact(2).map(|answer| Allowed { count: answer[0], wait_ms: answer[1] }).collect())
     }
 
-    async fn probe(&self) -> Result<bool, RedisError> {
-        let asked = cmd("COMMAND").arg("INFO").arg("CL.THROTTLE").to_owned();
-        let known: Vec<redis::Value> = self.calls.send(&asked).await?;
+    /// Any node says whether all have the module: `key` is one that is asked about next.
+    async fn probe(&self, key: &str) -> Result<bool, RedisError> {
+        let known: Vec<redis::Value> = self.calls.send(key, cmd("COMMAND").arg("INFO").arg("CL.THROTTLE")).await?;
         Ok(known.iter().any(|command| !matches!(command, redis::Value::Nil)))
     }
 }

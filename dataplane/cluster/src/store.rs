@@ -20,6 +20,7 @@ mod ranking;
 mod rules;
 mod search;
 mod shared;
+mod silence;
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 //! answered may still take effect: whatever is called here is safe to repeat.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
@@ -16,9 +16,9 @@ use redis::{
     cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
     cmd,
 };
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 
-use super::{config::RedisConfig, metrics::Metrics};
+use super::{config::RedisConfig, keys::slot_of, metrics::Metrics, silence::Silence};
 
 const ATTEMPT: Duration = Duration::from_secs(1);
 /// How long a replica may take: a healthy one takes a few ms, one that is stopped never answers.
@@ -30,10 +30,7 @@ const ALL_ATTEMPTS: Duration = Duration::from_secs(3);
 /// Pause before another attempt, where a node says that it cannot answer yet.
 const PAUSE_MS: (u64, u64) = (20, 200);
 
-/// A connection that has answered nothing for so long is given up for a new one. While the client looks for the topology
-/// it carries out no call, and one that holds the client's lock at that moment keeps it from ever finding it. Nor does it
-/// find it where it has lost its connections to all nodes meanwhile: then it asks nobody, over and over.
-const RENEW_AFTER: Duration = Duration::from_secs(5);
+/// How long connecting anew may take.
 const RENEW_WITHIN: Duration = Duration::from_secs(5);
 
 /// A connection to the cluster; clones share it.
@@ -50,9 +47,21 @@ struct Line {
     silence: Silence,
 }
 
-/// Since when no call was answered.
-#[derive(Default)]
-struct Silence(Mutex<Option<Instant>>);
+/// A call that is under way, to the master or a replica of a key's slot. It counts as unanswered until somebody says
+/// otherwise: also when who called has stopped waiting.
+struct Asked<'a> {
+    calls: &'a Calls,
+    slot: u16,
+    answered: bool,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if self.calls.line.silence.is_too_long(self.slot, self.answered, Instant::now()) {
+            self.calls.renew();
+        }
+    }
+}
 
 /// A script, and the hash by which a node that has it calls it.
 pub(crate) struct Script {
@@ -92,12 +101,12 @@ impl Calls {
         Ok(Self { line: Arc::new(line), metrics })
     }
 
-    /// Calls a script on the master of its keys. A node that does not have it (it is new, restarted or was flushed) is
+    /// Calls a script on the master of its keys, which are one at least. A node that does not have it (it is new, restarted or was flushed) is
     /// sent the whole of it, and has it from then on.
     pub(crate) async fn script<T: FromRedisValue>(
         &self,
         script: &Script,
-        keys: &[impl ToRedisArgs],
+        keys: &[impl AsRef<str> + ToRedisArgs],
         arguments: &[impl ToRedisArgs],
     ) -> Result<T, RedisError> {
         let call = |name: &str, script: &str| {
@@ -105,13 +114,13 @@ impl Calls {
             call.arg(script).arg(keys.len()).arg(keys).arg(arguments);
             call
         };
-        let started = Instant::now();
-        let mut outcome = self.send(&call("EVALSHA", &script.hash)).await;
+        let (key, started) = (keys[0].as_ref(), Instant::now());
+        let mut outcome = self.send(key, &call("EVALSHA", &script.hash)).await;
         if let Err(error) = &outcome
             && error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
         {
             self.metrics.reloaded();
-            outcome = self.send(&call("EVAL", script.code)).await;
+            outcome = self.send(key, &call("EVAL", script.code)).await;
         }
         self.metrics.called(started.elapsed(), outcome.is_ok());
         outcome
@@ -119,45 +128,59 @@ impl Calls {
 
     /// Reads from a replica, or from the master where the replica does not answer soon.
     pub(super) async fn read<T: FromRedisValue>(&self, key: &str, command: Cmd) -> Result<T, RedisError> {
-        if let Ok(Ok(read)) = timeout(REPLICA_MAX, self.send(&command)).await {
+        if let Ok(Ok(read)) = timeout(REPLICA_MAX, self.send(key, &command)).await {
             return Ok(read);
         }
         self.metrics.passed_over();
         self.send_to_master(key, command).await
     }
 
-    /// Sends a command; one that only reads goes to a replica.
-    pub(crate) async fn send<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
-        self.metrics.sent(1);
-        let outcome = command.query_async(&mut self.line.connection()).await;
-        self.heard(&outcome).await;
-        outcome
+    /// Sends a command about a key; one that only reads goes to a replica.
+    pub(crate) async fn send<T: FromRedisValue>(&self, key: &str, command: &Cmd) -> Result<T, RedisError> {
+        let asked = self.ask(key);
+        asked.hear(command.query_async(&mut self.line.connection()).await)
     }
 
     /// Sends a command to the master of a key, though it only reads.
     pub(super) async fn send_to_master<T: FromRedisValue>(&self, key: &str, command: Cmd) -> Result<T, RedisError> {
-        self.metrics.sent(1);
         let master = SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master));
+        let asked = self.ask(key);
         let outcome = self.line.connection().route_command(command, RoutingInfo::SingleNode(master)).await;
-        self.heard(&outcome).await;
-        Ok(T::from_redis_value(outcome?.extract_error()?)?)
+        let answer = asked.hear(outcome.and_then(redis::Value::extract_error))?;
+        Ok(T::from_redis_value(answer)?)
     }
 
-    /// Takes down whether a call was answered; connects anew when none has been for too long.
-    async fn heard<T>(&self, outcome: &Result<T, RedisError>) {
-        let silent = outcome.as_ref().is_err_and(is_silence);
-        if !self.line.silence.is_too_long(silent, Instant::now()) {
-            return;
-        }
-        match timeout(RENEW_WITHIN, self.line.client.get_async_connection()).await {
-            Ok(Ok(connection)) => {
-                tracing::warn!("Redis has answered nothing for {RENEW_AFTER:?}; connected anew");
-                self.metrics.renewed();
-                *self.line.connection.write().unwrap_or_else(PoisonError::into_inner) = connection;
+    fn ask(&self, key: &str) -> Asked<'_> {
+        self.metrics.sent(1);
+        Asked { calls: self, slot: slot_of(key), answered: false }
+    }
+
+    /// Connects anew, and calls by the old connection until then. Nobody waits for it.
+    fn renew(&self) {
+        let calls = self.clone();
+        let renewing = async move {
+            match timeout(RENEW_WITHIN, calls.line.client.get_async_connection()).await {
+                Ok(Ok(connection)) => {
+                    tracing::warn!("Redis has not answered for some slots; connected anew");
+                    calls.metrics.renewed();
+                    *calls.line.connection.write().unwrap_or_else(PoisonError::into_inner) = connection;
+                }
+                Ok(Err(error)) => tracing::warn!(%error, "Redis does not answer and cannot be connected to anew"),
+                Err(_) => tracing::warn!("Redis does not answer and cannot be connected to anew in {RENEW_WITHIN:?}"),
             }
-            Ok(Err(error)) => tracing::warn!(%error, "Redis answers nothing and cannot be connected to anew"),
-            Err(_) => tracing::warn!("Redis answers nothing and cannot be connected to anew in {RENEW_WITHIN:?}"),
+        };
+        // A call that is given up because the process ends finds no runtime.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(renewing);
         }
+    }
+}
+
+impl Asked<'_> {
+    /// Takes down whether the call was answered.
+    fn hear<T>(mut self, outcome: Result<T, RedisError>) -> Result<T, RedisError> {
+        self.answered = !outcome.as_ref().is_err_and(is_silence);
+        outcome
     }
 }
 
@@ -167,25 +190,17 @@ impl Line {
     }
 }
 
-/// Whether nobody answered: not in time, or nobody was there to be asked.
+/// Whether nobody answered who is in charge of the slot: no answer in time, a connection that broke or is not there, or a
+/// node that another one has replaced. A client that knows the topology gets over each of these.
 fn is_silence(error: &RedisError) -> bool {
-    error.is_timeout() || error.kind() == ErrorKind::ClusterConnectionNotFound
-}
-
-impl Silence {
-    /// Whether nothing has been answered for too long; true for one caller, and again after as long.
-    fn is_too_long(&self, silent: bool, now: Instant) -> bool {
-        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !silent {
-            *since = None;
-            return false;
-        }
-        let dead = now.saturating_duration_since(*since.get_or_insert(now)) >= RENEW_AFTER;
-        if dead {
-            *since = Some(now);
-        }
-        dead
-    }
+    use ServerErrorKind::{Ask, ClusterDown, MasterDown, Moved, ReadOnly, TryAgain};
+    let absent = error.is_timeout() || error.is_io_error() || error.is_connection_dropped();
+    absent
+        || matches!(
+            error.kind(),
+            ErrorKind::ClusterConnectionNotFound
+                | ErrorKind::Server(Ask | ClusterDown | MasterDown | Moved | ReadOnly | TryAgain)
+        )
 }
 
 #[cfg(test)]
@@ -193,21 +208,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_is_given_up_when_nobody_has_answered_for_too_long() {
-        let (silence, now) = (Silence::default(), Instant::now());
-        assert!(!silence.is_too_long(true, now));
-        assert!(!silence.is_too_long(true, now + RENEW_AFTER / 2));
-        assert!(!silence.is_too_long(false, now + RENEW_AFTER / 2), "one answer is enough");
-        assert!(!silence.is_too_long(true, now + RENEW_AFTER));
-        assert!(silence.is_too_long(true, now + 2 * RENEW_AFTER));
-        assert!(!silence.is_too_long(true, now + 2 * RENEW_AFTER), "one caller is enough");
-    }
-
-    #[test]
-    fn nobody_there_is_no_answer_and_a_refusal_is_one() {
+    fn nobody_in_charge_is_no_answer_and_a_refusal_is_one() {
         let error = |kind| RedisError::from((kind, "said"));
         assert!(is_silence(&error(ErrorKind::ClusterConnectionNotFound)));
-        assert!(!is_silence(&error(ErrorKind::Server(ServerErrorKind::ClusterDown))));
+        assert!(is_silence(&error(ErrorKind::Io)));
+        assert!(is_silence(&error(ErrorKind::Server(ServerErrorKind::ClusterDown))));
+        assert!(is_silence(&error(ErrorKind::Server(ServerErrorKind::ReadOnly))));
+        assert!(!is_silence(&error(ErrorKind::Server(ServerErrorKind::NoScript))));
+        assert!(!is_silence(&error(ErrorKind::Server(ServerErrorKind::NoPerm))));
         assert!(!is_silence(&error(ErrorKind::AuthenticationFailed)));
     }
 }

@@ -44,8 +44,8 @@ struct Loss {
 pub(super) async fn lay(shared: &Arc<Shared>) -> Result<(), StoreError> {
     let laid = unix_ms();
     let laying = on_all_slots(shared, move |shared, slot| async move {
-        let lay = cmd("HSETNX").arg(shared.keys.marker(slot)).arg("laid").arg(laid).to_owned();
-        shared.calls.send::<u64>(&lay).await
+        let key = shared.keys.marker(slot);
+        shared.calls.send::<u64>(&key, cmd("HSETNX").arg(&key).arg("laid").arg(laid)).await
     });
     laying.await.map(drop)
 }
