@@ -12,6 +12,9 @@ use thiserror::Error;
 
 use crate::trace::TraceParent;
 
+/// One past the highest offset that a partition can have, whoever keeps the log: 35 years of a thousand records a second.
+pub const OFFSET_LIMIT: u64 = 1 << 40;
+
 /// A record to append.
 #[derive(Debug, Clone)]
 pub struct NewRecord {

@@ -23,14 +23,13 @@ use barrage_core::{
     clock::unix_ms,
     last_error::LastError,
     log::{
-        Commit, DeadLetter, Lane, LogBackend, LogError, LogReader, LogRecord, NewRecord, PartitionState, Reader,
-        Reading,
+        Commit, DeadLetter, Lane, LogBackend, LogError, LogReader, LogRecord, NewRecord, OFFSET_LIMIT, PartitionState,
+        Reader, Reading,
     },
 };
 use schema::{key, offset_of};
 
 pub use metrics::Metrics;
-pub use schema::OFFSET_LIMIT;
 
 /// Requests waiting for the writer; each gateway shard has at most one under way.
 const REQUEST_QUEUE: usize = 256;

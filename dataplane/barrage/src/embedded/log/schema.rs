@@ -4,12 +4,12 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use barrage_core::log::OFFSET_LIMIT;
+
 use super::{DeadLetter, LogError, PartitionState};
 
 /// A record's key is `(partition << 40) + offset`, so that one B-tree appends in order within each partition.
-const OFFSET_BITS: u32 = 40;
-/// One past the highest offset that a partition can have.
-pub const OFFSET_LIMIT: u64 = 1 << OFFSET_BITS;
+const OFFSET_BITS: u32 = OFFSET_LIMIT.ilog2();
 /// Records deleted in one transaction: short enough that an append waits a few milliseconds for it at the most.
 const TRIM_RECORDS_MAX: usize = 2_000;
 

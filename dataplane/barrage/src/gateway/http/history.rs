@@ -12,9 +12,8 @@ use super::{
     description::{Described, Operation},
     request::{Api, Parameters, Readable, check_limit, hundred},
 };
-use crate::embedded::log::OFFSET_LIMIT;
 use crate::gateway::problem::Problem;
-use barrage_core::store::Direction;
+use barrage_core::{log::OFFSET_LIMIT, store::Direction};
 
 /// Which page.
 #[derive(Deserialize, JsonSchema)]
