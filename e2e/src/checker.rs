@@ -1,13 +1,13 @@
 //! Judges a run by what was promised: every acknowledged danmaku is in the history once, in its sender's order and
-//! with its text; the ranking is a plain count; the books balance. Each breach is named.
+//! with its text; the ranking is a plain count; the ledger balances. Each breach is named.
 
-mod books;
 mod kept;
+mod ledger;
 mod ranking;
 mod slices;
 
-pub use books::Books;
 pub use kept::check_history;
+pub use ledger::Ledger;
 pub use ranking::{Scores, check_ranking, check_ranking_order, count};
 pub use slices::{check_senders, check_slices};
 
@@ -81,8 +81,8 @@ pub enum Finding {
     },
     /// Two neighbours of the ranking stand the wrong way round, or a rank is missing.
     Rank { rank: u64, problem: String },
-    /// The books do not balance.
-    Books(Books),
+    /// The ledger does not balance.
+    Ledger(Ledger),
 }
 
 impl fmt::Display for Finding {
@@ -112,7 +112,7 @@ impl fmt::Display for Finding {
                 write!(f, "ranking: user {user} has {counted} danmaku in the history and a score of {ranked}")
             }
             Self::Rank { rank, problem } => write!(f, "ranking: place {rank} {problem}"),
-            Self::Books(books) => write!(f, "the books do not balance: {books}"),
+            Self::Ledger(ledger) => write!(f, "the ledger does not balance: {ledger}"),
         }
     }
 }

@@ -104,7 +104,7 @@ impl Api {
         Self { token: Some(token), ..self }
     }
 
-    /// The room with its books.
+    /// The room with its ledger.
     ///
     /// # Errors
     /// [`HttpError`].

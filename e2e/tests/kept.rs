@@ -1,4 +1,4 @@
-//! What was acknowledged is kept, once and in order, and the books balance: under load, through `kill -9`, on a full
+//! What was acknowledged is kept, once and in order, and the ledger balances: under load, through `kill -9`, on a full
 //! disk and with a damaged log.
 
 use std::{
@@ -47,9 +47,9 @@ fn kept(load: Child) -> Value {
     for promise in ["lost", "doubled", "outOfOrder", "findings", "unanswered"] {
         assert_eq!(report[promise], 0, "{promise}: {report:#}");
     }
-    let count = |name: &str| report["books"][name].as_u64().unwrap();
+    let count = |name: &str| report["ledger"][name].as_u64().unwrap();
     let accounted: u64 = ["shown", "merged", "sampledOut", "deleted", "expired"].into_iter().map(count).sum();
-    assert_eq!(count("logged"), accounted, "the books balance: {report:#}");
+    assert_eq!(count("logged"), accounted, "the ledger balances: {report:#}");
     assert!(output.status.success(), "{}: {report:#}", output.status);
     report
 }
@@ -60,8 +60,8 @@ fn a_generated_room_over_its_budget_keeps_and_accounts_for_everything() {
     let arguments = ["chat", "--rate", "600", "--users", "60", "--viewers", "20", "--duration", "10s"];
     let report = kept(load(&server, &arguments));
     assert!(report["acknowledged"].as_u64().unwrap() > 1_000, "{report:#}");
-    assert!(report["books"]["sampledOut"].as_u64().unwrap() > 0, "600/s is over the budget of 200: {report:#}");
-    assert!(report["books"]["merged"].as_u64().unwrap() > 0, "repeats are merged: {report:#}");
+    assert!(report["ledger"]["sampledOut"].as_u64().unwrap() > 0, "600/s is over the budget of 200: {report:#}");
+    assert!(report["ledger"]["merged"].as_u64().unwrap() > 0, "repeats are merged: {report:#}");
     assert_eq!(report["ownUnseen"], 0, "senders see their own: {report:#}");
 }
 
@@ -169,7 +169,7 @@ fn await_kept(server: &Server, count: usize) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let kept = server.api().whole_history("demo").unwrap().len();
-        if kept == count && server.api().room("demo").unwrap().books.balance() {
+        if kept == count && server.api().room("demo").unwrap().ledger.balance() {
             return;
         }
         assert!(Instant::now() < deadline && kept <= count, "{kept} of {count} danmaku are kept");

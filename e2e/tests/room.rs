@@ -243,7 +243,7 @@ fn after_a_refusal_later_ones_wait_until_it_is_sent_again_or_given_up() {
 }
 
 #[test]
-fn senders_see_their_own_even_when_the_room_leaves_it_out_and_the_books_balance() {
+fn senders_see_their_own_even_when_the_room_leaves_it_out_and_the_ledger_balances() {
     let server = server("{rateLimit: {messagesPerSecond: 1000, burst: 1000}, viewerBudget: {danmakuPerSecond: 4}}");
     let mut watcher = v2_client(&server, 1);
     let mut old = ClientV1::join(&join(&server, 2), 2).unwrap();
@@ -276,8 +276,8 @@ fn senders_see_their_own_even_when_the_room_leaves_it_out_and_the_books_balance(
     }
     assert!(shown < 40, "the budget holds: {shown} shown");
     assert_eq!(shown + left_out, 80, "every danmaku is shown or counted");
-    let books = server.api().room("demo").unwrap().books;
-    assert_eq!((books.logged, books.check()), (80, None));
+    let ledger = server.api().room("demo").unwrap().ledger;
+    assert_eq!((ledger.logged, ledger.check()), (80, None));
 }
 
 #[test]

@@ -57,7 +57,7 @@ pub struct Options {
     pub gateway: gateway::Config,
 }
 
-/// Runs until `shutdown`; then everything accepted is kept, viewers are sent away, and books are saved.
+/// Runs until `shutdown`; then everything accepted is kept, viewers are sent away, and ledgers are saved.
 ///
 /// # Errors
 /// What cannot be opened, read or bound, and what to do about it.
@@ -159,7 +159,7 @@ impl Stages {
     }
 }
 
-/// Each stage outlives the one before it: what a gateway accepted still reaches the store and the books. The ranker ends
+/// Each stage outlives the one before it: what a gateway accepted still reaches the store and the ledger. The ranker ends
 /// when no consumer is left. A stage that fails takes the others down.
 async fn run_all<G>(
     serve: impl FnOnce(CancellationToken) -> G,

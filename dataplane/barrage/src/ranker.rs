@@ -36,7 +36,7 @@ use barrage_core::{
     moderation::RoomRules,
     room::RoomId,
     routes::{Routes, Table},
-    store::{Books, Ranking, Store},
+    store::{Ledger, Ranking, Store},
     trace::{Stage, TraceParent, Tracer},
 };
 use frame_buffer::FrameBuffers;
@@ -49,13 +49,13 @@ pub use metrics::Metrics;
 
 /// Names of the ranker's checks in [`Health`].
 pub mod checks {
-    /// Books and scores can be read and written.
-    pub const STORE: &str = "books";
+    /// Ledgers and scores can be read and written.
+    pub const STORE: &str = "ledger";
 }
 
 /// The beat while candidates come.
 const TICK: Duration = Duration::from_millis(10);
-/// The beat of rooms that are awake but have no candidate: for their leaderboards, scores and books.
+/// The beat of rooms that are awake but have no candidate: for their leaderboards, scores and ledgers.
 const REST: Duration = Duration::from_millis(100);
 const SAVE_EVERY: Duration = Duration::from_millis(250);
 /// How often what no longer serves anybody is forgotten.
@@ -67,7 +67,7 @@ const ANSWERS_QUEUE: usize = 64;
 
 pub struct Deps {
     pub name: Peer,
-    /// Books and scores.
+    /// Ledgers and scores.
     pub store: Store,
     /// Which rooms are its own, and their settings.
     pub routes: Routes,
@@ -82,14 +82,14 @@ pub struct Deps {
 
 enum Answer {
     Scores(RoomId, Option<Ranking>),
-    Books(RoomId, Books, RoomRules),
+    Ledger(RoomId, Ledger, RoomRules),
 }
 
 /// Candidates of a session, by the session's number.
 type Offer = (u64, Candidates);
 
 /// Runs until `shutdown` or until nobody can call any more and the last consumer has gone; then the last frames go out
-/// and the books are saved.
+/// and the ledgers are saved.
 pub async fn run(deps: Deps, shutdown: CancellationToken) {
     let Deps { name, store, routes, callers, health, heat, tracer, metrics } = deps;
     let (answers, answered) = mpsc::channel(ANSWERS_QUEUE);
@@ -182,7 +182,7 @@ impl Ranker {
                 Ok(()) = routes.changed() => self.regroup(&Arc::clone(&routes.borrow_and_update())),
                 () = sleep_until(next_tidy) => {
                     next_tidy = Instant::now() + TIDY_EVERY;
-                    // Those that are gone have saved their books when they sleep.
+                    // Those that are gone have saved their ledgers when they sleep.
                     let table = &self.table;
                     self.rooms.retain(|id, room| room.awake || is_served(table, id));
                     self.frame_buffers.tidy(unix_ms(), |room| self.rooms.contains_key(room));
@@ -243,15 +243,15 @@ impl Ranker {
         self.metrics.offered(room.offer(candidates, unix_ms()));
     }
 
-    /// A room that is not here yet: its candidates wait for its books.
+    /// A room that is not here yet: its candidates wait for its ledger.
     fn arrive(&mut self, id: RoomId, candidates: Candidates) {
         let arriving = self.arriving.entry(id.clone()).or_default();
         let mine = self.table.ranker_of(&id) == Some(&self.name);
         if mine && arriving.takes_over() {
-            takeover::read_books(self.store.clone(), id.clone(), self.health.clone(), self.answers.clone());
+            takeover::read_ledger(self.store.clone(), id.clone(), self.health.clone(), self.answers.clone());
         }
         if !arriving.hold(candidates) {
-            tracing::warn!(room = %id, "too much waits for the room's books; consumers send it again");
+            tracing::warn!(room = %id, "too much waits for the room's ledger; consumers send it again");
             self.arriving.remove(&id);
             self.sessions.send_again();
         }
@@ -265,19 +265,19 @@ impl Ranker {
                     room.refreshed(ranking, top);
                 }
             }
-            Answer::Books(id, books, rules) => self.take_over(&id, books, rules),
+            Answer::Ledger(id, ledger, rules) => self.take_over(&id, ledger, rules),
         }
     }
 
-    fn take_over(&mut self, id: &RoomId, mut books: Books, rules: RoomRules) {
+    fn take_over(&mut self, id: &RoomId, mut ledger: Ledger, rules: RoomRules) {
         // Given up meanwhile: whoever has it now takes a higher epoch.
         let Some(arriving) = self.arriving.remove(id) else { return };
         let frame_buffer = self.frame_buffers.find_or_make(id);
-        books.epoch = books.epoch.max(frame_buffer.epoch_wanted());
-        tracing::debug!(room = %id, epoch = books.epoch, "room taken over");
-        frame_buffer.begin(books.epoch, &books.watermark);
+        ledger.epoch = ledger.epoch.max(frame_buffer.epoch_wanted());
+        tracing::debug!(room = %id, epoch = ledger.epoch, "room taken over");
+        frame_buffer.begin(ledger.epoch, &ledger.watermark);
         let budget = self.table.rooms.find(id.as_str()).map_or(0, |room| room.budget_per_second);
-        let mut room = RankedRoom::new(books, rules, budget, unix_ms());
+        let mut room = RankedRoom::new(ledger, rules, budget, unix_ms());
         for candidates in arriving.into_candidates() {
             self.metrics.offered(room.offer(candidates, unix_ms()));
         }
@@ -296,7 +296,7 @@ impl Ranker {
         self.frame_buffers.empty(is_back);
         for (id, arriving) in &mut self.arriving {
             if mine(id) && arriving.takes_over() {
-                takeover::read_books(self.store.clone(), id.clone(), self.health.clone(), self.answers.clone());
+                takeover::read_ledger(self.store.clone(), id.clone(), self.health.clone(), self.answers.clone());
             }
         }
         for (id, room) in &mut self.rooms {

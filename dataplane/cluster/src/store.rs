@@ -1,18 +1,18 @@
 //! The store on a Redis Cluster: of each slice a sorted set, a stream of blocks and its applied position, which one script
-//! call changes together; of each room its books.
+//! call changes together; of each room its ledger.
 //!
 //! What a call did is a function of the log and of the position it found, so every call is safe to repeat, and one that
 //! was given up may take effect later. Redis answers before a replica has what was written: [`RedisStore::confirm`] says
 //! what is safe, and a failover may take the rest back.
 
 mod apply;
-mod books;
 mod calls;
 mod config;
 mod confirm;
 mod heat;
 mod history;
 mod keys;
+mod ledger;
 mod markers;
 mod metrics;
 mod nodes;
@@ -32,7 +32,7 @@ use barrage_core::{
     moderation::RoomRules,
     room::{RoomId, SHARDS},
     store::{
-        Applied, Books, Confirmed, Direction, HistoryItem, HistoryPage, Ranking, SliceBatch, Steps, StoreBackend,
+        Applied, Confirmed, Direction, HistoryItem, HistoryPage, Ledger, Ranking, SliceBatch, Steps, StoreBackend,
         StoreError,
     },
 };
@@ -74,7 +74,7 @@ impl RedisStore {
         self.note(markers::lay(&self.shared).await)
     }
 
-    /// Removes what was said in a room: history, ranking, books and what moderators did, and waits until that is safe.
+    /// Removes what was said in a room: history, ranking, ledger and what moderators did, and waits until that is safe.
     /// What is applied later counts from nothing. Safe to repeat.
     ///
     /// `ends` are offsets by partition: everything below is applied, and was said in the room that is to be forgotten. A
@@ -96,7 +96,7 @@ impl RedisStore {
         .await;
         let emptied = self.note(slices.into_iter().collect::<Result<Vec<bool>, _>>())?;
         if emptied.iter().all(|emptied| *emptied) {
-            self.note(books::forget(&self.shared, room).await)?;
+            self.note(ledger::forget(&self.shared, room).await)?;
         }
         match self.confirm(&[]).await? {
             Confirmed::Yes => Ok(()),
@@ -187,24 +187,24 @@ impl StoreBackend for RedisStore {
         ranking::count(&self.shared, room, limit).await
     }
 
-    async fn books(&self, room: &RoomId) -> Result<(Books, u64), StoreError> {
-        books::load(&self.shared, room).await
+    async fn ledger(&self, room: &RoomId) -> Result<(Ledger, u64), StoreError> {
+        ledger::load(&self.shared, room).await
     }
 
-    async fn take_books(&self, room: &RoomId) -> Result<Books, StoreError> {
-        self.note(books::take(&self.shared, room).await)
+    async fn take_ledger(&self, room: &RoomId) -> Result<Ledger, StoreError> {
+        self.note(ledger::take(&self.shared, room).await)
     }
 
-    async fn save_books(&self, books: Vec<(RoomId, Books)>) -> Result<Vec<RoomId>, StoreError> {
-        let books: Arc<[(RoomId, Books)]> = books.into();
-        let all = Arc::clone(&books);
-        let saved = each(&self.shared, books.len(), move |shared, index| {
+    async fn save_ledgers(&self, ledgers: Vec<(RoomId, Ledger)>) -> Result<Vec<RoomId>, StoreError> {
+        let ledgers: Arc<[(RoomId, Ledger)]> = ledgers.into();
+        let all = Arc::clone(&ledgers);
+        let saved = each(&self.shared, ledgers.len(), move |shared, index| {
             let all = Arc::clone(&all);
-            async move { books::save(&shared, &all[index].0, &all[index].1).await }
+            async move { ledger::save(&shared, &all[index].0, &all[index].1).await }
         })
         .await;
         let saved = self.note(saved.into_iter().collect::<Result<Vec<bool>, _>>())?;
-        Ok(books.iter().zip(saved).filter(|(_, saved)| !saved).map(|((room, _), _)| room.clone()).collect())
+        Ok(ledgers.iter().zip(saved).filter(|(_, saved)| !saved).map(|((room, _), _)| room.clone()).collect())
     }
 
     fn last_error(&self) -> Option<String> {

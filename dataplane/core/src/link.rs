@@ -134,7 +134,7 @@ pub struct BoardChange {
     pub removed: Vec<u64>,
 }
 
-/// A slice's danmaku up to a position are in the room's durable books.
+/// A slice's danmaku up to a position are in the room's durable ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accounted {
     /// The slice's room.

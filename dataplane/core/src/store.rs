@@ -1,12 +1,12 @@
-//! The store: what follows from a prefix of the log. Rankings, history, applied positions and books.
+//! The store: what follows from a prefix of the log. Rankings, history, applied positions and ledgers.
 //!
 //! In a cluster it is a Redis Cluster, in dev mode one file. Nothing here has to be durable at once: what is lost is
 //! found again in the log, from the commit, which trails what [`StoreBackend::confirm`] said.
 
 pub mod block;
-pub mod books;
 pub mod heat;
 pub mod history;
+pub mod ledger;
 pub mod ranking;
 
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use thiserror::Error;
 
 use crate::{moderation::RoomRules, room::RoomId};
 
-pub use books::{Books, Counts};
 pub use heat::{STEP_MS, Steps};
 pub use history::{Direction, HistoryItem, HistoryPage};
+pub use ledger::{Counts, Ledger};
 pub use ranking::{Ranking, Scored};
 
 /// Records of one slice, in log order.
@@ -110,7 +110,7 @@ pub enum StoreError {
 /// A handle; clones share one store.
 pub type Store = Arc<dyn StoreBackend>;
 
-/// What keeps rankings, history and books. Calls are for batches, so that the boxed future of each costs nothing that
+/// What keeps rankings, history and ledgers. Calls are for batches, so that the boxed future of each costs nothing that
 /// counts.
 #[async_trait]
 pub trait StoreBackend: Send + Sync {
@@ -188,23 +188,23 @@ pub trait StoreBackend: Send + Sync {
     /// [`StoreError::Storage`].
     async fn ranked_users(&self, room: &RoomId, limit: u32) -> Result<u32, StoreError>;
 
-    /// A room's books and what was logged in it.
+    /// A room's ledger and what was logged in it.
     ///
     /// # Errors
     /// [`StoreError::Storage`].
-    async fn books(&self, room: &RoomId) -> Result<(Books, u64), StoreError>;
+    async fn ledger(&self, room: &RoomId) -> Result<(Ledger, u64), StoreError>;
 
-    /// Takes a room's books over: raises their epoch, so that nobody who held them before can save them.
+    /// Takes a room's ledger over: raises its epoch, so that nobody who held it before can save it.
     ///
     /// # Errors
     /// [`StoreError::Storage`].
-    async fn take_books(&self, room: &RoomId) -> Result<Books, StoreError>;
+    async fn take_ledger(&self, room: &RoomId) -> Result<Ledger, StoreError>;
 
-    /// Saves the books of rooms; gives back the rooms whose books somebody else has taken over.
+    /// Saves the ledgers of rooms; gives back the rooms whose ledger somebody else has taken over.
     ///
     /// # Errors
     /// [`StoreError::Storage`]: some may be saved.
-    async fn save_books(&self, books: Vec<(RoomId, Books)>) -> Result<Vec<RoomId>, StoreError>;
+    async fn save_ledgers(&self, ledgers: Vec<(RoomId, Ledger)>) -> Result<Vec<RoomId>, StoreError>;
 
     /// Why the last write, or read of history or ranking, failed, if it did.
     fn last_error(&self) -> Option<String>;

@@ -31,7 +31,7 @@ pub enum BenchError {
     #[error("{0}")]
     Meaningless(String),
     /// What was counted is not what was sent, however fast it was.
-    #[error("{0} scores, logged danmaku and books are wrong")]
+    #[error("{0} scores, logged danmaku and ledgers are wrong")]
     Wrong(u64),
 }
 

@@ -10,14 +10,14 @@ use tokio::{task::block_in_place, time::sleep};
 
 use super::{ChaosError, Crowd};
 use crate::{
-    checker::{Books, Finding, check_history, check_ranking, check_senders, check_slices, count},
+    checker::{Finding, Ledger, check_history, check_ranking, check_senders, check_slices, count},
     cluster::Cluster,
     http::{Api, HttpError, Kept},
     session::{Fate, Line, Session},
     swarm::Harvest,
 };
 
-/// Answers and books must be at rest by then: a session tries for 30 s.
+/// Answers and the ledger must be at rest by then: a session tries for 30 s.
 const REST_WITHIN: Duration = Duration::from_secs(60);
 /// How long the last frames may take to the last screen.
 const LINGER: Duration = Duration::from_secs(1);
@@ -35,8 +35,8 @@ pub struct RoomVerdict {
     pub room: String,
     pub harvest: Harvest,
     pub kept: usize,
-    /// The room's books at rest.
-    pub books: Books,
+    /// The room's ledger at rest.
+    pub ledger: Ledger,
     /// Every breach of a promise.
     pub findings: Vec<String>,
 }
@@ -86,7 +86,7 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for RoomVerdict { room, harvest, kept, books, findings } in &self.rooms {
+        for RoomVerdict { room, harvest, kept, ledger, findings } in &self.rooms {
             let sent = |is: fn(&Line) -> bool| {
                 let lines = harvest.senders.iter().flat_map(Session::lines);
                 lines.filter(|line| line.tries > 0 && is(line)).count()
@@ -95,7 +95,7 @@ impl fmt::Display for Verdict {
                 (sent(|line| matches!(line.fate, Fate::Acknowledged(_))), sent(|line| line.fate == Fate::Unknown));
             writeln!(
                 f,
-                "room {room}: {} sent, {acknowledged} acknowledged, {unknown} without an outcome; {kept} kept; {books}; \
+                "room {room}: {} sent, {acknowledged} acknowledged, {unknown} without an outcome; {kept} kept; {ledger}; \
                  {} findings",
                 sent(|_| true),
                 findings.len()
@@ -111,16 +111,16 @@ impl fmt::Display for Verdict {
 fn judge(room: String, harvest: Harvest, apis: &[Api], shard_of: fn(u64) -> u32) -> Result<RoomVerdict, ChaosError> {
     let acknowledged = harvest.senders.iter().flat_map(Session::lines);
     let acknowledged = acknowledged.filter(|line| matches!(line.fate, Fate::Acknowledged(_))).count();
-    let (history, books) = at_rest(&apis[0], &room, acknowledged)?;
+    let (history, ledger) = at_rest(&apis[0], &room, acknowledged)?;
     let ranking = apis[0].whole_ranking(&room)?;
     let mut found = check_history(&harvest.senders, &history);
     found.extend(check_senders(&harvest.senders, &history));
     found.extend(check_slices(&history, shard_of));
     found.extend(check_ranking(&ranking, &[], &count(&history)));
-    found.extend(books.check());
+    found.extend(ledger.check());
     let mut findings: Vec<String> = found.iter().map(Finding::to_string).collect();
-    if books.logged != history.len() as u64 {
-        findings.push(format!("{} danmaku are kept, and the books say {books}", history.len()));
+    if ledger.logged != history.len() as u64 {
+        findings.push(format!("{} danmaku are kept, and the ledger says {ledger}", history.len()));
     }
     for (gateway, api) in apis.iter().enumerate().skip(1) {
         if api.whole_history(&room)? != history || api.whole_ranking(&room)? != ranking {
@@ -138,20 +138,20 @@ fn judge(room: String, harvest: Harvest, apis: &[Api], shard_of: fn(u64) -> u32)
     if pending > 0 {
         findings.push(format!("{pending} danmaku are without an answer"));
     }
-    Ok(RoomVerdict { room, harvest, kept: history.len(), books, findings })
+    Ok(RoomVerdict { room, harvest, kept: history.len(), ledger, findings })
 }
 
-/// The history and the books when both agree and hold what was acknowledged, or as they are when that takes too long.
-fn at_rest(api: &Api, room: &str, acknowledged: usize) -> Result<(Vec<Kept>, Books), HttpError> {
+/// The history and the ledger when both agree and hold what was acknowledged, or as they are when that takes too long.
+fn at_rest(api: &Api, room: &str, acknowledged: usize) -> Result<(Vec<Kept>, Ledger), HttpError> {
     let deadline = Instant::now() + REST_WITHIN;
     loop {
-        let books = api.room(room)?.books;
+        let ledger = api.room(room)?.ledger;
         let over = Instant::now() > deadline;
-        let full = books.balance() && books.logged >= acknowledged as u64;
+        let full = ledger.balance() && ledger.logged >= acknowledged as u64;
         if full || over {
             let history = api.whole_history(room)?;
-            if over || history.len() as u64 == books.logged {
-                return Ok((history, books));
+            if over || history.len() as u64 == ledger.logged {
+                return Ok((history, ledger));
             }
         }
         std::thread::sleep(LOOK_EVERY);

@@ -3,7 +3,7 @@
 use barrage_proto::Position;
 use serde::Deserialize;
 
-use crate::{checker::Books, decimal};
+use crate::{checker::Ledger, decimal};
 
 /// `GET /v1/rooms/{room}`.
 #[derive(Debug, Clone, Deserialize)]
@@ -16,7 +16,7 @@ pub struct Room {
     pub messages_per_second: u32,
     /// Danmaku/s that a viewer gets at most.
     pub viewer_budget: u32,
-    pub books: Books,
+    pub ledger: Ledger,
 }
 
 /// One danmaku of the history.
@@ -70,11 +70,11 @@ mod tests {
     }
 
     #[test]
-    fn books_and_places_carry_64_bit_numbers_as_text() {
+    fn the_ledger_and_places_carry_64_bit_numbers_as_text() {
         let text = r#"{"room":"demo","viewers":12,"messagesPerSecond":3,"viewerBudget":200,"anonymousViewing":true,
-            "books":{"logged":"10","shown":"8","merged":"1","sampledOut":"1","deleted":"0","expired":"0"}}"#;
+            "ledger":{"logged":"10","shown":"8","merged":"1","sampledOut":"1","deleted":"0","expired":"0"}}"#;
         let room: Room = serde_json::from_str(text).unwrap();
-        assert_eq!((room.books.logged, room.books.sampled_out), (10, 1));
+        assert_eq!((room.ledger.logged, room.ledger.sampled_out), (10, 1));
         let place: Place = serde_json::from_str(r#"{"rank":1,"userId":"7","score":"12"}"#).unwrap();
         assert_eq!(place, Place { rank: 1, user: 7, score: 12 });
         assert!(serde_json::from_str::<Place>(r#"{"rank":1,"userId":"x","score":"12"}"#).is_err());

@@ -69,7 +69,7 @@ pub struct Common {
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
-    /// Do not read history, ranking and books to check what was kept
+    /// Do not read history, ranking and ledger to check what was kept
     #[arg(long)]
     pub no_check: bool,
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    checker::{Books, Finding, check_history, check_ranking, count},
+    checker::{Finding, Ledger, check_history, check_ranking, count},
     http::{Kept, Place},
     swarm::Harvest,
 };
@@ -20,8 +20,8 @@ pub struct Outcome {
 pub struct Checked {
     /// All danmaku of the run and of others meanwhile, oldest first.
     pub history: Vec<Kept>,
-    /// Books of the room before and after.
-    pub books: (Books, Books),
+    /// The room's ledger before and after.
+    pub ledger: (Ledger, Ledger),
     /// Ranking of the room before and after.
     pub ranking: (Vec<Place>, Vec<Place>),
 }
@@ -30,12 +30,12 @@ impl Outcome {
     /// Every breach of a promise that the run shows, named; nothing where nothing was checked.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        let Some(Checked { history, books, ranking }) = &self.checked else {
+        let Some(Checked { history, ledger, ranking }) = &self.checked else {
             return Vec::new();
         };
         let mut findings = check_history(&self.harvest.senders, history);
         findings.extend(check_ranking(&ranking.1, &ranking.0, &count(history)));
-        findings.extend(books.1.check());
+        findings.extend(ledger.1.check());
         findings
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Outcome;
 use crate::{
-    checker::{Books, Finding},
+    checker::{Finding, Ledger},
     session::{Fate, Line, Session},
     swarm::{Progress, Viewer},
 };
@@ -44,7 +44,7 @@ pub struct Report {
     /// Danmaku that were not sent, because their user had too many waiting.
     pub held_back: u64,
     /// Danmaku that the room kept, of others too: what was shown, merged, sampled out, deleted, expired.
-    pub books: Option<Books>,
+    pub ledger: Option<Ledger>,
     /// Acknowledged, and not in the history.
     pub lost: Option<usize>,
     /// Twice in the history, or shown twice to one viewer.
@@ -61,8 +61,8 @@ pub struct Report {
     pub received_from_history: u64,
     /// Danmaku that viewers, connected all the time, were not shown although the room showed them.
     pub missed: Option<u64>,
-    /// Viewers, connected all the time, whose frames do not add up to the room's books.
-    pub viewers_off_books: Option<usize>,
+    /// Viewers, connected all the time, whose frames do not add up to the room's ledger.
+    pub viewers_off_ledger: Option<usize>,
     /// Acknowledged danmaku that their own sender, connected all the time, was not shown.
     pub own_unseen: u64,
     /// WebSocket messages received.
@@ -121,7 +121,7 @@ impl Report {
         let harvest = &outcome.harvest;
         let totals = harvest.totals;
         let findings = outcome.findings();
-        let books = outcome.checked.as_ref().map(|checked| checked.books.1.since(&checked.books.0));
+        let ledger = outcome.checked.as_ref().map(|checked| checked.ledger.1.since(&checked.ledger.0));
         let count = |is: fn(&Finding) -> bool| findings.iter().filter(|finding| is(finding)).count();
         let checked = |count: usize| outcome.checked.as_ref().map(|_| count);
         let doubled = count(|finding| matches!(finding, Finding::Doubled { .. })) as u64;
@@ -141,7 +141,7 @@ impl Report {
             unknown: sent(|line| line.fate == Fate::Unknown),
             unanswered: sent(|line| line.fate == Fate::Pending),
             held_back: progress.held_back.value(),
-            books,
+            ledger,
             lost: checked(count(|finding| matches!(finding, Finding::Lost { .. }))),
             doubled: doubled + totals.doubled + harvest.own_doubled,
             out_of_order: checked(count(|finding| matches!(finding, Finding::OutOfOrder { .. }))),
@@ -149,8 +149,8 @@ impl Report {
             findings_first: findings.iter().take(FINDINGS_MAX).map(ToString::to_string).collect(),
             received: totals.danmaku,
             received_from_history: totals.history,
-            missed: books.map(|books| missed(&harvest.viewers, &books)),
-            viewers_off_books: books.map(|books| off_books(&harvest.viewers, &books)),
+            missed: ledger.map(|ledger| missed(&harvest.viewers, &ledger)),
+            viewers_off_ledger: ledger.map(|ledger| off_ledger(&harvest.viewers, &ledger)),
             own_unseen: harvest.own_unseen,
             messages: totals.messages,
             bytes,
@@ -174,15 +174,15 @@ fn lines(senders: &[Session]) -> impl Iterator<Item = &Line> {
     senders.iter().flat_map(Session::lines)
 }
 
-fn missed(viewers: &[Viewer], books: &Books) -> u64 {
+fn missed(viewers: &[Viewer], ledger: &Ledger) -> u64 {
     let steady = viewers.iter().filter(|viewer| viewer.steady);
-    steady.map(|viewer| books.shown.saturating_sub(viewer.danmaku)).sum()
+    steady.map(|viewer| ledger.shown.saturating_sub(viewer.danmaku)).sum()
 }
 
-/// Version 1 has no books: its viewers, told of nothing that was left out, are passed over.
-fn off_books(viewers: &[Viewer], books: &Books) -> usize {
-    let told = viewers.iter().any(|viewer| viewer.left_out > 0) || books.shown == books.logged;
-    let expected = books.logged - books.deleted.min(books.logged);
+/// Version 1 has no ledger: its viewers, told of nothing that was left out, are passed over.
+fn off_ledger(viewers: &[Viewer], ledger: &Ledger) -> usize {
+    let told = viewers.iter().any(|viewer| viewer.left_out > 0) || ledger.shown == ledger.logged;
+    let expected = ledger.logged - ledger.deleted.min(ledger.logged);
     let is_off = |viewer: &&Viewer| viewer.steady && viewer.danmaku + viewer.left_out != expected;
     if told { viewers.iter().filter(is_off).count() } else { 0 }
 }

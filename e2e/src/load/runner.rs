@@ -1,4 +1,4 @@
-//! Conducts a run: everybody gathers, senders speak, answers come in, everybody leaves, the books are read.
+//! Conducts a run: everybody gathers, senders speak, answers come in, everybody leaves, the ledger is read.
 
 use std::{
     sync::Arc,
@@ -14,7 +14,7 @@ use super::{
     trail::Trail,
 };
 use crate::{
-    checker::Books,
+    checker::Ledger,
     http::{Api, HttpError, Place},
     swarm::{self, Control, Format, Harvest, Plan, Script, SwarmError, Target},
     token::{TokenError, TokenKey},
@@ -25,7 +25,7 @@ const BEAT: Duration = Duration::from_millis(20);
 const GATHER_TIMEOUT: Duration = Duration::from_secs(180);
 /// Answers must be in by then: a retry is refused after 30 s, and one that the server loses is tried again after 10.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(45);
-/// After the last answer the last frames come, and the room's books come to rest.
+/// After the last answer the last frames come, and the room's ledger comes to rest.
 const LINGER: Duration = Duration::from_millis(1200);
 /// User IDs of viewers: far from those of senders, and exact in JavaScript.
 const VIEWER_BASE: u64 = 1 << 40;
@@ -164,22 +164,22 @@ fn wait(timeout: Duration, holds: impl Fn() -> bool) -> bool {
 
 /// The room before the run.
 struct Before {
-    books: Books,
+    ledger: Ledger,
     ranking: Vec<Place>,
     trail: Trail,
 }
 
 impl Before {
     fn read(api: &Api, room: &str) -> Result<Self, HttpError> {
-        let books = api.room(room)?.books;
+        let ledger = api.room(room)?.ledger;
         let ranking = api.whole_ranking(room)?;
-        Ok(Self { books, ranking, trail: Trail::start(api.clone(), room.to_owned())? })
+        Ok(Self { ledger, ranking, trail: Trail::start(api.clone(), room.to_owned())? })
     }
 
     fn close(self, api: &Api, room: &str) -> Result<Checked, HttpError> {
         let history = self.trail.finish()?;
-        let books = (self.books, api.room(room)?.books);
+        let ledger = (self.ledger, api.room(room)?.ledger);
         let ranking = (self.ranking, api.whole_ranking(room)?);
-        Ok(Checked { history, books, ranking })
+        Ok(Checked { history, ledger, ranking })
     }
 }

@@ -136,7 +136,7 @@ fn likes_are_counted_for_everybody_and_kept() {
         assert!(std::time::Instant::now() < deadline);
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    // Books are saved within moments.
+    // Ledgers are saved within moments.
     server.terminate(PATIENCE).unwrap();
     server.restart().unwrap();
     let room: Value = serde_json::from_str(&server.api().get("/v1/rooms/demo").unwrap().body).unwrap();

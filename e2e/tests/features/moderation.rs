@@ -74,8 +74,8 @@ fn what_is_removed_leaves_screens_history_and_export_and_keeps_its_score() {
     history_becomes(&server, &["new leaf"]);
     let ranking = server.api().ranking("demo", 1, 0).unwrap();
     assert_eq!(ranking[0].score, 3, "scores stay");
-    let books: Value = serde_json::from_str(&server.api().get("/v1/rooms/demo").unwrap().body).unwrap();
-    assert_eq!(books["books"]["logged"], "3");
+    let ledger: Value = serde_json::from_str(&server.api().get("/v1/rooms/demo").unwrap().body).unwrap();
+    assert_eq!(ledger["ledger"]["logged"], "3");
 }
 
 #[test]

@@ -223,7 +223,7 @@ impl Scene {
             history.iter().for_each(|kept| *scores.entry(kept.user).or_default() += 1);
             let ranking = api.whole_ranking("demo").map_err(|error| error.to_string())?;
             let ranking: BTreeMap<u64, u64> = ranking.into_iter().map(|place| (place.user, place.score)).collect();
-            let logged = api.room("demo").map_err(|error| error.to_string())?.books.logged;
+            let logged = api.room("demo").map_err(|error| error.to_string())?.ledger.logged;
             if scores == ranking && logged == history.len() as u64 {
                 return Ok(());
             }

@@ -1,5 +1,5 @@
 //! Under load, with one thing after another broken at random, nothing acknowledged is lost, doubled or out of order, the
-//! ranking is exact and the books balance.
+//! ranking is exact and the ledger balances.
 
 use std::{
     path::{Path, PathBuf},

@@ -1,5 +1,5 @@
 //! The partitions of a hot room go to other consumers under load, while those are killed who give and take them: nothing
-//! is lost, doubled or out of order, the ranking is exact, the books balance. How long senders waited is printed.
+//! is lost, doubled or out of order, the ranking is exact, the ledger balances. How long senders waited is printed.
 
 use std::{
     collections::BTreeSet,
@@ -91,7 +91,7 @@ fn judge(cluster: &Cluster, loads: Vec<JoinHandle<Result<Outcome, LoadError>>>, 
         harvest.add(load.join().unwrap().unwrap().harvest);
     }
     let api = api(cluster, 0);
-    until("the books", || api.room("demo").is_ok_and(|room| room.books.check().is_none()));
+    until("the ledger", || api.room("demo").is_ok_and(|room| room.ledger.check().is_none()));
     let history = api.whole_history("demo").unwrap();
     let on: BTreeSet<u32> = history.iter().map(|kept| kept.id.partition).collect();
     assert_eq!(on, (0..PARTITIONS).collect::<BTreeSet<_>>(), "partitions that the room is on");

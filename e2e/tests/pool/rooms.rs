@@ -73,9 +73,9 @@ fn viewers_at_one_gateway_see_what_was_sent_at_the_other(cluster: &Cluster) {
             kept.len() as u64 == sent && ranking.first().is_some_and(|place| (place.user, place.score) == (2, sent))
         });
     }
-    until("the books", || {
-        let books = api(cluster, 0).room("demo").unwrap().books;
-        books.logged == sent && books.shown >= seen && books.check().is_none()
+    until("the ledger", || {
+        let ledger = api(cluster, 0).room("demo").unwrap().ledger;
+        ledger.logged == sent && ledger.shown >= seen && ledger.check().is_none()
     });
 }
 

@@ -65,7 +65,7 @@ async fn a_ranker_that_lost_its_rooms_while_it_stood_still_shows_nothing() {
     let table = Fault::Cut(Line::Kafka(Party::Rankers));
     table.inject(&mut cluster).unwrap();
     Fault::Pause(Node::Ranker(0)).heal(&mut cluster).await.unwrap();
-    until("the zombie's books are refused", || metric(&cluster.rankers[0], "barrage_ranker_fenced_rooms_total") > 0);
+    until("the zombie's ledger is refused", || metric(&cluster.rankers[0], "barrage_ranker_fenced_rooms_total") > 0);
     let stale: u64 = cluster.gateways.iter().map(|one| metric(one, "barrage_gateway_stale_frames_total")).sum();
     println!("frames of the zombie that gateways passed over: {stale}");
     table.heal(&mut cluster).await.unwrap();
@@ -131,7 +131,7 @@ fn until_applied(cluster: &Cluster, crowd: &Crowd) {
     }
     for (room, acknowledged) in acknowledged {
         let api = crowd.api(cluster, 0, room).unwrap();
-        let applied = || block_in_place(|| api.room(room)).is_ok_and(|room| room.books.logged >= acknowledged);
+        let applied = || block_in_place(|| api.room(room)).is_ok_and(|room| room.ledger.logged >= acknowledged);
         until("what is acknowledged to be applied", applied);
     }
 }

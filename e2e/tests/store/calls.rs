@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use barrage_core::store::{Applied, Books, Confirmed, Counts, Direction, SliceBatch, Store};
+use barrage_core::store::{Applied, Confirmed, Counts, Direction, Ledger, SliceBatch, Store};
 use barrage_proto::{
     Cursor, Position,
     log::{Entry, Record},
@@ -189,18 +189,18 @@ async fn history_is_trimmed_by_length_and_by_age() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn books_belong_to_who_took_them_last() {
+async fn a_ledger_belongs_to_who_took_it_last() {
     let (_nodes, store) = cluster().await;
-    assert_eq!(store.books(&room()).await.unwrap(), (Books::default(), 0));
-    let first = store.take_books(&room()).await.unwrap();
+    assert_eq!(store.ledger(&room()).await.unwrap(), (Ledger::default(), 0));
+    let first = store.take_ledger(&room()).await.unwrap();
     assert_eq!(first.epoch, 1);
     let watermark = [(3, Position { partition: 1, offset: 9, index: u32::MAX })].into_iter().collect();
     let counts = Counts { shown: 1, merged: 2, sampled_out: 3, deleted: 4, expired: 5, likes: 6 };
-    let saved = Books { epoch: 1, counts, watermark };
-    assert!(store.save_books(vec![(room(), saved.clone())]).await.unwrap().is_empty());
-    assert_eq!(store.books(&room()).await.unwrap().0, saved);
-    assert_eq!(store.take_books(&room()).await.unwrap(), Books { epoch: 2, ..saved.clone() });
-    assert_eq!(store.save_books(vec![(room(), saved)]).await.unwrap(), [room()]);
+    let saved = Ledger { epoch: 1, counts, watermark };
+    assert!(store.save_ledgers(vec![(room(), saved.clone())]).await.unwrap().is_empty());
+    assert_eq!(store.ledger(&room()).await.unwrap().0, saved);
+    assert_eq!(store.take_ledger(&room()).await.unwrap(), Ledger { epoch: 2, ..saved.clone() });
+    assert_eq!(store.save_ledgers(vec![(room(), saved)]).await.unwrap(), [room()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -194,7 +194,7 @@ pub(crate) async fn assert_exact(store: &Store, log: &Log) {
     let found: Vec<_> = ranking.scores.iter().map(|scored| (std::cmp::Reverse(scored.score), scored.user)).collect();
     assert_eq!(found, expected, "ranking");
     let total: usize = texts.values().map(Vec::len).sum();
-    assert_eq!(store.books(&room()).await.unwrap().1, total as u64, "logged");
+    assert_eq!(store.ledger(&room()).await.unwrap().1, total as u64, "logged");
     assert_eq!(all_texts(store, 333).await, texts, "history");
 }
 

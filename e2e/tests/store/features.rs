@@ -6,7 +6,7 @@ use barrage_cluster::store::{Metrics, RedisConfig, RedisStore};
 use barrage_core::{
     moderation::RoomRules,
     room::{RoomId, shard_of},
-    store::{Applied, Books, Counts, Direction, STEP_MS, SliceBatch, Steps, Store},
+    store::{Applied, Counts, Direction, Ledger, STEP_MS, SliceBatch, Steps, Store},
 };
 use barrage_proto::{
     Cursor, Position,
@@ -110,9 +110,9 @@ async fn a_forgotten_room_goes_on_from_its_place_with_nothing_and_another_keeps_
         let beside = SliceBatch { room: other.clone(), ..batch(shard, None, &first(user)) };
         assert_eq!(apply(&store, beside).await, Applied::Whole);
     }
-    let books = store.take_books(&room()).await.unwrap();
-    let counts = Counts { shown: 16, likes: 3, ..books.counts };
-    assert_eq!(store.save_books(vec![(room(), Books { counts, ..books.clone() })]).await.unwrap(), []);
+    let ledger = store.take_ledger(&room()).await.unwrap();
+    let counts = Counts { shown: 16, likes: 3, ..ledger.counts };
+    assert_eq!(store.save_ledgers(vec![(room(), Ledger { counts, ..ledger.clone() })]).await.unwrap(), []);
     // Up to where it was said; twice comes to the same.
     let ends = |end: u64| vec![end; PARTITION as usize + 1].into();
     for _ in 0..2 {
@@ -121,11 +121,11 @@ async fn a_forgotten_room_goes_on_from_its_place_with_nothing_and_another_keeps_
         assert_eq!(store.ranking(&room(), 100, 0).await.unwrap().scores, []);
         assert_eq!(store.rules(&room()).await.unwrap(), RoomRules::default());
         assert_eq!(store.heat(&room()).await.unwrap(), Steps::default());
-        let (empty, logged) = store.books(&room()).await.unwrap();
+        let (empty, logged) = store.ledger(&room()).await.unwrap();
         assert_eq!((empty.counts, logged), (Counts::default(), 0));
     }
     // Who ranked the room before has it no more.
-    assert_eq!(store.save_books(vec![(room(), books)]).await.unwrap(), [room()]);
+    assert_eq!(store.save_ledgers(vec![(room(), ledger)]).await.unwrap(), [room()]);
     for (shard, &user) in (0..).zip(&users) {
         let more = [(1, done(Kind::Sanction(muted(user)))), (2, said(user, "new", AT_MS + 1))];
         assert_eq!(apply(&store, batch(shard, Some(1), &more[1..])).await, Applied::Whole, "{shard}");
@@ -135,7 +135,7 @@ async fn a_forgotten_room_goes_on_from_its_place_with_nothing_and_another_keeps_
     redis.forget(&room(), ends(2)).await.unwrap();
     assert_eq!(texts(&store).await, ["new"; 16]);
     assert!(store.ranking(&room(), 100, 0).await.unwrap().scores.iter().all(|place| place.score == 1));
-    assert_eq!(store.books(&room()).await.unwrap().1, 16);
+    assert_eq!(store.ledger(&room()).await.unwrap().1, 16);
     let kept = store.history(&other, Direction::After, Cursor::default(), 100).await.unwrap();
     assert_eq!(kept.items.len(), 16);
     assert_eq!(store.ranking(&other, 100, 0).await.unwrap().scores.len(), 16);
@@ -159,7 +159,7 @@ async fn the_user_of_the_documentation_may_do_all_that_the_store_does() {
     let user = (1..).find(|&user| shard_of(user) == 0).unwrap();
     let records = [(0, said(user, "old", AT_MS)), (1, done(Kind::Sanction(muted(user))))];
     assert_eq!(apply(&store, batch(0, None, &records)).await, Applied::Whole);
-    store.take_books(&room()).await.unwrap();
+    store.take_ledger(&room()).await.unwrap();
     assert_eq!(texts(&store).await, ["old"]);
     redis.forget(&room(), vec![2; PARTITION as usize + 1].into()).await.unwrap();
     assert_eq!(texts(&store).await, [""; 0]);

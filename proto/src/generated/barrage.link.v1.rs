@@ -135,7 +135,7 @@ pub struct Danmaku {
         ::prost::alloc::boxed::Box<super::super::log::v1::Gift>,
     >,
 }
-/// Ranker to consumer: a slice is in the room's durable books up to a record.
+/// Ranker to consumer: a slice is in the room's durable ledger up to a record.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Accounted {
     #[prost(string, tag = "1")]

@@ -120,7 +120,7 @@ pub struct Batch {
     /// Where to resume after this frame, opaque; about once a second, else empty.
     #[prost(bytes = "vec", tag = "12")]
     pub cursor: ::prost::alloc::vec::Vec<u8>,
-    /// The receiver's own danmaku, which the room's frame left out. Counts in nobody's books.
+    /// The receiver's own danmaku, which the room's frame left out. Counts in nobody's ledger.
     #[prost(bool, tag = "13")]
     pub echo: bool,
     /// Columns like index: one value a row, or none at all, which means all 0.

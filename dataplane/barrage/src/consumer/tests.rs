@@ -273,7 +273,7 @@ async fn a_ranker_that_takes_nothing_holds_up_neither_the_store_nor_another() {
         running.log.append((first..first + 100).map(new).collect()).await.unwrap();
     }
     let room = RoomId::from("demo");
-    while running.store.books(&room).await.unwrap().1 < records {
+    while running.store.ledger(&room).await.unwrap().1 < records {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     drop(from_consumer);
@@ -291,7 +291,7 @@ async fn a_partition_that_goes_to_another_is_released_with_its_commit() {
     table.partitions[0] = barrage_core::routes::Owner { consumer: Some("d".into()), epoch: 2 };
     running.routes.send_replace(Arc::new(table));
     // The relay ends with the partition, and the session's candidates with it.
-    while running.store.books(&RoomId::from("demo")).await.unwrap().1 < 1 {
+    while running.store.ledger(&RoomId::from("demo")).await.unwrap().1 < 1 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     tokio::time::sleep(Duration::from_millis(300)).await;

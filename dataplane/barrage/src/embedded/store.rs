@@ -1,11 +1,11 @@
-//! The store, embedded: rankings, history, applied offsets and books in one SQLite file.
+//! The store, embedded: rankings, history, applied offsets and ledgers in one SQLite file.
 //!
 //! A transaction is not durable at once: a crash takes the file back to an earlier prefix of the log.
 
 mod apply;
-mod books;
 mod heat;
 mod history;
+mod ledger;
 mod ranking;
 mod rules;
 mod schema;
@@ -23,7 +23,7 @@ use barrage_core::{
     moderation::RoomRules,
     room::RoomId,
     store::{
-        Applied, Books, Confirmed, Direction, HistoryItem, HistoryPage, Ranking, SliceBatch, Steps, StoreBackend,
+        Applied, Confirmed, Direction, HistoryItem, HistoryPage, Ledger, Ranking, SliceBatch, Steps, StoreBackend,
         StoreError,
     },
 };
@@ -65,14 +65,14 @@ impl EmbeddedStore {
         })
     }
 
-    /// For each partition, the offset after the last one that is applied or in the books of any room.
+    /// For each partition, the offset after the last one that is applied or in the ledger of any room.
     ///
     /// # Errors
     /// [`StoreError::Storage`].
     pub async fn applied_ends(&self, partitions: u32) -> Result<Vec<u64>, StoreError> {
         self.read(move |connection| {
             let mut ends = apply::applied_ends(connection, partitions)?;
-            for (_, record) in books::watermarks(connection)? {
+            for (_, record) in ledger::watermarks(connection)? {
                 if let Some(end) = ends.get_mut(record.partition as usize) {
                     *end = (record.offset + 1).max(*end);
                 }
@@ -169,18 +169,18 @@ impl StoreBackend for EmbeddedStore {
         self.read(move |connection| ranking::count(connection, &room, limit)).await
     }
 
-    async fn books(&self, room: &RoomId) -> Result<(Books, u64), StoreError> {
+    async fn ledger(&self, room: &RoomId) -> Result<(Ledger, u64), StoreError> {
         let room = room.clone();
-        self.read(move |connection| books::load(connection, &room)).await
+        self.read(move |connection| ledger::load(connection, &room)).await
     }
 
-    async fn take_books(&self, room: &RoomId) -> Result<Books, StoreError> {
+    async fn take_ledger(&self, room: &RoomId) -> Result<Ledger, StoreError> {
         let room = room.clone();
-        self.write("written", move |connection| books::take(connection, &room)).await
+        self.write("written", move |connection| ledger::take(connection, &room)).await
     }
 
-    async fn save_books(&self, books: Vec<(RoomId, Books)>) -> Result<Vec<RoomId>, StoreError> {
-        self.write("written", move |connection| books::save(connection, &books)).await
+    async fn save_ledgers(&self, ledgers: Vec<(RoomId, Ledger)>) -> Result<Vec<RoomId>, StoreError> {
+        self.write("written", move |connection| ledger::save(connection, &ledgers)).await
     }
 
     fn last_error(&self) -> Option<String> {

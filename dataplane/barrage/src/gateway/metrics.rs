@@ -126,7 +126,7 @@ pub struct Metrics {
     pub(crate) acts: Counter,
     flushes: Counter,
     bytes_encoded: Counter,
-    /// Second book: flushes × viewers = delivered + skipped.
+    /// Second sum: flushes × viewers = delivered + skipped.
     pub(crate) offered: Counter,
     pub(crate) delivered: Counter,
     pub(crate) skipped: Counter,

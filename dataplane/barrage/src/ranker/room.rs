@@ -14,7 +14,7 @@ use barrage_core::{
     link::{Accounted, Candidates, Danmaku, LeftOut, RoomFrame, role_of},
     moderation::{Act, RoomRules},
     room::RoomId,
-    store::{Books, Counts, Ranking, Scored, block},
+    store::{Counts, Ledger, Ranking, Scored, block},
     trace::TraceParent,
 };
 
@@ -59,9 +59,9 @@ pub(super) struct RankedRoom {
     watermark: Cursor,
     /// The watermark's slices that moved since the last frame.
     moved: Cursor,
-    /// The books as of each frame that some gateway may lack, oldest first, and as of the last that all have.
+    /// The ledger as of each frame that some gateway may lack, oldest first, and as of the last that all have.
     unsettled: VecDeque<Unsettled>,
-    settled: Books,
+    settled: Ledger,
     /// The last record of each slice that its consumer waits to hear of.
     owed: BTreeMap<u32, Position>,
     /// Receipt times within a slice never fall, whatever the gateways' clocks say.
@@ -87,7 +87,7 @@ pub(super) struct RankedRoom {
     traced: Vec<(TraceParent, i64)>,
 }
 
-/// The books as of a frame.
+/// The ledger as of a frame.
 struct Unsettled {
     number: u64,
     at_ms: i64,
@@ -96,17 +96,17 @@ struct Unsettled {
 }
 
 impl RankedRoom {
-    /// Takes a room over with its books, in their epoch.
-    pub(super) fn new(books: Books, rules: RoomRules, budget_per_second: u32, now_ms: i64) -> Self {
+    /// Takes a room over with its ledger, in its epoch.
+    pub(super) fn new(ledger: Ledger, rules: RoomRules, budget_per_second: u32, now_ms: i64) -> Self {
         Self {
             awake: false,
-            epoch: books.epoch,
+            epoch: ledger.epoch,
             number: 0,
-            counts: books.counts,
-            watermark: books.watermark.clone(),
+            counts: ledger.counts,
+            watermark: ledger.watermark.clone(),
             moved: Cursor::default(),
             unsettled: VecDeque::new(),
-            settled: books,
+            settled: ledger,
             owed: BTreeMap::new(),
             received_ms: BTreeMap::new(),
             waiting: Waiting::default(),
@@ -278,16 +278,21 @@ impl RankedRoom {
         }
     }
 
-    /// Books to save, with what they newly account for; `None` when there is nothing new.
+    /// The ledger to save, with what it newly accounts for; `None` when there is nothing new.
     ///
     /// They are as of the last frame that every gateway has: `settled`, or any where nobody follows.
-    pub(super) fn books(&mut self, id: &RoomId, settled: Option<u64>, now_ms: i64) -> Option<(Books, Vec<Accounted>)> {
+    pub(super) fn ledger(
+        &mut self,
+        id: &RoomId,
+        settled: Option<u64>,
+        now_ms: i64,
+    ) -> Option<(Ledger, Vec<Accounted>)> {
         let settles = |frame: &mut Unsettled| {
             settled.is_none_or(|settled| frame.number <= settled) || now_ms - frame.at_ms > SETTLED_AFTER_MS
         };
         let mut moved = std::mem::take(&mut self.unsaved);
         while let Some(Unsettled { counts, watermark, .. }) = self.unsettled.pop_front_if(settles) {
-            self.settled = Books { epoch: self.epoch, counts, watermark };
+            self.settled = Ledger { epoch: self.epoch, counts, watermark };
             moved = true;
         }
         self.settled.epoch = self.epoch;
@@ -302,7 +307,7 @@ impl RankedRoom {
         Some((self.settled.clone(), accounted))
     }
 
-    /// The save of books is over; what could not be saved is due again.
+    /// The save of the ledger is over; what could not be saved is due again.
     pub(super) fn saved(&mut self, accounted: &[Accounted], done: bool) {
         self.saving = false;
         self.unsaved |= !done;

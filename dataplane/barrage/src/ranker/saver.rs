@@ -1,6 +1,6 @@
-//! Saves the books of rooms that moved, then tells the consumers what is accounted for.
+//! Saves the ledgers of rooms that moved, then tells the consumers what is accounted for.
 //!
-//! Books are saved up to the last frame that every gateway has (or that is over a second old): so whoever takes a room
+//! Ledgers are saved up to the last frame that every gateway has (or that is over a second old): so whoever takes a room
 //! over begins at or below what any gateway has shown, and no gateway misses a frame in between.
 
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use barrage_core::{
     health::Health,
     link::Accounted,
     room::RoomId,
-    store::{Books, Store},
+    store::{Ledger, Store},
 };
 
 type Accounts = Vec<(RoomId, Vec<Accounted>)>;
@@ -51,19 +51,19 @@ impl Saver {
         }
         let taken = self.settle(rooms).await;
         let now_ms = unix_ms();
-        let mut books: Vec<(RoomId, Books)> = Vec::new();
+        let mut ledgers: Vec<(RoomId, Ledger)> = Vec::new();
         let mut accounts: Accounts = Vec::new();
         for (id, room) in rooms.iter_mut().filter(|(_, room)| room.awake) {
             let settled = frame_buffers.find_or_make(id).settled(room.epoch());
-            if let Some((of_room, accounted)) = room.books(id, settled, now_ms) {
-                books.push((id.clone(), of_room));
+            if let Some((of_room, accounted)) = room.ledger(id, settled, now_ms) {
+                ledgers.push((id.clone(), of_room));
                 accounts.push((id.clone(), accounted));
             }
         }
-        if !books.is_empty() {
+        if !ledgers.is_empty() {
             let partitions = accounts.iter().flat_map(|(_, of_room)| of_room).map(|done| done.record.partition);
             let ways: Ways = partitions.filter_map(|p| Some((p, sessions.accounted(p)?.clone()))).collect();
-            self.under_way = Some(tokio::spawn(save(self.store.clone(), self.health.clone(), books, accounts, ways)));
+            self.under_way = Some(tokio::spawn(save(self.store.clone(), self.health.clone(), ledgers, accounts, ways)));
         }
         taken
     }
@@ -93,11 +93,11 @@ impl Saver {
     }
 }
 
-async fn save(store: Store, health: Health, books: Vec<(RoomId, Books)>, accounts: Accounts, ways: Ways) -> Outcome {
-    match store.save_books(books).await {
+async fn save(store: Store, health: Health, ledgers: Vec<(RoomId, Ledger)>, accounts: Accounts, ways: Ways) -> Outcome {
+    match store.save_ledgers(ledgers).await {
         Err(error) => {
-            health.degraded(checks::STORE, format!("{error}; rooms go on, their books wait"));
-            tracing::warn!(%error, "books are saved later");
+            health.degraded(checks::STORE, format!("{error}; rooms go on, their ledgers wait"));
+            tracing::warn!(%error, "the ledgers are saved later");
             Outcome { saved: false, accounts, taken: Vec::new() }
         }
         Ok(taken) => {

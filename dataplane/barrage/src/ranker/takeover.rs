@@ -1,4 +1,4 @@
-//! Rooms on their way to this ranker: their candidates wait until the books are read.
+//! Rooms on their way to this ranker: their candidates wait until the ledger is read.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use barrage_core::{
     store::{Store, StoreError},
 };
 
-/// Danmaku that wait for a room's books at the most: a few seconds of a busy room.
+/// Danmaku that wait for a room's ledger at the most: a few seconds of a busy room.
 const HELD_DANMAKU_MAX: usize = 100_000;
 /// How long a consumer's table and this ranker's may differ.
 const STRANGER_MS_MAX: i64 = 2_000;
@@ -30,7 +30,7 @@ pub(super) struct Arriving {
 }
 
 impl Arriving {
-    /// Whether its books are to be read now; true once.
+    /// Whether its ledger is to be read now; true once.
     pub(super) const fn takes_over(&mut self) -> bool {
         !std::mem::replace(&mut self.taking_over, true)
     }
@@ -54,16 +54,16 @@ impl Arriving {
     }
 }
 
-/// Takes a room's books over beside the beat. Without them a room would count and show again what it has.
-pub(super) fn read_books(store: Store, room: RoomId, health: Health, answers: mpsc::Sender<Answer>) {
+/// Takes a room's ledger over beside the beat. Without it a room would count and show again what it has.
+pub(super) fn read_ledger(store: Store, room: RoomId, health: Health, answers: mpsc::Sender<Answer>) {
     tokio::spawn(async move {
         while !answers.is_closed() {
-            let taken = async { Ok::<_, StoreError>((store.take_books(&room).await?, store.rules(&room).await?)) };
+            let taken = async { Ok::<_, StoreError>((store.take_ledger(&room).await?, store.rules(&room).await?)) };
             match taken.await {
-                Ok((books, rules)) => {
+                Ok((ledger, rules)) => {
                     health.ok(checks::STORE);
                     // The ranker that asked is gone: the next takes a higher epoch.
-                    let _ = answers.send(Answer::Books(room, books, rules)).await;
+                    let _ = answers.send(Answer::Ledger(room, ledger, rules)).await;
                     return;
                 }
                 Err(error) => {

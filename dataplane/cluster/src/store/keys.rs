@@ -47,8 +47,8 @@ impl Keys {
         SliceKeys { applied: key("applied"), rank: key("rank"), hist: key("hist"), rules: key("mod") }
     }
 
-    /// A room's books; they live beside its first slice.
-    pub(super) fn books(&self, room: &RoomId) -> String {
+    /// A room's ledger, under the name that it had in the first pools; it lives beside its first slice.
+    pub(super) fn ledger(&self, room: &RoomId) -> String {
         format!("{}:books", self.tag(room, 0))
     }
 

@@ -33,10 +33,10 @@ pub(super) struct Scripts {
     pub(super) mark: Script,
     pub(super) settle: Script,
     pub(super) ranking: Script,
-    pub(super) take_books: Script,
-    pub(super) save_books: Script,
+    pub(super) take_ledger: Script,
+    pub(super) save_ledger: Script,
     pub(super) forget: Script,
-    pub(super) forget_books: Script,
+    pub(super) forget_ledger: Script,
 }
 
 impl Shared {
@@ -50,10 +50,10 @@ impl Shared {
             mark: Script::new(include_str!("mark.lua")),
             settle: Script::new(include_str!("settle.lua")),
             ranking: Script::new(include_str!("ranking.lua")),
-            take_books: Script::new(include_str!("take_books.lua")),
-            save_books: Script::new(include_str!("save_books.lua")),
+            take_ledger: Script::new(include_str!("take_ledger.lua")),
+            save_ledger: Script::new(include_str!("save_ledger.lua")),
             forget: Script::new(include_str!("forget.lua")),
-            forget_books: Script::new(include_str!("forget_books.lua")),
+            forget_ledger: Script::new(include_str!("forget_ledger.lua")),
         };
         Ok(Self {
             calls,

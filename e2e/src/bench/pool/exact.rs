@@ -1,4 +1,4 @@
-//! Whether everything is exact: each user's score, what was logged, and the books.
+//! Whether everything is exact: each user's score, what was logged, and the ledger.
 
 use std::time::{Duration, Instant};
 
@@ -44,9 +44,9 @@ pub(super) async fn judge(store: &Store, room: &RoomId, sent: u64, scores: &[(u6
     let refused = BenchError::refused("reading what was kept");
     let until = Instant::now() + PATIENCE;
     let (logged, counts) = loop {
-        let (books, logged) = store.books(room).await.map_err(&refused)?;
-        if (logged >= sent && accounted(books.counts) >= sent) || Instant::now() > until {
-            break (logged, books.counts);
+        let (ledger, logged) = store.ledger(room).await.map_err(&refused)?;
+        if (logged >= sent && accounted(ledger.counts) >= sent) || Instant::now() > until {
+            break (logged, ledger.counts);
         }
         sleep(BEAT).await;
     };
@@ -56,7 +56,7 @@ pub(super) async fn judge(store: &Store, room: &RoomId, sent: u64, scores: &[(u6
     Ok(Kept { wrong_scores: differing(scores, &kept), users: scores.len(), logged, counts })
 }
 
-/// Danmaku that the books account for.
+/// Danmaku that the ledger accounts for.
 fn accounted(counts: Counts) -> u64 {
     let Counts { shown, merged, sampled_out, deleted, expired, likes: _ } = counts;
     shown + merged + sampled_out + deleted + expired

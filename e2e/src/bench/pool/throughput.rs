@@ -46,7 +46,7 @@ const BEAT: Duration = Duration::from_millis(100);
 const TRIES: [f64; 9] = [1.1, 1.05, 1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5];
 const TARGET: f64 = 0.5;
 const AIM: u32 = 1_000_000;
-/// Of so many rooms the books say what is logged; of more that would cost too much, and consumers do.
+/// Of so many rooms the ledgers say what is logged; of more that would cost too much, and consumers do.
 const ROOMS_ASKED: usize = 8;
 /// Replicas of a partition.
 const REPLICAS: u64 = 3;
@@ -231,8 +231,8 @@ impl Drive<'_> {
             // A consumer does not count what a call did that was not answered in time.
             let mut logged = 0;
             for room in self.rooms {
-                let books = self.rig.runtime.block_on(self.store.books(room));
-                logged += books.map_err(BenchError::refused("reading what is logged"))?.1;
+                let ledger = self.rig.runtime.block_on(self.store.ledger(room));
+                logged += ledger.map_err(BenchError::refused("reading what is logged"))?.1;
             }
             logged
         };
@@ -267,7 +267,7 @@ fn report(rig: &Rig, held: &Held, (producer, script): (f64, f64), table: &mut Ta
     let row = Row::plain("pool-throughput: produce requests at the brokers", format!("{:.0}/s", held.batches));
     table.add(row.against("batches that the publisher sent", ""));
     let Judgement { users, expired, wrong } = held.judgement;
-    let row = Row::plain("pool-throughput: scores, logged and books that are wrong", wrong.to_string());
+    let row = Row::plain("pool-throughput: scores, logged and ledgers that are wrong", wrong.to_string());
     let row = row.against(format!("{} danmaku of {users} users", held.sent), format!("{expired} expired"));
     table.add(row.target(Target::at_most(wrong as f64, 0.0, "0")));
     let danmaku = held.figures.sum("barrage_consumer_danmaku_total").max(1.0);

@@ -24,8 +24,8 @@ fn outcome(kept: u32) -> Outcome {
         sent_ms: 1000 + i64::from(index),
         content: ["a", "b"][index as usize].to_owned(),
     });
-    let after = Books { logged: 12, shown: 11, sampled_out: 1, ..Books::default() };
-    let before = Books { logged: 10, shown: 10, ..Books::default() };
+    let after = Ledger { logged: 12, shown: 11, sampled_out: 1, ..Ledger::default() };
+    let before = Ledger { logged: 10, shown: 10, ..Ledger::default() };
     let mut harvest = Harvest::nothing().unwrap();
     harvest.latency.record_n(20, 2).unwrap();
     harvest.totals.danmaku = 1;
@@ -33,7 +33,7 @@ fn outcome(kept: u32) -> Outcome {
     harvest.senders.push(session);
     let place = |score| vec![Place { rank: 1, user: 5, score }];
     let ranking = (place(3), place(3 + u64::from(kept)));
-    let checked = Checked { history: history.collect(), books: (before, after), ranking };
+    let checked = Checked { history: history.collect(), ledger: (before, after), ranking };
     Outcome { harvest, checked: Some(checked), time: Duration::from_secs(2) }
 }
 
@@ -44,10 +44,10 @@ fn a_clean_run_says_so_in_figures() {
     let report = Report::new(&outcome(2), &control.progress);
     assert!(report.is_clean(), "{:?}", report.findings_first);
     assert_eq!((report.sent, report.acknowledged, report.lost, report.doubled), (2, 2, Some(0), 0));
-    let books = report.books.unwrap();
-    assert_eq!((books.logged, books.shown, books.sampled_out), (2, 1, 1));
+    let ledger = report.ledger.unwrap();
+    assert_eq!((ledger.logged, ledger.shown, ledger.sampled_out), (2, 1, 1));
     assert_eq!((report.latency_ms.unwrap().p99, report.bytes_per_danmaku), (20, Some(50.0)));
-    assert_eq!((report.missed, report.viewers_off_books), (Some(0), Some(1)));
+    assert_eq!((report.missed, report.viewers_off_ledger), (Some(0), Some(1)));
     let text = report.to_string();
     assert!(text.contains("P99 20") && text.contains("sampled out"), "{text}");
 }
@@ -65,7 +65,7 @@ fn json_has_the_same_figures_in_camel_case() {
     let json = serde_json::to_value(Report::new(&outcome(2), &Control::default().progress)).unwrap();
     assert_eq!(json["latencyMs"]["p999"], 20);
     assert_eq!(json["outOfOrder"], 0);
-    assert_eq!(json["books"]["sampledOut"], 1);
+    assert_eq!(json["ledger"]["sampledOut"], 1);
 }
 
 #[test]

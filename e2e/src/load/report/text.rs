@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Latency, Report};
-use crate::checker::Books;
+use crate::checker::Ledger;
 
 /// From here on the load generator's own lateness is worth a word, ms.
 const BEHIND_MS: u64 = 50;
@@ -36,18 +36,18 @@ impl fmt::Display for Latency {
 
 impl Report {
     fn pairs(&self) -> [[(&'static str, String); 2]; 10] {
-        let booked = |of: fn(&Books) -> u64| whole(self.books.as_ref().map(of));
+        let booked = |of: fn(&Ledger) -> u64| whole(self.ledger.as_ref().map(of));
         let open = self.unanswered + self.unknown;
         [
             [("sent", some(self.sent)), ("acknowledged", some(self.acknowledged))],
             [("sent again", some(self.resent)), ("refused", some(self.refused))],
             [("held back", some(self.held_back)), ("without answer", some(open))],
-            [("shown", booked(|books| books.shown)), ("merged", booked(|books| books.merged))],
-            [("sampled out", booked(|books| books.sampled_out)), ("expired", booked(|books| books.expired))],
+            [("shown", booked(|ledger| ledger.shown)), ("merged", booked(|ledger| ledger.merged))],
+            [("sampled out", booked(|ledger| ledger.sampled_out)), ("expired", booked(|ledger| ledger.expired))],
             [("lost", whole(self.lost)), ("doubled", some(self.doubled))],
             [("out of order", whole(self.out_of_order)), ("findings in all", some(self.findings))],
             [("received", some(self.received)), ("missed by viewers", whole(self.missed))],
-            [("own not shown", some(self.own_unseen)), ("viewers off books", whole(self.viewers_off_books))],
+            [("own not shown", some(self.own_unseen)), ("viewers off the ledger", whole(self.viewers_off_ledger))],
             [("disconnects", some(self.disconnects)), ("unreadable frames", some(self.unreadable))],
         ]
     }

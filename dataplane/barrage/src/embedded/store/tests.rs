@@ -70,7 +70,7 @@ async fn a_record_applied_twice_counts_once() {
     assert_eq!(ranking.scores, [Scored { user: 7, score: 2 }, Scored { user: 9, score: 2 }]);
     assert_eq!(ranking.applied.position(0), Some(Position { partition: 3, offset: 5, index: u32::MAX }));
     assert_eq!(all_texts(&store, 2).await, ["a", "b", "c", "d"]);
-    assert_eq!(store.books(&room()).await.unwrap().1, 4);
+    assert_eq!(store.ledger(&room()).await.unwrap().1, 4);
     assert_eq!(store.applied_ends(4).await.unwrap(), [0, 0, 0, 6]);
 }
 
@@ -109,16 +109,16 @@ async fn long_records_are_compressed_and_read_back() {
 }
 
 #[tokio::test]
-async fn books_are_found_again() {
+async fn ledgers_are_found_again() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let watermark = [(3, Position { partition: 1, offset: 9, index: u32::MAX })].into_iter().collect();
     let counts = Counts { shown: 1, merged: 2, sampled_out: 3, deleted: 4, expired: 5, likes: 6 };
-    let books = Books { epoch: 6, counts, watermark };
-    store.save_books(vec![(room(), books.clone())]).await.unwrap();
+    let ledger = Ledger { epoch: 6, counts, watermark };
+    store.save_ledgers(vec![(room(), ledger.clone())]).await.unwrap();
     store.confirm(&[]).await.unwrap();
     drop(store);
-    assert_eq!(open(dir.path()).books(&room()).await.unwrap(), (books, 0));
+    assert_eq!(open(dir.path()).ledger(&room()).await.unwrap(), (ledger, 0));
 }
 
 proptest! {

@@ -61,7 +61,7 @@ pub(super) struct Room {
     /// What a moderator has put above all others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pin: Option<Pin>,
-    books: Books,
+    ledger: Ledger,
 }
 
 /// What is pinned.
@@ -92,7 +92,7 @@ impl From<&log::Pin> for Pin {
 /// What became of all danmaku. `logged` is the sum of the others once the room has been quiet for a moment.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Books {
+struct Ledger {
     logged: String,
     shown: String,
     merged: String,
@@ -102,7 +102,7 @@ struct Books {
     expired: String,
 }
 
-impl Books {
+impl Ledger {
     fn new(logged: u64, counts: Counts) -> Self {
         Self {
             logged: logged.to_string(),
@@ -117,7 +117,7 @@ impl Books {
 
 /// One room.
 pub(super) async fn room(State(gateway): Api, Readable(room): Readable) -> Result<Json<Room>, Problem> {
-    let (books, logged) = gateway.store.books(room.id()).await?;
+    let (ledger, logged) = gateway.store.ledger(room.id()).await?;
     room.moderation.know(&gateway.store, room.id()).await;
     let settings = room.room();
     Ok(Json(Room {
@@ -125,11 +125,11 @@ pub(super) async fn room(State(gateway): Api, Readable(room): Readable) -> Resul
         viewers: room.viewers_in_all(),
         messages_per_second: room.messages_per_second.load(Ordering::Relaxed),
         heat: room.heat_now.load(Ordering::Relaxed),
-        likes: room.likes_in_all.load(Ordering::Relaxed).max(books.counts.likes).to_string(),
+        likes: room.likes_in_all.load(Ordering::Relaxed).max(ledger.counts.likes).to_string(),
         viewer_budget: settings.budget_per_second,
         anonymous_viewing: settings.anonymous_viewing,
         settings: Live::of(&room),
         pin: room.moderation.rules().pin().map(Pin::from),
-        books: Books::new(logged, books.counts),
+        ledger: Ledger::new(logged, ledger.counts),
     }))
 }

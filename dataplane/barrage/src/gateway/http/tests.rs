@@ -56,7 +56,7 @@ async fn a_room_says_how_it_is() {
     assert_eq!((status, rooms["rooms"][0]["room"].as_str()), (StatusCode::OK, Some("demo")));
     let (status, room) = api.get("/v1/rooms/demo").await;
     assert_eq!(
-        (status, room["viewers"].as_u64(), room["books"]["logged"].as_str()),
+        (status, room["viewers"].as_u64(), room["ledger"]["logged"].as_str()),
         (StatusCode::OK, Some(0), Some("0"))
     );
     for path in ["history", "ranking", "heat"] {

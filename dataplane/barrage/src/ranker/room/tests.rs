@@ -1,4 +1,4 @@
-//! A room at its ranker: books balance, nothing is counted twice, late ones expire.
+//! A room at its ranker: the ledger balances, nothing is counted twice, late ones expire.
 
 use barrage_proto::log::{Entry, Record};
 use bytes::Bytes;
@@ -31,9 +31,9 @@ fn of_entries(shard: u32, offset: u64, received_ms: i64, entries: Vec<Entry>) ->
     }
 }
 
-/// Books of a room that has none, as a takeover gives them.
-fn first() -> Books {
-    Books { epoch: 1, ..Books::default() }
+/// The ledger of a room that has none, as a takeover gives it.
+fn first() -> Ledger {
+    Ledger { epoch: 1, ..Ledger::default() }
 }
 
 fn texts(frame: &RoomFrame) -> Vec<&str> {
@@ -72,7 +72,7 @@ fn what_stands_behind_a_mute_is_deleted_and_gateways_are_told_of_the_mute_once()
     // A consumer that began again hands everything on again.
     room.offer(mute(), NOW_MS);
     assert!(room.tick(NOW_MS + 10).is_none());
-    let counts = room.books(&RoomId::from("demo"), None, NOW_MS).unwrap().0.counts;
+    let counts = room.ledger(&RoomId::from("demo"), None, NOW_MS).unwrap().0.counts;
     assert_eq!((counts.shown, counts.deleted), (1, 1));
 }
 
@@ -143,13 +143,13 @@ fn what_was_seen_is_not_shown_again_but_accounted_for_again() {
     let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
     room.offer(candidates(0, 0, NOW_MS, &["a"]), NOW_MS);
     room.tick(NOW_MS);
-    let (books, accounted) = room.books(&RoomId::from("demo"), None, NOW_MS).unwrap();
-    assert_eq!((books.counts.shown, accounted.len()), (1, 1));
-    let mut taken_over = RankedRoom::new(Books { epoch: 2, ..books }, RoomRules::default(), 200, NOW_MS);
+    let (ledger, accounted) = room.ledger(&RoomId::from("demo"), None, NOW_MS).unwrap();
+    assert_eq!((ledger.counts.shown, accounted.len()), (1, 1));
+    let mut taken_over = RankedRoom::new(Ledger { epoch: 2, ..ledger }, RoomRules::default(), 200, NOW_MS);
     assert_eq!(taken_over.offer(candidates(0, 0, NOW_MS, &["a"]), NOW_MS).seen, 1);
     assert!(taken_over.tick(NOW_MS).is_none());
-    let (books, accounted) = taken_over.books(&RoomId::from("demo"), None, NOW_MS).unwrap();
-    assert_eq!((books.epoch, books.counts.shown, accounted.len()), (2, 1, 1));
+    let (ledger, accounted) = taken_over.ledger(&RoomId::from("demo"), None, NOW_MS).unwrap();
+    assert_eq!((ledger.epoch, ledger.counts.shown, accounted.len()), (2, 1, 1));
 }
 
 #[test]
@@ -163,13 +163,13 @@ fn danmaku_over_5_s_late_expire() {
 }
 
 #[test]
-fn candidates_that_wait_for_a_tick_are_not_in_the_books() {
+fn candidates_that_wait_for_a_tick_are_not_in_the_ledger() {
     let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
     room.offer(candidates(0, 0, NOW_MS, &["a"]), NOW_MS);
-    assert!(room.books(&RoomId::from("demo"), None, NOW_MS).is_none());
+    assert!(room.ledger(&RoomId::from("demo"), None, NOW_MS).is_none());
     room.tick(NOW_MS);
-    assert!(room.books(&RoomId::from("demo"), None, NOW_MS).is_some());
-    assert!(room.books(&RoomId::from("demo"), None, NOW_MS).is_none());
+    assert!(room.ledger(&RoomId::from("demo"), None, NOW_MS).is_some());
+    assert!(room.ledger(&RoomId::from("demo"), None, NOW_MS).is_none());
 }
 
 #[test]
@@ -179,38 +179,38 @@ fn a_room_sleeps_once_everything_is_said_and_saved() {
     room.offer(candidates(0, 0, NOW_MS, &["a"]), NOW_MS);
     room.tick(NOW_MS);
     assert!(!room.falls_asleep(NOW_MS + ASLEEP_AFTER_MS));
-    let (_, accounted) = room.books(&RoomId::from("demo"), None, NOW_MS).unwrap();
+    let (_, accounted) = room.ledger(&RoomId::from("demo"), None, NOW_MS).unwrap();
     assert!(!room.falls_asleep(NOW_MS + ASLEEP_AFTER_MS), "the save is under way");
     room.saved(&accounted, false);
     assert!(!room.falls_asleep(NOW_MS + ASLEEP_AFTER_MS), "the save failed");
-    let (_, accounted) = room.books(&RoomId::from("demo"), None, NOW_MS).unwrap();
+    let (_, accounted) = room.ledger(&RoomId::from("demo"), None, NOW_MS).unwrap();
     room.saved(&accounted, true);
     assert!(!room.falls_asleep(NOW_MS + ASLEEP_AFTER_MS - 1));
     assert!(room.falls_asleep(NOW_MS + ASLEEP_AFTER_MS));
 }
 
 #[test]
-fn books_are_saved_up_to_what_every_gateway_has() {
+fn the_ledger_is_saved_up_to_what_every_gateway_has() {
     let demo = RoomId::from("demo");
     let mut room = RankedRoom::new(first(), RoomRules::default(), 200, NOW_MS);
     for offset in 0..3 {
         room.offer(candidates(0, offset, NOW_MS, &["a"]), NOW_MS);
         room.tick(NOW_MS);
     }
-    assert!(room.books(&demo, Some(0), NOW_MS).is_none());
-    let (books, accounted) = room.books(&demo, Some(2), NOW_MS).unwrap();
-    assert_eq!(books.counts.shown, 2);
+    assert!(room.ledger(&demo, Some(0), NOW_MS).is_none());
+    let (ledger, accounted) = room.ledger(&demo, Some(2), NOW_MS).unwrap();
+    assert_eq!(ledger.counts.shown, 2);
     assert!(accounted.is_empty(), "the slice's last record waits");
-    assert!(room.books(&demo, Some(2), NOW_MS + SETTLED_AFTER_MS).is_none());
-    let (books, accounted) = room.books(&demo, Some(2), NOW_MS + SETTLED_AFTER_MS + 1).unwrap();
-    assert_eq!((books.counts.shown, accounted[0].record.offset), (3, 2));
+    assert!(room.ledger(&demo, Some(2), NOW_MS + SETTLED_AFTER_MS).is_none());
+    let (ledger, accounted) = room.ledger(&demo, Some(2), NOW_MS + SETTLED_AFTER_MS + 1).unwrap();
+    assert_eq!((ledger.counts.shown, accounted[0].record.offset), (3, 2));
 }
 
 proptest! {
     /// logged = shown + merged + sampled out + expired, whatever comes and however small the budget; and what frames
-    /// say adds up to what the books say.
+    /// say adds up to what the ledger says.
     #[test]
-    fn books_balance(
+    fn the_ledger_balances(
         records in prop::collection::vec((0..3_u32, 0..20_usize, 0..8_000_i64, 0..30_i64), 1..60),
         budget in 1..300_u32,
         words in prop::collection::vec("[a-c]", 20),
@@ -231,7 +231,7 @@ proptest! {
             let LeftOut { merged, sampled_out, expired, .. } = frame.left_out;
             said += frame.danmaku.len() as u64 + u64::from(merged + sampled_out + expired);
         }
-        let counts = room.books(&RoomId::from("demo"), None, NOW_MS).unwrap().0.counts;
+        let counts = room.ledger(&RoomId::from("demo"), None, NOW_MS).unwrap().0.counts;
         prop_assert_eq!(counts.shown + counts.merged + counts.sampled_out + counts.expired, logged);
         prop_assert_eq!(said, logged);
     }

@@ -1,4 +1,4 @@
-//! The room's books: logged = shown + merged + sampled out + deleted + expired.
+//! The room's ledger: logged = shown + merged + sampled out + deleted + expired.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::decimal;
 /// What became of a room's danmaku, cumulative.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Books {
+pub struct Ledger {
     /// In the log.
     #[serde(deserialize_with = "decimal::from_text")]
     pub logged: u64,
@@ -31,8 +31,8 @@ pub struct Books {
     pub expired: u64,
 }
 
-impl Books {
-    /// Whether every logged danmaku is accounted for. Only a room that is quiet has balanced books.
+impl Ledger {
+    /// Whether every logged danmaku is accounted for. Only the ledger of a room that is quiet balances.
     #[must_use]
     pub const fn balance(&self) -> bool {
         self.logged == self.shown + self.merged + self.sampled_out + self.deleted + self.expired
@@ -54,11 +54,11 @@ impl Books {
     /// Nothing when they balance.
     #[must_use]
     pub fn check(&self) -> Option<Finding> {
-        (!self.balance()).then_some(Finding::Books(*self))
+        (!self.balance()).then_some(Finding::Ledger(*self))
     }
 }
 
-impl fmt::Display for Books {
+impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { logged, shown, merged, sampled_out, deleted, expired } = self;
         write!(
@@ -75,17 +75,17 @@ mod tests {
 
     #[test]
     fn every_column_counts() {
-        let books = Books { logged: 15, shown: 5, merged: 4, sampled_out: 3, deleted: 2, expired: 1 };
-        assert_eq!(books.check(), None);
-        let short = Books { shown: 4, ..books };
+        let ledger = Ledger { logged: 15, shown: 5, merged: 4, sampled_out: 3, deleted: 2, expired: 1 };
+        assert_eq!(ledger.check(), None);
+        let short = Ledger { shown: 4, ..ledger };
         let finding = short.check().map(|finding| finding.to_string()).unwrap_or_default();
         assert!(finding.contains("logged 15; shown 4 + merged 4"), "{finding}");
     }
 
     #[test]
     fn a_run_is_booked_against_what_was_there_before() {
-        let before = Books { logged: 10, shown: 10, ..Books::default() };
-        let after = Books { logged: 14, shown: 12, merged: 2, ..Books::default() };
-        assert_eq!(after.since(&before), Books { logged: 4, shown: 2, merged: 2, ..Books::default() });
+        let before = Ledger { logged: 10, shown: 10, ..Ledger::default() };
+        let after = Ledger { logged: 14, shown: 12, merged: 2, ..Ledger::default() };
+        assert_eq!(after.since(&before), Ledger { logged: 4, shown: 2, merged: 2, ..Ledger::default() });
     }
 }

@@ -1,11 +1,11 @@
-//! A room's books: what became of every danmaku that was logged, up to a watermark.
+//! A room's ledger: what became of every danmaku that was logged, up to a watermark.
 
 use barrage_proto::Cursor;
 use serde::{Deserialize, Serialize};
 
 /// What a room's ranker must find again after a restart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Books {
+pub struct Ledger {
     /// Epoch of the ranker that saved these.
     pub epoch: u64,
     pub counts: Counts,
