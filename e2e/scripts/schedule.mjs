@@ -8,8 +8,8 @@
 //   spare   true for what takes only the time that others leave: it counts no cores, and there is one at a time
 //   alone   true for what nothing else may run beside
 //
-// Suites begin in the order they were given; those that a suite finds out about stand where it stood. One that is ready, and only waits for cores, is not overtaken by later
-// ones: whatever needs the whole machine would never get it otherwise.
+// Suites begin in the order they were given; those that a suite finds out about stand where it stood. One that is ready,
+// and only waits for cores, is not overtaken by later ones: whatever needs the whole machine would never get it otherwise.
 
 /** What suites that take spare time hold, so that there is one of them at a time. */
 const SPARE_TIME = 'spare time';

@@ -60,6 +60,9 @@ pub struct Pool {
     /// Pools: rooms that the load is spread over [default: one on each partition for latency, one for throughput]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub rooms: Option<u32>,
+    /// Pools: danmaku a second, all rooms together, for latency
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate: u32,
 }
 
 /// Servers to compare with.
@@ -111,7 +114,7 @@ mod tests {
         assert_eq!((some.benches(), some.short), (vec![Bench::Codec, Bench::Idle], true));
         assert_eq!(Cli::parse_from(["barrage-bench"]).benches().len(), 10);
         let warm = Cli::parse_from(["barrage-bench", "pool-latency", "--spread", "4", "--rooms", "1000"]).pool;
-        assert_eq!((warm.partitions, warm.spread, warm.rooms), (3, Some(4), Some(1_000)));
+        assert_eq!((warm.partitions, warm.spread, warm.rooms, warm.rate), (3, Some(4), Some(1_000), 5_000));
         let serve = Cli::parse_from(["barrage-bench", "serve-bare", "--rate", "10", "--bytes", "100"]);
         assert!(matches!(serve.command, Some(Command::ServeBare(Stream { rate: 10, bytes: 100 }))));
     }

@@ -41,14 +41,16 @@ struct Scale {
     placement: Placement,
     /// Rooms, where the benchmark does not choose them.
     rooms: Option<u32>,
+    /// Danmaku per second, all rooms together, for latency.
+    rate: f64,
 }
 
 impl Scale {
-    fn new(args::Pool { partitions, spread, rooms }: args::Pool) -> Result<Self, BenchError> {
+    fn new(args::Pool { partitions, spread, rooms, rate }: args::Pool) -> Result<Self, BenchError> {
         let spread = spread.unwrap_or_else(|| Placement::spread_by_default(partitions));
         let placement = Placement::new(partitions, spread);
         let placement = placement.map_err(BenchError::refused("choosing partitions; see --partitions and --spread"))?;
-        Ok(Self { partitions, placement, rooms })
+        Ok(Self { partitions, placement, rooms, rate: rate.into() })
     }
 
     fn describe(&self, rooms: usize) -> String {

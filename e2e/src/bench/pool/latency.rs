@@ -1,4 +1,4 @@
-//! From send to receipt at 5,000 danmaku/s through a pool: senders at one gateway, viewers at another, rooms on all
+//! From send to receipt at a rate through a pool: senders at one gateway, viewers at another, rooms on all
 //! partitions, beside what the brokers alone take for the same records.
 
 use std::{
@@ -24,8 +24,6 @@ use crate::{
     cluster::ClusterOptions,
 };
 
-/// Danmaku per second, all rooms together.
-const RATE: f64 = 5_000.0;
 /// Budget of a room: nothing is left out, so that every danmaku is measured.
 const BUDGET: u32 = 10_000;
 /// So much of the rate has to be acknowledged, or the figures are of another rate.
@@ -58,7 +56,7 @@ pub(super) fn run(short: bool, scale: &Scale, table: &mut Table) -> Result<(), B
     let rooms = rooms(scale);
     let manifests: Vec<_> = rooms.iter().map(|room| manifest(room, BUDGET)).collect();
     let rig = Rig::start(scale, manifests.join("---\n"), [2, 3, 2], optimised)?;
-    let (latency, figures) = measure(&rig, &rooms, warm_up, time)?;
+    let (latency, figures) = measure(&rig, &rooms, scale.rate, warm_up, time)?;
     let own = brokers_alone(&rig, scale.partitions, &figures, time)?;
     table.add(Row::plain("pool-latency: rooms, spread, partitions", scale.describe(rooms.len())));
     report(&latency, &own, &figures, table);
@@ -68,10 +66,11 @@ pub(super) fn run(short: bool, scale: &Scale, table: &mut Table) -> Result<(), B
 fn measure(
     rig: &Rig,
     rooms: &[String],
+    rate: f64,
     warm_up: Duration,
     time: Duration,
 ) -> Result<(Histogram<u64>, Stretch), BenchError> {
-    let wanted = share(RATE);
+    let wanted = share(rate);
     let crowd = Crowd::gather(rig, rooms, wanted)?;
     thread::sleep(warm_up);
     crowd.forget_latency();
@@ -179,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_room_begins_on_each_partition_unless_there_are_to_be_so_many() {
-        let scale = |spread, rooms| Scale::new(Pool { partitions: 3, spread, rooms }).unwrap();
+        let scale = |spread, rooms| Scale::new(Pool { partitions: 3, spread, rooms, rate: 5_000 }).unwrap();
         for spread in [None, Some(1), Some(2)] {
             let scale = scale(spread, None);
             let on: Vec<_> = rooms(&scale).iter().map(|room| scale.placement.partition_of(room, 0)).collect();

@@ -1,7 +1,8 @@
 //! Brings what a worker's viewers sent to the log, and the outcome back to them.
 //!
 //! A few appends are under way at a time, some milliseconds apart, the more partitions they go to the further: what comes
-//! meanwhile gathers into the next, so records grow with the load. When an append fails everything behind it is refused, too, which keeps each sender's order.
+//! meanwhile gathers into the next, so records grow with the load. When an append fails everything behind it is refused,
+//! too, which keeps each sender's order.
 
 use std::{
     collections::HashMap,
