@@ -25,7 +25,7 @@ pub struct KafkaSpec {
     }]))]
     pub partitions: u32,
     /// Partitions that each room's senders are spread over, for ever, at most as many as `partitions`: with more a room can
-    /// be hotter, and brokers get more requests. Immutable. Absent: 4 for a new pool, or all partitions where it has fewer;
+    /// be hotter, brokers get more requests, and each danmaku takes longer. Immutable. Absent: 1 for a new pool;
     /// `status.spread` says what a pool was made with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u32", range(min = 1, max = 16), extend("format" = "int32", "x-kubernetes-validations" = [{

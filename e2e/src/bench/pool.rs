@@ -18,7 +18,11 @@ use barrage_cluster::{
     log::KafkaLog,
     store::{Metrics, RedisConfig, RedisStore},
 };
-use barrage_core::{log::Log, room::Placement, store::Store};
+use barrage_core::{
+    log::Log,
+    room::{Placement, SPREAD_DEFAULT},
+    store::Store,
+};
 use prometheus_client::registry::Registry;
 use tokio::runtime::{Builder, Runtime};
 
@@ -47,7 +51,7 @@ struct Scale {
 
 impl Scale {
     fn new(args::Pool { partitions, spread, rooms, rate }: args::Pool) -> Result<Self, BenchError> {
-        let spread = spread.unwrap_or_else(|| Placement::spread_by_default(partitions));
+        let spread = spread.unwrap_or(SPREAD_DEFAULT);
         let placement = Placement::new(partitions, spread);
         let placement = placement.map_err(BenchError::refused("choosing partitions; see --partitions and --spread"))?;
         Ok(Self { partitions, placement, rooms, rate: rate.into() })

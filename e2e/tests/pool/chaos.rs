@@ -76,7 +76,8 @@ fn acknowledged(crowd: &Crowd) -> u64 {
 /// A cluster that serves [`ROOMS`].
 pub(crate) async fn many_rooms() -> Cluster {
     let manifests: String = ROOMS.map(manifest).concat();
-    let options = ClusterOptions { rooms: manifests, ..ClusterOptions::default() };
+    // Rooms share partitions, and have several.
+    let options = ClusterOptions { rooms: manifests, spread: Some(2), ..ClusterOptions::default() };
     Cluster::start(options).await.unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -1,7 +1,7 @@
 //! What a pool refers to: Secrets, and other pools at the same Kafka.
 
 use barrage_cluster::{endpoint::Node, kafka::Mechanism};
-use barrage_core::room::Placement;
+use barrage_core::room::SPREAD_DEFAULT;
 use barrage_crds::{KafkaTlsSpec, RedisTlsSpec, RoomPool, SaslMechanism};
 
 use super::secrets::{self, Secrets};
@@ -63,7 +63,7 @@ async fn target(secrets: &mut Secrets<'_>, pool: &RoomPool) -> Result<Target, Pr
     Ok(Target {
         pool_id: pool.pool_id(),
         partitions: spec.kafka.partitions,
-        spread: spec.kafka.spread.unwrap_or_else(|| Placement::spread_by_default(spec.kafka.partitions)),
+        spread: spec.kafka.spread.unwrap_or(SPREAD_DEFAULT),
         kafka: KafkaTarget {
             brokers: nodes("spec.kafka.brokers", &spec.kafka.brokers)?,
             trial: spec.kafka.trial,

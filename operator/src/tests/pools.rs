@@ -152,7 +152,7 @@ async fn who_scales_from_outside_owns_the_number() {
 async fn a_pool_that_says_no_spread_has_the_one_that_its_reference_names() {
     let (world, _operator) = served().await;
     let table = world.broker.table("default").unwrap();
-    assert_eq!((table.partition_count(), table.placement().spread()), (4, SPREAD_DEFAULT.min(4)));
+    assert_eq!((table.partition_count(), table.placement().spread()), (4, SPREAD_DEFAULT));
     let crd = serde_json::to_string(&RoomPool::crd()).unwrap();
     assert!(crd.contains(&format!("Absent: {SPREAD_DEFAULT} for a new pool")), "of spec.kafka.spread");
 }

@@ -2,6 +2,7 @@
 //! partitions, beside what the brokers alone take for the same records.
 
 use std::{
+    collections::BTreeSet,
     thread,
     time::{Duration, Instant},
 };
@@ -57,7 +58,7 @@ pub(super) fn run(short: bool, scale: &Scale, table: &mut Table) -> Result<(), B
     let manifests: Vec<_> = rooms.iter().map(|room| manifest(room, BUDGET)).collect();
     let rig = Rig::start(scale, manifests.join("---\n"), [2, 3, 2], optimised)?;
     let (latency, figures) = measure(&rig, &rooms, scale.rate, warm_up, time)?;
-    let own = brokers_alone(&rig, scale.partitions, &figures, time)?;
+    let own = brokers_alone(&rig, scale, &rooms, &figures, time)?;
     table.add(Row::plain("pool-latency: rooms, spread, partitions", scale.describe(rooms.len())));
     report(&latency, &own, &figures, table);
     report_bytes(&rig, table)
@@ -98,12 +99,19 @@ impl Stretch {
     }
 }
 
-fn brokers_alone(rig: &Rig, partitions: u32, stretch: &Stretch, time: Duration) -> Result<Histogram<u64>, BenchError> {
+fn brokers_alone(
+    rig: &Rig,
+    scale: &Scale,
+    rooms: &[String],
+    stretch: &Stretch,
+    time: Duration,
+) -> Result<Histogram<u64>, BenchError> {
     let (records, batches) =
         (stretch.per_second("barrage_log_records_total"), stretch.per_second("barrage_log_batches_total"));
-    // One to each partition at a time.
+    // To as many partitions as the rooms are on; one to each at a time.
+    let partitions = in_use(scale, rooms);
     let appends = batches / f64::from(partitions);
-    let payloads = brokers::last_payloads(&rig.kafka(&ClusterOptions::default().pool)?, partitions, PAYLOADS)?;
+    let payloads = brokers::last_payloads(&rig.kafka(&ClusterOptions::default().pool)?, scale.partitions, PAYLOADS)?;
     let config = rig.kafka("alone")?;
     rig.runtime.block_on(brokers::create(&config, partitions))?;
     // Whole records an append, and as many appends as make the same records a second.
@@ -171,6 +179,12 @@ fn rooms(scale: &Scale) -> Vec<String> {
     (0..scale.partitions).filter_map(&mut on).collect()
 }
 
+/// Partitions that rooms are on.
+fn in_use(scale: &Scale, rooms: &[String]) -> u32 {
+    let all: BTreeSet<_> = rooms.iter().flat_map(|room| scale.placement.partitions_of(room)).collect();
+    u32::try_from(all.len()).unwrap_or(scale.partitions)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,5 +199,7 @@ mod tests {
             assert_eq!(on, [0, 1, 2]);
         }
         assert_eq!(rooms(&scale(None, Some(7))).len(), 7);
+        let hot = ["hot".to_owned()];
+        assert_eq!([1, 2, 3].map(|spread| in_use(&scale(Some(spread), None), &hot)), [1, 2, 3]);
     }
 }

@@ -84,7 +84,7 @@ struct Create {
 fn spread_help() -> String {
     format!(
         "Partitions that the senders of each room are spread over, for ever, 1 to {SHARDS}: with more a room can be hotter, \
-         and brokers get more requests [default: {SPREAD_DEFAULT}, or all where there are fewer]"
+         brokers get more requests, and each danmaku takes longer [default: {SPREAD_DEFAULT}]"
     )
 }
 
@@ -98,7 +98,7 @@ impl Pool {
 impl Create {
     async fn run(self, cluster: Cluster) -> anyhow::Result<()> {
         let (kafka, pool) = (cluster.kafka.clone(), cluster.pool.clone());
-        let spread = self.spread.unwrap_or_else(|| Placement::spread_by_default(self.partitions));
+        let spread = self.spread.unwrap_or(SPREAD_DEFAULT);
         Placement::new(self.partitions, spread)?;
         println!("topics of {pool} with {} partitions …", self.partitions);
         kafka::create_topics(&kafka, self.partitions, kafka.durability()).await?;
