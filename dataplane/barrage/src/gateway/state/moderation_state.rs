@@ -130,22 +130,35 @@ impl ModerationState {
         }
     }
 
-    /// Takes a frame in: its danmaku, from `from` on in what viewers are told next, and its acts, which come after them.
+    /// Takes a frame in: its danmaku, from `from` on in what viewers are told next, and its acts.
     pub(crate) fn take_frame(&self, room: &Room, acts: &[Act], from: usize, content: &mut Content) {
-        self.note_slow(room, &content.danmaku[from..]);
-        self.shown(from, content);
-        if !acts.is_empty() {
-            self.follow(room, acts, content);
+        let shown = &content.danmaku[from..];
+        self.note_slow(room, shown);
+        self.remember(shown.iter().cloned());
+        let is_super = |danmaku: &&Danmaku| danmaku.gift().is_some_and(|gift| gift.super_chat);
+        let chats: Vec<_> = shown.iter().filter(is_super).cloned().collect();
+        if !acts.is_empty() || !chats.is_empty() {
+            self.follow(room, acts, &chats, content);
         }
     }
 
-    fn follow(&self, room: &Room, acts: &[Act], content: &mut Content) {
-        let mut changed = Changed::default();
+    fn follow(&self, room: &Room, acts: &[Act], chats: &[Danmaku], content: &mut Content) {
+        let mut changed = Changed { highlights: !chats.is_empty(), ..Changed::default() };
         {
             let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
-            for act in acts {
-                if rules.take(act) {
+            // In the order of the log: what stands before something that is known counts as known, too.
+            let acts = acts.iter().map(|act| (act.position, Some(act), None));
+            let chats = chats.iter().map(|chat| (chat.position, None, Some(chat)));
+            let mut happened: Vec<_> = acts.chain(chats).collect();
+            happened.sort_by_key(|&(position, ..)| position);
+            for (_, act, chat) in happened {
+                if let Some(act) = act
+                    && rules.take(act)
+                {
                     changed.note(act, content);
+                }
+                if let Some(chat) = chat {
+                    rules.stay(shard_of(chat.user), &chat.entry(), chat.position, chat.received_ms);
                 }
             }
             let hidden =
@@ -160,26 +173,6 @@ impl ModerationState {
             content.settings = Some(self.settings(room));
         }
         if changed.highlights {
-            content.highlights = Some(self.highlights());
-        }
-    }
-
-    /// Danmaku are shown: they can be answered, and super chats among them stay.
-    fn shown(&self, from: usize, content: &mut Content) {
-        let shown = &content.danmaku[from..];
-        if shown.is_empty() {
-            return;
-        }
-        let mut chats = shown.iter().filter(|danmaku| danmaku.gift().is_some_and(|gift| gift.super_chat)).peekable();
-        let stay = chats.peek().is_some();
-        if stay {
-            let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
-            for chat in chats {
-                rules.stay(shard_of(chat.user), &chat.entry(), chat.position, chat.received_ms);
-            }
-        }
-        self.remember(shown.iter().cloned());
-        if stay {
             content.highlights = Some(self.highlights());
         }
     }

@@ -5,6 +5,7 @@ use barrage_proto::log::act::Kind;
 use super::*;
 use crate::gateway::testing::{at, danmaku, room};
 use barrage_core::{
+    link::More,
     moderation::{ROOM_SHARD, shard_of_act},
     token::Role,
 };
@@ -58,6 +59,29 @@ fn a_muted_user_is_told_for_how_long() {
     assert_eq!(state.check(&other, "hello", &mut String::new(), NOW_MS), Ok(()));
     let [notice] = &content.notices[..] else { panic!("one is told") };
     assert_eq!((notice.user, notice.notice.kind(), notice.notice.until_ms), (USER, pb::NoticeKind::Muted, until_ms));
+}
+
+#[test]
+fn an_act_holds_though_a_later_super_chat_comes_in_the_same_frame() {
+    let room = room(|_| {});
+    let acts = [
+        act(1, sanction(log::sanction::Kind::Banned, 0)),
+        act(1, settings(|set| set.slow_mode_s = Some(10))),
+        act(1, settings(|set| set.block_words = vec!["spam".to_owned()])),
+        act(1, Kind::RemoveUser(USER)),
+    ];
+    for act in acts {
+        // Somebody of the same slice.
+        let user = (USER + 1..).find(|&user| shard_of(user) == act.shard).unwrap();
+        let gift = log::Gift { value: 100, super_chat: true, ..log::Gift::default() };
+        let more = Some(Arc::new(More { gift: Some(gift), reply: None }));
+        let chat = Danmaku { received_ms: unix_ms(), more, ..danmaku(user, 2, "thanks") };
+        let mut content = Content { danmaku: vec![chat], ..Content::default() };
+        let state = ModerationState::new(&room);
+        state.take_frame(&room, std::slice::from_ref(&act), 0, &mut content);
+        assert_eq!(state.rules().audit(10).len(), 1, "{act:?}");
+        assert_eq!(content.highlights.map(|stands| stands.super_chats.len()), Some(1), "{act:?}");
+    }
 }
 
 #[test]
