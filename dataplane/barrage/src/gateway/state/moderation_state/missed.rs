@@ -24,7 +24,7 @@ impl ModerationState {
     pub(crate) fn take_missed(&self, room: &Room, content: &mut Content) {
         let Some(stored) = lock(&self.missed).take() else { return };
         let acts = self.news_in(&stored);
-        self.follow(room, &acts, content);
+        self.follow(room, &acts, &[], content);
         // Super chats are no acts.
         self.learn(stored);
         content.highlights = Some(self.highlights());
