@@ -26,7 +26,7 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 RUN_TAKES := 4 minutes
 RUN_RELEASE_TAKES := longer than without RELEASE
 BENCH_TAKES := many minutes
-TEST_TAKES := about an hour, half of it building
+TEST_TAKES := about an hour, a third of it building
 
 # The one program that is started, as little of it as dev mode needs.
 RUN_PROFILE := $(if $(RELEASE),release,quick)
