@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # What the tests' Kubernetes cluster is made of: one binary with the whole control plane and node agents, and helm, built
 # from Go modules; containerd, runc, CNI plugins and nftables from Debian packages, unpacked without being installed; two
-# small images; and checkers of manifests and alerts. A quarter of an hour on two cores beside a build, once, until
-# a version changes.
+# small images; and checkers of manifests and alerts. The first time takes a quarter of an hour on two cores beside
+# a build; then nothing is done until a version changes.
 #
 # Needs go >= 1.24, gcc, python3, openssl, curl, apt-get and dpkg-deb; e2e/scripts/setup.sh looks for them.
 set -euo pipefail
@@ -17,8 +17,8 @@ KUBECONFORM=github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0
 # For promtool, which checks alerts and tries them.
 PROMETHEUS=prometheus
 
-# No debug information, which -w would drop at the end, and a compiler that collects no garbage below so much memory:
-# together almost half of what there is to compute. (Without inlining it would be less, but then the cluster runs slower.)
+# No debug information, which -w would drop at the end, and a compiler that collects no garbage below so much memory. The
+# first, with GOGC=400, takes off a third of what there is to compute, and GOGC=off a sixth of the rest.
 export GOFLAGS=-gcflags=all=-dwarf=false GOGC=off GOMEMLIMIT=2GiB
 
 say() { printf '==> %s\n' "$*"; }
