@@ -90,9 +90,10 @@ impl Shared {
         Ok(answers.chunks_exact(2).map(|answer| Allowed { count: answer[0], wait_ms: answer[1] }).collect())
     }
 
-    /// Any node says whether all have the module: `key` is one that is asked about next.
+    /// Whether Redis has the module; the master of `key`, one of those asked about next, answers for all.
     async fn probe(&self, key: &str) -> Result<bool, RedisError> {
-        let known: Vec<redis::Value> = self.calls.send(key, cmd("COMMAND").arg("INFO").arg("CL.THROTTLE")).await?;
+        let asked = cmd("COMMAND").arg("INFO").arg("CL.THROTTLE").to_owned();
+        let known: Vec<redis::Value> = self.calls.send_to_master(key, asked).await?;
         Ok(known.iter().any(|command| !matches!(command, redis::Value::Nil)))
     }
 }

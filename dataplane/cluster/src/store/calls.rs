@@ -21,8 +21,8 @@ use tokio::{runtime::Handle, time::timeout};
 use super::{config::RedisConfig, keys::slot_of, metrics::Metrics, silence::Silence};
 
 const ATTEMPT: Duration = Duration::from_secs(1);
-/// How long a replica may take: a healthy one takes a few ms, one that is stopped never answers.
-const REPLICA_MAX: Duration = Duration::from_millis(500);
+/// How long a node may take before another is asked: a healthy one takes a few ms, one that is stopped never answers.
+const HEALTHY_MAX: Duration = Duration::from_millis(500);
 /// Redirections count as attempts; a slot that is being moved costs some.
 const RETRIES: u32 = 4;
 /// How long all attempts may take: a failover takes longer, and is left to the caller.
@@ -47,20 +47,30 @@ struct Line {
     silence: Silence,
 }
 
-/// A call that is under way, to the master or a replica of a key's slot. It counts as unanswered until somebody says
-/// otherwise: also when who called has stopped waiting.
+/// A call that is under way to the master of a key's slot; also one whose caller stops waiting is taken down.
 struct Asked<'a> {
     calls: &'a Calls,
     slot: u16,
-    answered: bool,
+    since: Instant,
+    /// `None` until it has ended.
+    answered: Option<bool>,
 }
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        if self.calls.line.silence.is_too_long(self.slot, self.answered, Instant::now()) {
+        let now = Instant::now();
+        if let Some(answered) = was_answered(self.answered, now.saturating_duration_since(self.since))
+            && self.calls.line.silence.is_too_long(self.slot, answered, now)
+        {
             self.calls.renew();
         }
     }
+}
+
+/// Whether a call was answered. One that was given up is a sign of silence only where a healthy node would have answered:
+/// a viewer that hangs up at once says nothing about Redis.
+fn was_answered(answered: Option<bool>, waited: Duration) -> Option<bool> {
+    answered.or_else(|| (waited >= HEALTHY_MAX).then_some(false))
 }
 
 /// A script, and the hash by which a node that has it calls it.
@@ -101,8 +111,8 @@ impl Calls {
         Ok(Self { line: Arc::new(line), metrics })
     }
 
-    /// Calls a script on the master of its keys, which are one at least. A node that does not have it (it is new, restarted or was flushed) is
-    /// sent the whole of it, and has it from then on.
+    /// Calls a script on the master of its keys, of which there is at least one. A node that does not have it (it is new,
+    /// restarted or was flushed) is sent the whole of it, and has it from then on.
     pub(crate) async fn script<T: FromRedisValue>(
         &self,
         script: &Script,
@@ -128,21 +138,24 @@ impl Calls {
 
     /// Reads from a replica, or from the master where the replica does not answer soon.
     pub(super) async fn read<T: FromRedisValue>(&self, key: &str, command: Cmd) -> Result<T, RedisError> {
-        if let Ok(Ok(read)) = timeout(REPLICA_MAX, self.send(key, &command)).await {
+        self.metrics.sent(1);
+        // Nobody takes this down: that a replica answers says nothing of the master, which may be silent.
+        let mut connection = self.line.connection();
+        if let Ok(Ok(read)) = timeout(HEALTHY_MAX, command.query_async(&mut connection)).await {
             return Ok(read);
         }
         self.metrics.passed_over();
         self.send_to_master(key, command).await
     }
 
-    /// Sends a command about a key; one that only reads goes to a replica.
+    /// Sends a command that writes to a key.
     pub(crate) async fn send<T: FromRedisValue>(&self, key: &str, command: &Cmd) -> Result<T, RedisError> {
         let asked = self.ask(key);
         asked.hear(command.query_async(&mut self.line.connection()).await)
     }
 
     /// Sends a command to the master of a key, though it only reads.
-    pub(super) async fn send_to_master<T: FromRedisValue>(&self, key: &str, command: Cmd) -> Result<T, RedisError> {
+    pub(crate) async fn send_to_master<T: FromRedisValue>(&self, key: &str, command: Cmd) -> Result<T, RedisError> {
         let master = SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master));
         let asked = self.ask(key);
         let outcome = self.line.connection().route_command(command, RoutingInfo::SingleNode(master)).await;
@@ -152,7 +165,7 @@ impl Calls {
 
     fn ask(&self, key: &str) -> Asked<'_> {
         self.metrics.sent(1);
-        Asked { calls: self, slot: slot_of(key), answered: false }
+        Asked { calls: self, slot: slot_of(key), since: Instant::now(), answered: None }
     }
 
     /// Connects anew, and calls by the old connection until then. Nobody waits for it.
@@ -179,7 +192,7 @@ impl Calls {
 impl Asked<'_> {
     /// Takes down whether the call was answered.
     fn hear<T>(mut self, outcome: Result<T, RedisError>) -> Result<T, RedisError> {
-        self.answered = !outcome.as_ref().is_err_and(is_silence);
+        self.answered = Some(!outcome.as_ref().is_err_and(is_silence));
         outcome
     }
 }
@@ -206,6 +219,16 @@ fn is_silence(error: &RedisError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_that_is_given_up_at_once_says_nothing() {
+        assert_eq!(was_answered(None, HEALTHY_MAX / 2), None);
+        assert_eq!(was_answered(None, HEALTHY_MAX), Some(false));
+        assert_eq!(
+            [true, false].map(|answered| was_answered(Some(answered), Duration::ZERO)),
+            [Some(true), Some(false)]
+        );
+    }
 
     #[test]
     fn nobody_in_charge_is_no_answer_and_a_refusal_is_one() {

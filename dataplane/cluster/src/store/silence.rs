@@ -13,7 +13,7 @@ use std::{
 
 use super::keys::SLOTS;
 
-/// Slots are looked at in so many parts: a node has some hundreds of slots at least, and a room keys in several.
+/// Slots are looked at in so many parts: each is 256 slots in a row, far fewer than a master has.
 const PARTS: u16 = 64;
 
 /// After so much silence from a part a new client is due.
