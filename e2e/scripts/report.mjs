@@ -39,26 +39,28 @@ export function summary(rows) {
 }
 
 /**
- * How long each suite took, longest first, and when it began; programs that ran within one suite stand below it.
- * `wholeMs` is from the first to the last, `beforeMs` what went before.
+ * How long each suite took, longest first, the time of processors that it used, and when it began; programs that ran
+ * within one suite stand below it. `wholeMs` is from the first to the last, `beforeMs` what went before.
  */
 export function timeTable(times, wholeMs, beforeMs = 0) {
-  const line = (ms, began, name) => `${clock(ms).padStart(7)}  ${began.padStart(7)}  ${name}`;
+  const line = (name, ...columns) => [...columns.map((one) => one.padStart(7)), name].join('  ');
   const within = ({ rows = [] }) =>
     rows.length > 1 ? rows.filter(({ seconds }) => seconds * 1000 >= WORTH_A_LINE_MS) : [];
   const long = times.filter(({ tookMs }) => tookMs >= WORTH_A_LINE_MS);
   const rest = times.filter(({ tookMs }) => tookMs < WORTH_A_LINE_MS);
-  const sum = (some) => some.reduce((all, { tookMs }) => all + tookMs, 0);
+  const sum = (some, what = 'tookMs') => some.reduce((all, one) => all + one[what], 0);
   const lines = [...long]
     .sort((one, other) => other.tookMs - one.tookMs)
     .flatMap((one) => [
-      line(one.tookMs, clock(one.beganMs), one.name),
-      ...within(one).map(({ seconds, name }) => line(seconds * 1000, '', `  ${name}`)),
+      line(one.name, clock(one.tookMs), clock(one.cpuMs), clock(one.beganMs)),
+      ...within(one).map(({ seconds, name }) => line(`  ${name}`, clock(seconds * 1000), '', '')),
     ]);
-  if (rest.length > 0) lines.push(line(sum(rest), '', `${rest.length} others`));
-  const whole = [`${clock(wholeMs)} from the first to the last; one after the other ${clock(sum(times))}`];
+  if (rest.length > 0)
+    lines.push(line(`${rest.length} others`, clock(sum(rest)), clock(sum(rest, 'cpuMs')), ''));
+  const [one, computed] = [sum(times), sum(times, 'cpuMs')].map(clock);
+  const whole = [
+    `${clock(wholeMs)} from the first to the last; one after the other ${one}; computed ${computed}`,
+  ];
   if (beforeMs > 0) whole.push(`${clock(beforeMs + wholeMs)} with ${clock(beforeMs)} of tools before`);
-  return ['', '==> time', `${'took'.padStart(7)}  ${'began'.padStart(7)}  suite`, ...lines, ...whole].join(
-    '\n',
-  );
+  return ['', '==> time', line('suite', 'took', 'CPU', 'began'), ...lines, ...whole].join('\n');
 }

@@ -25,12 +25,13 @@ test('times are minutes and seconds', () => {
 
 test('the table of times is longest first, and sums up what is short', () => {
   const times = [
-    { name: 'quick', beganMs: 0, tookMs: 400, rows: [] },
-    { name: 'short', beganMs: 0, tookMs: 2_000, rows: [] },
+    { name: 'quick', beganMs: 0, tookMs: 400, cpuMs: 300, rows: [] },
+    { name: 'short', beganMs: 0, tookMs: 2_000, cpuMs: 1_000, rows: [] },
     {
       name: 'cargo test',
       beganMs: 2_000,
       tookMs: 90_000,
+      cpuMs: 150_000,
       rows: [
         { name: 'e2e tests/pool.rs', seconds: 80 },
         { name: 'e2e src/lib.rs', seconds: 0.2 },
@@ -38,12 +39,12 @@ test('the table of times is longest first, and sums up what is short', () => {
     },
   ];
   assert.deepEqual(timeTable(times, 92_000, 10_000).split('\n').slice(2), [
-    '   took    began  suite',
-    '   1:30     0:02  cargo test',
-    '   1:20             e2e tests/pool.rs',
-    '   0:02     0:00  short',
-    '   0:00           1 others',
-    '1:32 from the first to the last; one after the other 1:32',
+    '   took      CPU    began  suite',
+    '   1:30     2:30     0:02  cargo test',
+    '   1:20                      e2e tests/pool.rs',
+    '   0:02     0:01     0:00  short',
+    '   0:00     0:00           1 others',
+    '1:32 from the first to the last; one after the other 1:32; computed 2:31',
     '1:42 with 0:10 of tools before',
   ]);
 });

@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
 import { plain, row } from './counts.mjs';
 import { clock, progress } from './report.mjs';
 import { Schedule } from './schedule.mjs';
@@ -19,7 +20,7 @@ const PROGRESS_MS = 30_000;
 const YIELDING = '{ echo 19 >/proc/self/autogroup; } 2>/dev/null; exec nice -n 19 sh -c "$0"';
 
 /**
- * Runs all suites; gives the rows of their counts and when each ran: `{ rows, times }`. A suite's own fields, beside
+ * Runs all suites; gives the rows of their counts, and when each ran and what it computed: `{ rows, times }`. A suite's own fields, beside
  * those of a Schedule: `command`, `folder` and `env`, `reader` of its output, and `found`, which gives further suites
  * after it has passed.
  */
@@ -49,10 +50,10 @@ export async function runAll(suites, { root, cores, print = console.log, progres
         if (schedule.isDone) break;
         throw new Error('suites wait for each other');
       }
-      const { suite, ok, lines } = await Promise.race([...running.values()].map(({ ended }) => ended));
+      const { suite, ok, lines, cpuMs } = await Promise.race([...running.values()].map(({ ended }) => ended));
       const { beganMs } = running.get(suite);
       running.delete(suite);
-      const took = { name: suite.name, beganMs, tookMs: Date.now() - startMs - beganMs };
+      const took = { name: suite.name, beganMs, tookMs: Date.now() - startMs - beganMs, cpuMs };
       if (!suite.alone) print([heading(suite, clock(took.tookMs)), ...lines].join('\n'));
       const [passed, found] = finish(suite, ok, print);
       const own = suite.reader.end(passed);
@@ -70,11 +71,11 @@ export async function runAll(suites, { root, cores, print = console.log, progres
 function start(suite, root, print) {
   const { name, command, folder = '.', env = {}, reader, alone, spare } = suite;
   if (alone) print(heading(suite, 'as it comes'));
-  const merged = `exec 2>&1; ${command}`;
+  const merged = `exec 2>&1; (${command}) 3>&-; code=$?; times >&3; exit $code`;
   const child = spawn('sh', spare ? ['-c', YIELDING, merged] : ['-c', merged], {
     cwd: resolve(root, folder),
     env: { ...process.env, ...colours(), ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
     detached: spare === true,
   });
   if (spare) endWithThis(child);
@@ -94,10 +95,16 @@ function start(suite, root, print) {
         lines.push(line);
         reader.read(plain(line));
       }
-      return { suite, ok: await exited, lines };
+      return { suite, cpuMs: cpuMs(await text(child.stdio[3])), ok: await exited, lines };
     })(),
   };
   return state;
+}
+
+/** What a shell's `times` comes to: of itself and of all children that have ended. */
+function cpuMs(times) {
+  const each = [...times.matchAll(/(\d+)m([\d.]+)s/g)];
+  return each.reduce((sum, [, minutes, seconds]) => sum + (Number(minutes) * 60 + Number(seconds)) * 1000, 0);
 }
 
 /** Whether a suite has passed, and what it found out; one that finds nothing where it has to fails. */

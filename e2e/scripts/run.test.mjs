@@ -30,6 +30,17 @@ test('what suites print at the same time is not mixed', async () => {
   assert.ok(times[1].beganMs < times[0].tookMs, 'both ran at once');
 });
 
+test('what suites computed is counted, of those that fail and in spare time, too', async () => {
+  const work = 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done';
+  const { times } = await run([
+    suite('waits', 'sleep 0.2'),
+    suite('works', `sh -c '${work}'; exit 1`),
+    suite('spare', work, { spare: true }),
+  ]);
+  const cpuMs = Object.fromEntries(times.map((one) => [one.name, one.cpuMs]));
+  assert.ok(cpuMs.waits < Math.min(cpuMs.works, cpuMs.spare) / 2, JSON.stringify(cpuMs));
+});
+
 test('a suite that fails fails those that need it, and no other', async () => {
   const { counts, rows } = await run([
     suite('build', 'exit 3'),
