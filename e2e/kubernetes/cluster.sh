@@ -5,7 +5,7 @@
 # usage: cluster.sh up [NODES] | down | load IMAGE.tar... | env
 #        cluster.sh hold [NODES]    up, then "ready" on standard output; down when standard input ends
 #        cluster.sh control stop|start [PROGRAM]...   the control plane, or some of its programs, for a while
-#        cluster.sh node stop|start NAME              a node, as if its power were cut
+#        cluster.sh node stop|start NAME              a node, as if its power were cut; who runs is not started twice
 #
 # One cluster at a time: names and addresses below are fixed. Needs root, and what setup.sh makes.
 set -euo pipefail
@@ -256,6 +256,7 @@ control() {
   local order=$1 name
   shift
   for name in "${@:-kube-apiserver}"; do
+    [[ $order-$name == start-* && -e $STATE/pids/$name ]] && continue
     case $order-$name in
       stop-*) end "$name" ;;
       start-kube-apiserver) start_apiserver; await kube-apiserver "the API server serves" api /readyz ;;
@@ -269,7 +270,10 @@ control() {
 node() {
   case $1 in
     stop) end "$2" ;;
-    start) start_node "${2#node}"; await "$2" "$2 is ready" node_is_ready "$2" ;;
+    start)
+      [[ -e $STATE/pids/$2 ]] || start_node "${2#node}"
+      await "$2" "$2 is ready" node_is_ready "$2"
+      ;;
     *) fail "nodes can be stopped and started" ;;
   esac
 }

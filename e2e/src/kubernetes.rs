@@ -77,7 +77,7 @@ impl Kubernetes {
         self.script("control", ["stop".to_owned(), "kube-apiserver".to_owned()]).map(drop)
     }
 
-    /// Starts the API server again, and waits until it is ready.
+    /// Starts the API server unless it runs, and waits until it is ready.
     ///
     /// # Errors
     /// [`KubernetesError`].
@@ -93,7 +93,7 @@ impl Kubernetes {
         self.script("node", ["stop".to_owned(), name.to_owned()]).map(drop)
     }
 
-    /// Starts a node again, and waits until it is ready.
+    /// Starts a node unless it runs, and waits until it is ready.
     ///
     /// # Errors
     /// [`KubernetesError`].

@@ -38,6 +38,9 @@ pub(crate) const OPERATOR: &str = "deployment/barrage-operator";
 pub(crate) const OPERATOR_USER: &str = "system:serviceaccount:barrage:barrage-operator";
 /// The node that tests take away: Kafka and Redis are on the other.
 pub(crate) const SPARE_NODE: &str = "node2";
+const SERVERS_NODE: &str = "node1";
+/// What a pool has pods of.
+const ROLES: [&str; 3] = ["gateway", "consumer", "ranker"];
 /// The release of the chart.
 const INSTALL_WITHIN: Duration = Duration::from_secs(120);
 /// What the issue of a first room may take.
@@ -233,10 +236,47 @@ impl Scene {
         self.serves();
     }
 
+    /// Has a pod of each role of the default pool on the spare node: when a test has drained it, all are on the other.
+    pub(crate) fn use_spare_node(&self) {
+        self.cluster.kubectl(&["cordon", SERVERS_NODE]).unwrap();
+        for role in ROLES {
+            let selector = format!("{POOL_LABEL}=default,{ROLE_LABEL}={role}");
+            if self.ready_on_spare_node(&selector).is_err() {
+                self.kubectl(&["delete", "pod", &self.pods(&selector)[0].0]);
+                self.until(&format!("a {role} is on {SPARE_NODE}"), |_| self.ready_on_spare_node(&selector));
+            }
+        }
+        self.cluster.kubectl(&["uncordon", SERVERS_NODE]).unwrap();
+        self.settle();
+    }
+
+    fn ready_on_spare_node(&self, selector: &str) -> Result<(), String> {
+        let pods = self.get(&["pods", "-l", selector, "--field-selector", &format!("spec.nodeName={SPARE_NODE}")]);
+        let is_ready = |pod: &Value| pod["status"]["containerStatuses"][0]["ready"] == true;
+        if pods["items"].as_array().is_some_and(|pods| pods.iter().any(is_ready)) { Ok(()) } else { Err(debug(pods)) }
+    }
+
     /// Waits until the default pool serves its room.
     pub(crate) fn serves(&self) {
         self.condition(&["-n", NAMESPACE, "roompool", "default"], "Ready", "True", "");
         self.condition(&["liveroom", "demo"], "Ready", "True", "");
+    }
+
+    /// Takes back what a test that failed may have left, as far as it can: the tests after it are of something else.
+    fn mend(&self) {
+        let pool = format!(r#"{{"spec":{{"image":"{}","viewers":null}}}}"#, NAMES.barrage);
+        let orders: [&[&str]; 5] = [
+            &["uncordon", SERVERS_NODE, SPARE_NODE],
+            &["-n", NAMESPACE, "scale", OPERATOR, "--replicas=2"],
+            &["-n", NAMESPACE, "patch", "roompool", "default", "--type=merge", "-p", &pool],
+            &["delete", "liverooms", "-A", "--field-selector", "metadata.name!=demo", "--timeout=60s"],
+            &["delete", "roompools", "-A", "--field-selector", "metadata.name!=default", "--timeout=60s"],
+        ];
+        let node = self.cluster.start_node(SPARE_NODE);
+        let obeyed = orders.map(|order| self.cluster.kubectl(order).map(drop));
+        for error in [node].into_iter().chain(obeyed).filter_map(Result::err) {
+            eprintln!("--- not taken back: {error}");
+        }
     }
 
     fn print(&self) {
@@ -273,7 +313,11 @@ impl Deref for Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         if thread::panicking() {
+            // Without one there is nothing to print.
+            let started = self.cluster.start_api_server();
+            started.unwrap_or_else(|error| eprintln!("--- {error}"));
             self.print();
+            self.mend();
         }
     }
 }
