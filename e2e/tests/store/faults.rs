@@ -1,21 +1,35 @@
 //! Faults while a consumer writes: at the end everything is there once.
 
-use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
-
-use barrage_core::{
-    room::SHARDS,
-    store::{Confirmed, Store},
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
+use barrage_cluster::store::{Metrics, RedisStore};
+use barrage_core::{
+    room::SHARDS,
+    store::{Applied, Confirmed, Direction, Store},
+};
+use barrage_proto::Cursor;
+use prometheus_client::{encoding::text::encode, registry::Registry};
+use tokio::time::timeout;
+
 use super::{
-    cluster, connect,
-    consumer::{Consumer, PARTITION, assert_exact, log},
+    cluster, config, connect,
+    consumer::{Consumer, PARTITION, apply, assert_exact, batch, log, room},
     nodes::Nodes,
 };
 
 /// A key whose master the faults are aimed at.
 const KEY: &str = "{default/demo:3}:rank";
+/// The slice whose key that is.
+const SHARD: u32 = 3;
 const RECORDS: u64 = 12_000;
+/// How long a caller waits that gives up: longer than a healthy node takes, shorter than the client takes to give up.
+const CALLER_WAITS: Duration = Duration::from_millis(700);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a consumer over a log of a few seconds, and `fault` after the first; asserts that all is there afterwards.
 async fn through<F: Future<Output = Nodes>>(fault: impl FnOnce(Nodes) -> F) -> (Nodes, Store, Consumer) {
@@ -147,4 +161,38 @@ async fn nothing_is_confirmed_that_no_replica_has_or_that_ran_before_a_failover(
     assert_eq!(store.last_error(), None);
     let fresh: Store = Arc::new(connect(&nodes).await);
     assert_eq!(fresh.start(PARTITION, 90).await.unwrap(), 60);
+}
+
+/// The other nodes answer all the while, its own replica among them, and no caller waits until the client gives up.
+#[tokio::test(flavor = "multi_thread")]
+async fn for_a_master_that_keeps_silent_the_client_connects_anew() {
+    let nodes = Nodes::start_with(false, "cluster-replica-no-failover yes\ncluster-require-full-coverage no");
+    nodes.until_listed();
+    let mut registry = Registry::default();
+    let store = RedisStore::connect(config(&nodes), Metrics::register(&mut registry)).await.unwrap();
+    store.lay_markers().await.unwrap();
+    let store: Store = Arc::new(store);
+    let renewals = || {
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        text.lines().find_map(|line| line.strip_prefix("renewals_total ")?.parse().ok()).unwrap_or(0)
+    };
+    let first = [(0, log(1)[0].1.clone())];
+    let master = nodes.master_of(KEY);
+    let other = (0..SHARDS).find(|shard| nodes.master_of(&format!("{{default/demo:{shard}}}:rank")) != master).unwrap();
+    for shard in [SHARD, other] {
+        assert_eq!(apply(&store, batch(shard, None, &first)).await, Applied::Whole);
+    }
+    nodes.pause(master);
+    let began = Instant::now();
+    while renewals() == 0 {
+        assert!(began.elapsed() < PATIENCE, "nothing was done about it");
+        let outcome = timeout(CALLER_WAITS, store.apply([batch(SHARD, None, &first)].into())).await;
+        assert!(!outcome.is_ok_and(|mut done| done.remove(0).is_ok()));
+        assert_eq!(apply(&store, batch(other, None, &first)).await, Applied::Whole);
+        assert_eq!(store.history(&room(), Direction::Before, Cursor::default(), 9).await.unwrap().items.len(), 2);
+    }
+    nodes.resume(master);
+    nodes.until_settled();
+    assert_eq!(apply(&store, batch(SHARD, None, &first)).await, Applied::Whole);
 }

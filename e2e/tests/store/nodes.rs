@@ -84,8 +84,15 @@ impl Nodes {
 
     /// It keeps its connections and answers nothing.
     pub(crate) fn pause(&self, node: usize) {
-        let process = self.processes[node].as_ref().unwrap();
-        kill_process(Pid::from_child(process), Signal::STOP).unwrap();
+        self.signal(node, Signal::STOP);
+    }
+
+    pub(crate) fn resume(&self, node: usize) {
+        self.signal(node, Signal::CONT);
+    }
+
+    fn signal(&self, node: usize, signal: Signal) {
+        kill_process(Pid::from_child(self.processes[node].as_ref().unwrap()), signal).unwrap();
     }
 
     pub(crate) fn restart(&mut self, node: usize) {
