@@ -183,9 +183,14 @@ fn the_row_of_a_full_disk_is_what_happens() {
         assert!(value.is_some_and(|value| value > 0.0), "{metric}: {value:?}");
     }
     disk.free().unwrap();
-    let seq = sender.say("弹幕 2").unwrap();
-    assert!(sender.wait_fate(seq, PATIENCE).is_ok());
-    assert_eq!(sees(&mut watcher, "弹幕 2", "goes on"), "goes on");
+    // As above: what is on its way for over 5 s is shown to nobody.
+    let goes_on = (2..3 + TRIES).any(|number| {
+        let text = format!("弹幕 {number}");
+        let seq = sender.say(&text).unwrap();
+        assert!(sender.wait_fate(seq, PATIENCE).is_ok());
+        sees(&mut watcher, &text, "goes on") == "goes on"
+    });
+    assert!(goes_on, "{}: afterwards", row.down);
 }
 
 fn answer(sender: &mut ClientV2, seq: u64) -> &'static str {
