@@ -13,6 +13,8 @@ const ARTIFACTS = join(import.meta.dirname, 'artifacts');
 const TRACED = ['cc', 'benchmark', 'viz', 'devtools.timeline', 'disabled-by-default-devtools.timeline.frame'];
 /** Nothing that is waited for takes this long; a busy machine may come near. */
 const WAIT_MS = 30_000;
+/** How long Chromium waits for the next test. */
+const UNUSED_MS = 300;
 /** What a browser logs by itself while a server is away. */
 const OUTAGE =
   /net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING)|WebSocket connection to .* failed/;
@@ -25,28 +27,51 @@ export const PHONE = {
   hasTouch: true,
 };
 
+/** One Chromium for all tests of a process, with its users; it ends when it has had none for a moment. */
+const shared = { launching: undefined, users: 0 };
+
+function launch() {
+  return chromium.launch({
+    executablePath: CHROMIUM,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+}
+
+async function endUnused() {
+  const { launching, users } = shared;
+  if (users > 0 || !launching) return;
+  shared.launching = undefined;
+  await (await launching).close();
+}
+
 export class Browser {
   #browser;
+  #contexts = [];
 
-  /** Starts Chromium; it ends with the test `t`. */
+  /** Chromium for a test `t`; what it opens ends with the test. */
   static async start(t) {
     if (!existsSync(CHROMIUM)) {
       throw new Error(`no Chromium at ${CHROMIUM}: apt-get install chromium, or set CHROMIUM to one`);
     }
+    shared.users += 1;
     const browser = new Browser();
-    browser.#browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: [
-        '--no-sandbox',
-        '--disable-gpu',
-        '--no-first-run',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-      ],
-    });
-    t.after(() => browser.#browser.close());
+    t.after(() => browser.#end());
+    shared.launching ??= launch();
+    browser.#browser = await shared.launching;
     return browser;
+  }
+
+  async #end() {
+    await Promise.all(this.#contexts.map((context) => context.close()));
+    shared.users -= 1;
+    setTimeout(endUnused, UNUSED_MS);
   }
 
   /** Writes what Chromium's compositors do into a file, until {@link stopTrace}. */
@@ -58,9 +83,15 @@ export class Browser {
     await this.#browser.stopTracing();
   }
 
+  async #newContext(options) {
+    const context = await this.#browser.newContext(options);
+    this.#contexts.push(context);
+    return context;
+  }
+
   /** A page that shows `url` and is nobody's view. */
   async bare(url) {
-    const context = await this.#browser.newContext();
+    const context = await this.#newContext();
     const page = await context.newPage();
     await page.goto(url);
     return page;
@@ -68,7 +99,7 @@ export class Browser {
 
   /** Opens the page as a new viewer. `options` are Playwright's for a context, `prepare` runs before the page loads. */
   async open(url, options = {}, prepare = async () => {}) {
-    const context = await this.#browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+    const context = await this.#newContext({ viewport: { width: 1280, height: 800 }, ...options });
     const page = await context.newPage();
     page.setDefaultTimeout(WAIT_MS);
     const viewer = new Viewer(page);
