@@ -27,7 +27,7 @@ struct Size {
 
 pub(super) fn run(short: bool, table: &mut Table) -> Result<(), BenchError> {
     let size = if short {
-        Size { viewers: crowd(5000), time: Duration::from_secs(4), rounds: 2 }
+        Size { viewers: crowd(5000), time: Duration::from_secs(4), rounds: 1 }
     } else {
         Size { viewers: crowd(5000), time: Duration::from_secs(10), rounds: 3 }
     };

@@ -32,7 +32,7 @@ const BEHIND_MAX: Duration = Duration::from_millis(500);
 
 pub(super) fn run(short: bool, table: &mut Table) -> Result<(), BenchError> {
     let (probe, halvings, time) = if short {
-        (Duration::from_secs(2), 1, Duration::from_secs(6))
+        (Duration::from_secs(1), 1, Duration::from_secs(4))
     } else {
         (Duration::from_secs(5), 3, Duration::from_secs(20))
     };

@@ -10,9 +10,8 @@ use std::{
 use barrage_cluster::store::{Metrics, RedisStore};
 use barrage_core::{
     room::SHARDS,
-    store::{Applied, Confirmed, Direction, Store},
+    store::{Applied, Confirmed, Store},
 };
-use barrage_proto::Cursor;
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::time::timeout;
 
@@ -190,7 +189,7 @@ async fn for_a_master_that_keeps_silent_the_client_connects_anew() {
         let outcome = timeout(CALLER_WAITS, store.apply([batch(SHARD, None, &first)].into())).await;
         assert!(!outcome.is_ok_and(|mut done| done.remove(0).is_ok()));
         assert_eq!(apply(&store, batch(other, None, &first)).await, Applied::Whole);
-        assert_eq!(store.history(&room(), Direction::Before, Cursor::default(), 9).await.unwrap().items.len(), 2);
+        store.heat(&room()).await.unwrap();
     }
     nodes.resume(master);
     nodes.until_settled();

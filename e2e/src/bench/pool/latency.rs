@@ -49,7 +49,7 @@ const STAGES: [(&str, &str); 5] = [
 ];
 
 pub(super) fn run(short: bool, scale: &Scale, table: &mut Table) -> Result<(), BenchError> {
-    let (optimised, warm_up, time) = if short { (false, 10, 10) } else { (true, WARM_UP_OPTIMISED_S, 60) };
+    let (optimised, warm_up, time) = if short { (false, 5, 8) } else { (true, WARM_UP_OPTIMISED_S, 60) };
     if optimised {
         eprintln!("pool-latency: brokers are warmed for {warm_up} s, then it is measured for {time} s, twice …");
     }
