@@ -378,7 +378,7 @@ fn users_ranked(table: &Table, id: &RoomId) -> u32 {
 /// Reads a room's scores beside the beat.
 fn refresh(store: Store, room: RoomId, top: u32, answers: mpsc::Sender<Answer>) {
     tokio::spawn(async move {
-        let ranking = store.ranking(&room, top, 0).await;
+        let ranking = store.ranking(&room, top).await;
         if let Err(error) = &ranking {
             tracing::warn!(%room, %error, "the leaderboard goes on from the scores it has");
         }

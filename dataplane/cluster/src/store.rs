@@ -179,12 +179,8 @@ impl StoreBackend for RedisStore {
         self.note(rules::of_room(&self.shared, room).await)
     }
 
-    async fn ranking(&self, room: &RoomId, limit: u32, offset: u32) -> Result<Ranking, StoreError> {
-        self.note(ranking::page(&self.shared, room, limit, offset).await)
-    }
-
-    async fn ranked_users(&self, room: &RoomId, limit: u32) -> Result<u32, StoreError> {
-        ranking::count(&self.shared, room, limit).await
+    async fn ranking(&self, room: &RoomId, limit: u32) -> Result<Ranking, StoreError> {
+        self.note(ranking::best(&self.shared, room, limit).await)
     }
 
     async fn ledger(&self, room: &RoomId) -> Result<(Ledger, u64), StoreError> {

@@ -176,17 +176,11 @@ pub trait StoreBackend: Send + Sync {
     /// [`StoreError::Storage`].
     async fn rules(&self, room: &RoomId) -> Result<RoomRules, StoreError>;
 
-    /// Part of a room's ranking, best first, with the positions that it includes.
+    /// A room's users with the highest scores, at most `limit`, and the positions that these include.
     ///
     /// # Errors
     /// [`StoreError::Storage`].
-    async fn ranking(&self, room: &RoomId, limit: u32, offset: u32) -> Result<Ranking, StoreError>;
-
-    /// Users with a score in a room, counted up to `limit`.
-    ///
-    /// # Errors
-    /// [`StoreError::Storage`].
-    async fn ranked_users(&self, room: &RoomId, limit: u32) -> Result<u32, StoreError>;
+    async fn ranking(&self, room: &RoomId, limit: u32) -> Result<Ranking, StoreError>;
 
     /// A room's ledger and what was logged in it.
     ///

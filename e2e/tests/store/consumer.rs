@@ -190,7 +190,7 @@ pub(crate) async fn assert_exact(store: &Store, log: &Log) {
     }
     let mut expected: Vec<_> = scores.into_iter().map(|(user, score)| (std::cmp::Reverse(score), user)).collect();
     expected.sort_unstable();
-    let ranking = store.ranking(&room(), 10_000, 0).await.unwrap();
+    let ranking = store.ranking(&room(), 10_000).await.unwrap();
     let found: Vec<_> = ranking.scores.iter().map(|scored| (std::cmp::Reverse(scored.score), scored.user)).collect();
     assert_eq!(found, expected, "ranking");
     let total: usize = texts.values().map(Vec::len).sum();

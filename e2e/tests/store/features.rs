@@ -118,7 +118,7 @@ async fn a_forgotten_room_goes_on_from_its_place_with_nothing_and_another_keeps_
     for _ in 0..2 {
         redis.forget(&room(), ends(2)).await.unwrap();
         assert_eq!(texts(&store).await, [""; 0]);
-        assert_eq!(store.ranking(&room(), 100, 0).await.unwrap().scores, []);
+        assert_eq!(store.ranking(&room(), 100).await.unwrap().scores, []);
         assert_eq!(store.rules(&room()).await.unwrap(), RoomRules::default());
         assert_eq!(store.heat(&room()).await.unwrap(), Steps::default());
         let (empty, logged) = store.ledger(&room()).await.unwrap();
@@ -134,11 +134,11 @@ async fn a_forgotten_room_goes_on_from_its_place_with_nothing_and_another_keeps_
     // Who was to forget the old ones comes late.
     redis.forget(&room(), ends(2)).await.unwrap();
     assert_eq!(texts(&store).await, ["new"; 16]);
-    assert!(store.ranking(&room(), 100, 0).await.unwrap().scores.iter().all(|place| place.score == 1));
+    assert!(store.ranking(&room(), 100).await.unwrap().scores.iter().all(|place| place.score == 1));
     assert_eq!(store.ledger(&room()).await.unwrap().1, 16);
     let kept = store.history(&other, Direction::After, Cursor::default(), 100).await.unwrap();
     assert_eq!(kept.items.len(), 16);
-    assert_eq!(store.ranking(&other, 100, 0).await.unwrap().scores.len(), 16);
+    assert_eq!(store.ranking(&other, 100).await.unwrap().scores.len(), 16);
     assert!(store.rules(&other).await.unwrap().sanction(users[0], AT_MS).is_some());
 }
 

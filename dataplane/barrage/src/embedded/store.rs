@@ -159,14 +159,9 @@ impl StoreBackend for EmbeddedStore {
         self.read(move |connection| rules::of_room(connection, &room)).await
     }
 
-    async fn ranking(&self, room: &RoomId, limit: u32, offset: u32) -> Result<Ranking, StoreError> {
+    async fn ranking(&self, room: &RoomId, limit: u32) -> Result<Ranking, StoreError> {
         let room = room.clone();
-        self.read(move |connection| ranking::page(connection, &room, limit, offset)).await
-    }
-
-    async fn ranked_users(&self, room: &RoomId, limit: u32) -> Result<u32, StoreError> {
-        let room = room.clone();
-        self.read(move |connection| ranking::count(connection, &room, limit)).await
+        self.read(move |connection| ranking::best(connection, &room, limit)).await
     }
 
     async fn ledger(&self, room: &RoomId) -> Result<(Ledger, u64), StoreError> {

@@ -6,6 +6,7 @@ pub(crate) mod hub_handle;
 pub(crate) mod missed_acts;
 pub(crate) mod moderation_hook;
 pub(crate) mod moderation_state;
+mod rankings;
 mod rate_limit;
 pub(crate) mod room_state;
 mod throttled;

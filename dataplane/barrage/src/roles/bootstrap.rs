@@ -270,7 +270,7 @@ impl Process {
             while stop.run_until_cancelled(sleep(LOOK_EVERY)).await.is_some() {
                 if store.last_error().is_some() {
                     // Perhaps nobody else asks again; that it is well is seen by its answer.
-                    _ = stop.run_until_cancelled(store.ranking(&RoomId::from(NOBODY), 1, 0)).await;
+                    _ = stop.run_until_cancelled(store.ranking(&RoomId::from(NOBODY), 1)).await;
                 }
                 heat.goes_by(routes.borrow().epoch);
                 if freshness.is_within(STALE_AFTER) {

@@ -50,7 +50,7 @@ pub(super) async fn judge(store: &Store, room: &RoomId, sent: u64, scores: &[(u6
         }
         sleep(BEAT).await;
     };
-    let ranking = store.ranking(room, USERS, 0).await.map_err(&refused)?;
+    let ranking = store.ranking(room, USERS).await.map_err(&refused)?;
     let mut kept: Vec<(u64, u64)> = ranking.scores.iter().map(|one| (one.user, one.score)).collect();
     kept.sort_unstable();
     Ok(Kept { wrong_scores: differing(scores, &kept), users: scores.len(), logged, counts })

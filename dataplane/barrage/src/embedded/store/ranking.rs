@@ -7,22 +7,15 @@ use super::schema::{find_room, user_of};
 use barrage_core::room::RoomId;
 use barrage_core::store::ranking::{Ranking, Scored};
 
-pub(super) fn page(connection: &Connection, room: &RoomId, limit: u32, offset: u32) -> rusqlite::Result<Ranking> {
+pub(super) fn best(connection: &Connection, room: &RoomId, limit: u32) -> rusqlite::Result<Ranking> {
     // One read transaction: the scores and the offsets are of the same moment.
     let snapshot = connection.unchecked_transaction()?;
     let Some(room) = find_room(&snapshot, room)? else { return Ok(Ranking::default()) };
     let scores = snapshot
-        .prepare_cached("SELECT user, score FROM score WHERE room = ?1 ORDER BY score DESC, user LIMIT ?2 OFFSET ?3")?
-        .query_map(params![room, limit, offset], |row| Ok(Scored { user: user_of(row.get(0)?), score: row.get(1)? }))?
+        .prepare_cached("SELECT user, score FROM score WHERE room = ?1 ORDER BY score DESC, user LIMIT ?2")?
+        .query_map(params![room, limit], |row| Ok(Scored { user: user_of(row.get(0)?), score: row.get(1)? }))?
         .collect::<rusqlite::Result<_>>()?;
     Ok(Ranking { scores, applied: applied(&snapshot, room)? })
-}
-
-pub(super) fn count(connection: &Connection, room: &RoomId, limit: u32) -> rusqlite::Result<u32> {
-    let Some(room) = find_room(connection, room)? else { return Ok(0) };
-    connection
-        .prepare_cached("SELECT count(*) FROM (SELECT 1 FROM score WHERE room = ?1 LIMIT ?2)")?
-        .query_row(params![room, limit], |row| row.get(0))
 }
 
 /// The last record of each slice that took effect.

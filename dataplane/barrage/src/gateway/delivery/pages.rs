@@ -66,7 +66,7 @@ impl Pages {
         let board_at = flush_number();
         let board = match room.board() {
             Some(board) => board,
-            None => store.ranking(room.id(), BOARD_USERS, 0).await?.scores,
+            None => store.ranking(room.id(), BOARD_USERS).await?.scores,
         };
         let history = store.history(room.id(), Direction::Before, Cursor::default(), limit).await?;
         room.moderation.remember(history.items.iter().map(danmaku));

@@ -37,12 +37,13 @@ pub(super) struct Ranking {
     /// Best first: by score, then the lower user ID.
     ranking: Vec<Ranked>,
     /// Users that are ranked.
-    total: u32,
+    total: usize,
 }
 
 pub(super) fn describe(described: Described) -> Described {
     described.route("/v1/rooms/{room}/ranking", |schemas| {
-        Operation::new::<Ranking>(schemas, "get", get(ranking), "A page of the ranking").query::<Page>(schemas)
+        Operation::new::<Ranking>(schemas, "get", get(ranking), "A page of the ranking, at most a second old")
+            .query::<Page>(schemas)
     })
 }
 
@@ -53,14 +54,11 @@ pub(super) async fn ranking(
     Parameters(page): Parameters<Page>,
 ) -> Result<Json<Ranking>, Problem> {
     check_limit(page.limit)?;
-    let top = room.room().ranking_top;
-    let limit = u32::try_from(page.limit).unwrap_or(u32::MAX).min(top.saturating_sub(page.offset));
-    let scores = gateway.store.ranking(room.id(), limit, page.offset).await?.scores;
-    let total = gateway.store.ranked_users(room.id(), top).await?;
-    let ranked = (u64::from(page.offset) + 1..).zip(scores).map(|(rank, scored)| Ranked {
+    let best = gateway.rankings.best(&gateway.store, room.id(), room.room().ranking_top).await?;
+    let ranked = (1..).zip(&*best).skip(page.offset as usize).take(page.limit).map(|(rank, scored)| Ranked {
         rank,
         user_id: scored.user.to_string(),
         score: scored.score.to_string(),
     });
-    Ok(Json(Ranking { ranking: ranked.collect(), total }))
+    Ok(Json(Ranking { ranking: ranked.collect(), total: best.len() }))
 }

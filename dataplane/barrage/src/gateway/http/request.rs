@@ -143,6 +143,12 @@ impl<T: DeserializeOwned> FromRequest<Arc<GatewayState>> for Body<T> {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        Self::from(Arc::new(error))
+    }
+}
+
+impl From<Arc<StoreError>> for Problem {
+    fn from(error: Arc<StoreError>) -> Self {
         tracing::warn!(%error, "a read of the store failed");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "the store cannot be read now; try again")
     }

@@ -8,8 +8,8 @@ use std::{
 use arc_swap::ArcSwap;
 
 use super::{
-    admission::Admission, hub_handle::HubHandle, moderation_hook::ModerationClient, rate_limit::SharedLimit,
-    room_state::RoomState,
+    admission::Admission, hub_handle::HubHandle, moderation_hook::ModerationClient, rankings::Rankings,
+    rate_limit::SharedLimit, room_state::RoomState,
 };
 use crate::gateway::{config::Config, metrics::Metrics};
 use barrage_core::rate_limit::SharedRateLimit;
@@ -32,6 +32,7 @@ pub(crate) struct GatewayState {
     pub(crate) config: Config,
     pub(crate) log: Log,
     pub(crate) store: Store,
+    pub(crate) rankings: Rankings,
     pub(crate) keys: LiveKeys,
     pub(crate) metrics: Metrics,
     pub(crate) admission: Admission,
@@ -55,6 +56,7 @@ impl GatewayState {
             config,
             log,
             store,
+            rankings: Rankings::default(),
             keys,
             metrics,
             routes,

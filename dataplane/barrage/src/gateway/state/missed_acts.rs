@@ -40,6 +40,6 @@ pub(crate) async fn find(room: Arc<RoomState>, store: Store, watermark: Cursor) 
 
 /// The room's rules, and whether the store had applied everything up to the watermark before.
 async fn rules(room: &RoomState, store: &Store, watermark: &Cursor) -> Result<(bool, RoomRules), StoreError> {
-    let applied = store.ranking(room.id(), 1, 0).await?.applied;
+    let applied = store.ranking(room.id(), 1).await?.applied;
     Ok((applied.covers_all(watermark), store.rules(room.id()).await?))
 }
