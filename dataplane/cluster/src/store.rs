@@ -83,7 +83,7 @@ impl RedisStore {
     /// # Errors
     /// [`StoreError::Storage`]: some of it may be there still.
     pub async fn forget(&self, room: &RoomId, ends: Arc<[u64]>) -> Result<(), StoreError> {
-        let id = room.clone();
+        let (id, generation) = (room.clone(), self.shared.confirmations.generation());
         let slices = each(&self.shared, SHARDS as usize, move |shared, shard| {
             let keys = shared.keys.slice(&id, u32::try_from(shard).unwrap_or(u32::MAX));
             let ends = Arc::clone(&ends);
@@ -98,10 +98,18 @@ impl RedisStore {
         if emptied.iter().all(|emptied| *emptied) {
             self.note(ledger::forget(&self.shared, room).await)?;
         }
-        match self.confirm(&[]).await? {
+        match self.confirm_since(generation, &[]).await? {
             Confirmed::Yes => Ok(()),
             Confirmed::Void => Err(failed("confirmed", "a master was replaced meanwhile".to_owned())),
         }
+    }
+
+    async fn confirm_since(&self, generation: u64, applied: &[(u32, u64)]) -> Result<Confirmed, StoreError> {
+        let confirmed = self.shared.confirmations.confirm(&self.shared.keys, generation, applied).await;
+        if matches!(confirmed, Ok(Confirmed::Void)) {
+            self.shared.metrics.voids.inc();
+        }
+        self.note(confirmed)
     }
 
     fn note<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
@@ -135,17 +143,11 @@ impl StoreBackend for RedisStore {
     }
 
     async fn confirm(&self, applied: &[(u32, u64)]) -> Result<Confirmed, StoreError> {
-        let confirmed = self.shared.confirmations.confirm(&self.shared.keys, applied).await;
-        if matches!(confirmed, Ok(Confirmed::Void)) {
-            self.shared.metrics.voids.inc();
-        }
-        self.note(confirmed)
+        // Partitions go by their own generations.
+        self.confirm_since(u64::MAX, applied).await
     }
 
     async fn start(&self, partition: u32, committed: u64) -> Result<u64, StoreError> {
-        if markers::is_lost(&self.shared, partition).await? {
-            return Ok(0);
-        }
         confirm::start(&self.shared, partition, committed).await
     }
 

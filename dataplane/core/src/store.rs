@@ -121,7 +121,7 @@ pub trait StoreBackend: Send + Sync {
     async fn apply(&self, batches: Arc<[SliceBatch]>) -> Vec<Result<Applied, StoreError>>;
 
     /// Makes everything written so far safe from the loss of a node. `applied` are the partitions and the offsets up to
-    /// which the caller has applied them.
+    /// which the caller has applied them. Void for a partition until it is begun again by [`StoreBackend::start`].
     ///
     /// # Errors
     /// [`StoreError::Storage`]: not confirmed; try again.

@@ -152,6 +152,7 @@ async fn nothing_is_confirmed_that_no_replica_has_or_that_ran_before_a_failover(
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(!said.contains(&Some(Confirmed::Yes)), "{said:?}");
+    assert_eq!(store.start(PARTITION, 90).await.unwrap(), 40);
     assert!(store.confirm(&[(PARTITION, 50)]).await.is_err());
     assert!(store.last_error().is_some());
     nodes.restart(master);
@@ -194,4 +195,43 @@ async fn for_a_master_that_keeps_silent_the_client_connects_anew() {
     nodes.resume(master);
     nodes.until_settled();
     assert_eq!(apply(&store, batch(SHARD, None, &first)).await, Applied::Whole);
+}
+
+/// Who asks first, for one partition, hides it from none of the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_makes_every_partition_void_until_it_is_begun_again() {
+    let (mut nodes, store) = cluster().await;
+    let [one, other, later] = [PARTITION, PARTITION + 1, PARTITION + 2];
+    for partition in [one, other] {
+        assert_eq!(store.start(partition, 0).await.unwrap(), 0);
+    }
+    assert_eq!(store.confirm(&[(one, 10), (other, 10)]).await.unwrap(), Confirmed::Yes);
+    let master = nodes.master_of(KEY);
+    nodes.kill(master);
+    nodes.until_replaced(KEY, master);
+    nodes.restart(master);
+    nodes.until_settled();
+    assert_eq!(until_answered(&store, (one, 20)).await, Confirmed::Void);
+    assert_eq!(store.start(one, 10).await.unwrap(), 10);
+    assert_eq!(until_answered(&store, (one, 20)).await, Confirmed::Yes);
+    for _ in 0..2 {
+        assert_eq!(until_answered(&store, (other, 20)).await, Confirmed::Void, "it was not begun again");
+    }
+    assert_eq!(store.start(other, 10).await.unwrap(), 10);
+    assert_eq!(until_answered(&store, (other, 20)).await, Confirmed::Yes);
+    // One that is new here has seen nothing before.
+    assert_eq!(store.start(later, 0).await.unwrap(), 0);
+    assert_eq!(until_answered(&store, (later, 5)).await, Confirmed::Yes);
+}
+
+/// What a confirmation says once masters agree on who they are.
+async fn until_answered(store: &Store, applied: (u32, u64)) -> Confirmed {
+    let began = Instant::now();
+    loop {
+        match store.confirm(&[applied]).await {
+            Ok(confirmed) => return confirmed,
+            Err(error) => assert!(began.elapsed() < PATIENCE, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

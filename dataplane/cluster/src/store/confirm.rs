@@ -3,11 +3,13 @@
 //! `WAIT` speaks for the connection that it is sent on, and for all that its master wrote before. So it is sent to each
 //! master behind a write of its own, on a connection that nothing else uses, because it holds up what comes behind it. It
 //! says nothing of what ran before a failover or a restart, so it counts only while every master still writes the history
-//! (`master_replid`) that it wrote when the last confirmation began.
+//! (`master_replid`) that it wrote when the last confirmation began. Where one writes another, whoever notices begins a new
+//! generation, and what was written in an earlier one is void, whoever asks: each partition, and whatever else is to be
+//! confirmed, goes by the generation in which it was begun.
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError},
 };
 
 use redis::{RedisError, aio::MultiplexedConnection, cmd};
@@ -16,6 +18,7 @@ use tokio::{sync::Mutex, task::JoinSet};
 use super::{
     config::{RedisConfig, failed},
     keys::Keys,
+    markers,
     nodes::{self, Address, Masters, show},
     shared::Shared,
 };
@@ -27,6 +30,14 @@ const WAIT_MS: u32 = 400;
 pub(super) struct Confirmations {
     config: Arc<RedisConfig>,
     state: Mutex<State>,
+    generations: StdMutex<Generations>,
+}
+
+/// How often a master was found to write another history, and in which of these generations partitions were begun.
+#[derive(Default)]
+struct Generations {
+    current: u64,
+    begun: HashMap<u32, u64>,
 }
 
 struct State {
@@ -54,6 +65,7 @@ impl Confirmations {
         let confirmations = Self {
             config: Arc::new(config.clone()),
             state: Mutex::new(State { connections: HashMap::new(), known: BTreeSet::new() }),
+            generations: StdMutex::default(),
         };
         let mut state = confirmations.state.lock().await;
         confirmations.adopt(&mut state).await?;
@@ -68,12 +80,38 @@ impl Confirmations {
         Ok(confirmations)
     }
 
-    /// Confirms all that was written, and leaves `applied` with every master as what it has.
-    pub(super) async fn confirm(&self, keys: &Keys, applied: &[(u32, u64)]) -> Result<Confirmed, StoreError> {
+    /// The generation that what is written from now on is of.
+    pub(super) fn generation(&self) -> u64 {
+        self.generations().current
+    }
+
+    /// Takes down that a partition is applied from here on, from where its masters are found to be later.
+    fn begin_partition(&self, partition: u32) {
+        let mut generations = self.generations();
+        let current = generations.current;
+        generations.begun.insert(partition, current);
+    }
+
+    fn generations(&self) -> MutexGuard<'_, Generations> {
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Confirms all that was written since `generation`, and to partitions since they were begun, and leaves `applied`
+    /// with every master as what it has.
+    pub(super) async fn confirm(
+        &self,
+        keys: &Keys,
+        generation: u64,
+        applied: &[(u32, u64)],
+    ) -> Result<Confirmed, StoreError> {
         let mut state = self.state.lock().await;
         let found = self.find(&mut state).await?;
         if histories(&found) != state.known {
             self.adopt(&mut state).await?;
+            self.generations().current += 1;
+        }
+        let is_void = self.generations().are_older(generation, applied);
+        if is_void {
             return Ok(Confirmed::Void);
         }
         let mut tasks = JoinSet::new();
@@ -155,8 +193,20 @@ impl Confirmations {
     }
 }
 
-/// Where a partition is read from: what is committed, or less if a master has less.
-pub(super) async fn start(shared: &Shared, partition: u32, committed: u64) -> Result<u64, StoreError> {
+impl Generations {
+    fn are_older(&self, generation: u64, applied: &[(u32, u64)]) -> bool {
+        let of = |partition| self.begun.get(partition).copied().unwrap_or_default();
+        generation < self.current || applied.iter().any(|(partition, _)| of(partition) < self.current)
+    }
+}
+
+/// Where a partition is read from: what is committed, or less if a master has less; 0 where it is to be filled again.
+pub(super) async fn start(shared: &Arc<Shared>, partition: u32, committed: u64) -> Result<u64, StoreError> {
+    // First of all: what happens to a master from here on makes void what is applied from here on.
+    shared.confirmations.begin_partition(partition);
+    if markers::is_lost(shared, partition).await? {
+        return Ok(0);
+    }
     let masters = nodes::masters(&shared.confirmations.config, &[]).await?;
     let mut start = committed;
     for lowest_slot in masters.into_values() {
@@ -196,4 +246,22 @@ fn histories(found: &[Found]) -> BTreeSet<String> {
 
 fn field(partition: u32) -> String {
     format!("p{partition}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_begun_in_an_earlier_generation_is_void() {
+        let mut generations = Generations::default();
+        let all = [(3, 40), (4, 7)];
+        assert!(!generations.are_older(0, &all));
+        generations.current = 1;
+        assert!(generations.are_older(0, &[]), "what is of no partition, too");
+        assert!(!generations.are_older(1, &[]));
+        generations.begun.insert(3, 1);
+        assert!(!generations.are_older(u64::MAX, &all[..1]));
+        assert!(generations.are_older(u64::MAX, &all), "nobody told the other one");
+    }
 }
