@@ -3,10 +3,12 @@
 
 mod config;
 mod jars;
+mod reassign;
 
 pub use jars::{CACHE_VARIABLE, PASSWORD, USER};
 
 use std::{
+    io,
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -16,6 +18,8 @@ use std::{
 use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer},
+    error::KafkaResult,
+    metadata::Metadata,
 };
 use tokio::{task::spawn_blocking, time::sleep};
 
@@ -219,6 +223,28 @@ impl Kafka {
         self.until(address, brokers, what).await
     }
 
+    /// Has copies of a partition on these brokers only, and waits until that is so. Without its brokers nothing can be
+    /// written to it.
+    ///
+    /// # Errors
+    /// [`ClusterError`]; brokers refuse it, or it does not happen.
+    pub async fn place(&mut self, topic: &'static str, partition: i32, brokers: &[i32]) -> Result<(), ClusterError> {
+        let doing = format!("placing {topic}/{partition} on {brokers:?}");
+        let (ask, wanted) = (self.direct(), brokers.to_vec());
+        let asked = spawn_blocking(move || {
+            reassign::reassign(ask[0], topic, partition, &wanted)?;
+            let deadline = Instant::now() + READY_WITHIN;
+            while in_sync(&ask, topic, partition) != wanted {
+                if Instant::now() > deadline {
+                    return Err(io::Error::other(format!("not within {READY_WITHIN:?}")));
+                }
+                std::thread::sleep(POLL);
+            }
+            Ok(())
+        });
+        asked.await.map_err(ClusterError::refused(doing.clone()))?.map_err(ClusterError::system(doing))
+    }
+
     fn running(&mut self) -> usize {
         self.brokers.iter_mut().map(|broker| usize::from(broker.daemon.is_running())).sum()
     }
@@ -257,11 +283,21 @@ fn wires(run: &Run, ports: &NodePorts) -> Result<[Wire; Party::ALL.len()], Clust
 /// How many brokers one of these says there are; a new client each time, because an old one waits before it tries a
 /// broker again that did not answer.
 fn alive(ask: &[SocketAddr]) -> usize {
+    metadata(ask, None).map_or(0, |metadata| metadata.brokers().len())
+}
+
+fn metadata(ask: &[SocketAddr], topic: Option<&str>) -> KafkaResult<Metadata> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", join(ask)).set("log_level", "0").set("broker.address.family", "v4");
-    let Ok(client) = config.create::<BaseConsumer>() else {
-        return 0;
-    };
-    let metadata = client.fetch_metadata(None, Duration::from_secs(1));
-    metadata.map_or(0, |metadata| metadata.brokers().len())
+    config.create::<BaseConsumer>()?.fetch_metadata(topic, Duration::from_secs(1))
+}
+
+/// The brokers, sorted, whose copies of a partition are in sync; of none where it is not known.
+fn in_sync(ask: &[SocketAddr], topic: &str, partition: i32) -> Vec<i32> {
+    let Ok(metadata) = metadata(ask, Some(topic)) else { return Vec::new() };
+    let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+    let mut in_sync: Vec<i32> =
+        partitions.filter(|one| one.id() == partition).flat_map(|one| one.isr().iter().copied()).collect();
+    in_sync.sort_unstable();
+    in_sync
 }

@@ -1,7 +1,11 @@
 //! Each row of the table, on a cluster: what it says happens, and afterwards everything is exact.
 
-use std::{thread::sleep, time::Duration};
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
+use barrage_core::room::Placement;
 use barrage_e2e::{
     client::{ClientV2, Event, Join},
     cluster::{ClusterOptions, Fault, Line, Node, Party, Role, Run, Slowness, SmallDisk},
@@ -12,7 +16,7 @@ use tokio::task::block_in_place;
 
 use crate::{
     PATIENCE, eventually,
-    scene::{Scene, shows},
+    scene::{DANMAKU, Scene, shows},
     table::{Row, rows},
     wait,
 };
@@ -23,11 +27,13 @@ const STILL: Duration = Duration::from_secs(4);
 const SHARED_PAGE: Duration = Duration::from_millis(300);
 /// How long a danmaku is waited for.
 const SHOWN_WITHIN: Duration = Duration::from_secs(20);
+/// Between two looks at what one is told.
+const SHORT: Duration = Duration::from_millis(20);
 /// Further danmaku that are looked for.
 const TRIES: usize = 3;
 const SLOW: Slowness = Slowness { delay: Duration::from_millis(200), bytes_per_s: 10_000_000 };
 
-/// What is broken for a row; nothing for the one that a test of dev mode is about.
+/// What is broken for a row; nothing for those that tests of their own are about.
 fn faults(down: &str) -> Option<Vec<Fault>> {
     let redis = |nodes: &[usize], fault: fn(usize) -> Fault| nodes.iter().copied().map(fault).collect();
     Some(match down {
@@ -38,7 +44,7 @@ fn faults(down: &str) -> Option<Vec<Fault>> {
         "a shard of Redis, master and replica" => redis(&[0, 3], |node| Fault::Kill(Node::Redis(node))),
         "Redis is slow, 200 ms each way" => redis(&[0, 1, 2, 3, 4, 5], |node| Fault::Slow(Line::Redis(node), SLOW)),
         "the rankers" => vec![Fault::Kill(Node::Ranker(0)), Fault::Kill(Node::Ranker(1))],
-        "the disk is full, dev mode" => return None,
+        "the disk is full, dev mode" | "a partition of Kafka" => return None,
         other => panic!("the page has a row that no test knows: {other}"),
     })
 }
@@ -46,7 +52,7 @@ fn faults(down: &str) -> Option<Vec<Fault>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_row_of_the_table_is_what_happens() {
     let rows = rows();
-    assert_eq!(rows.len(), 8, "rows in docs/degraded-modes.md");
+    assert_eq!(rows.len(), 9, "rows in docs/degraded-modes.md");
     let mut scene = Scene::start(ClusterOptions::default()).await;
     block_in_place(|| {
         scene.chat(1, 10..30);
@@ -193,13 +199,93 @@ fn the_row_of_a_full_disk_is_what_happens() {
     assert!(goes_on, "{}: afterwards", row.down);
 }
 
+fn p99(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times[times.len() * 99 / 100]
+}
+
+/// A danmaku of a room on another partition is acknowledged the first time, before, while and after what waits for the
+/// partition is given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_row_of_a_partition_that_takes_nothing_is_what_happens() {
+    const PARTITIONS: u32 = 3;
+    let row = rows().into_iter().find(|row| row.down == "a partition of Kafka").unwrap();
+    let placement = Placement::new(PARTITIONS, 1).unwrap();
+    let apart = |room: &String| placement.partition_of(room, 0) != placement.partition_of("demo", 0);
+    let other = (0..).map(|number| format!("other-{number}")).find(apart).unwrap();
+    let [partition, partition_beside] =
+        ["demo", &other].map(|room| i32::try_from(placement.partition_of(room, 0)).unwrap());
+    let manifest = |room: &str| {
+        format!("apiVersion: barrage.live/v1alpha1\nkind: LiveRoom\nmetadata:\n  name: {room}\nspec: {{}}\n")
+    };
+    let rooms = format!("{}---\n{}", manifest("demo"), manifest(&other));
+    let mut scene = Scene::start(ClusterOptions { rooms, partitions: PARTITIONS, ..ClusterOptions::default() }).await;
+    block_in_place(|| {
+        scene.chat(1, 10..20);
+        let (mut sender, mut watcher) = (scene.join(0, 2), scene.join(1, 3));
+        scene.keep(&mut sender);
+        let mut beside = [0, 1].map(|gateway| scene.join_room(&other, gateway, 5 + gateway as u64));
+        let mut say_beside = || {
+            let began = Instant::now();
+            for one in &mut beside {
+                let seq = one.say("beside").unwrap();
+                assert_eq!(answer(one, seq), "acknowledged", "a room of another partition");
+            }
+            began.elapsed()
+        };
+        let metrics: Vec<f64> = row.metrics.iter().map(|(role, name)| scene.metric(*role, name)).collect();
+
+        // It is at one broker alone, which the other one does without.
+        wait(scene.cluster.kafka.place(DANMAKU, partition, &[2])).unwrap();
+        wait(scene.cluster.kafka.place(DANMAKU, partition_beside, &[0, 1])).unwrap();
+        let mut before: Vec<_> = (0..100).map(|_| say_beside()).collect();
+        // Stopped, not killed: Kafka elects no leader among copies that all ended without a word.
+        let broker = Fault::Pause(Node::Broker(2));
+        broker.inject(&mut scene.cluster).unwrap();
+        let (seq, text) = scene.say(&mut sender);
+        let mut during = Vec::new();
+        let told = loop {
+            during.push(say_beside());
+            if let Ok(told) = sender.wait_for("an answer", SHORT, told_of(seq)) {
+                break told;
+            }
+        };
+        during.extend((0..100).map(|_| say_beside()));
+        assert!(allows(row.sender, told), "{told}");
+        assert_eq!(sees(&mut watcher, &text, row.viewer), row.viewer);
+        assert!(allows(row.joins, joins(&mut scene.join(1, 4))));
+        for path in ["history", "ranking"] {
+            let answer = scene.api(0).get(&format!("/v1/rooms/demo/{path}")).unwrap();
+            assert!(allows(row.api, &answer.status.to_string()), "{path}: {}", answer.status);
+        }
+        for (role, check) in &row.readyz {
+            eventually(|| says(&scene, *role, check)).unwrap();
+        }
+        for ((role, name), before) in row.metrics.iter().zip(metrics) {
+            assert!(scene.metric(*role, name) > before, "{name}");
+        }
+
+        wait(broker.heal(&mut scene.cluster)).unwrap();
+        scene.settle(&mut sender, seq, &text);
+        scene.until_well();
+        scene.until_exact();
+        let (count, [before, during]) = (during.len(), [p99(&mut before), p99(&mut during)]);
+        eprintln!(
+            "a room of another partition was acknowledged within {during:?} ({count} times, P99), before {before:?}"
+        );
+    });
+}
+
 fn answer(sender: &mut ClientV2, seq: u64) -> &'static str {
-    let told = |event: &Event| match event {
+    sender.wait_for("an answer", PATIENCE, told_of(seq)).unwrap()
+}
+
+fn told_of(seq: u64) -> impl Fn(&Event) -> Option<&'static str> {
+    move |event| match event {
         Event::Ack(ack) if ack.seq.contains(&seq) => Some("acknowledged"),
         Event::Error(error) if error.seq == seq && error.reason() == Reason::Retry => Some("told `retry`"),
         _ => None,
-    };
-    sender.wait_for("an answer", PATIENCE, told).unwrap()
+    }
 }
 
 fn sees(watcher: &mut ClientV2, text: &str, expected: &str) -> &'static str {

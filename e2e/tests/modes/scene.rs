@@ -79,9 +79,14 @@ impl Scene {
 
     /// A viewer at a gateway.
     pub(crate) fn join(&self, gateway: usize, user: u64) -> ClientV2 {
+        self.join_room("demo", gateway, user)
+    }
+
+    /// A viewer of any room.
+    pub(crate) fn join_room(&self, room: &str, gateway: usize, user: u64) -> ClientV2 {
         let listen = self.cluster.gateways[gateway].listen().unwrap();
-        let token = self.cluster.token_key().unwrap().mint(&Claims::viewer("demo", user)).unwrap();
-        let join = Join::new(&format!("ws://{listen}"), "demo", &token);
+        let token = self.cluster.token_key().unwrap().mint(&Claims::viewer(room, user)).unwrap();
+        let join = Join::new(&format!("ws://{listen}"), room, &token);
         ClientV2::join(&join, user).unwrap_or_else(|error| panic!("joining at gateway {gateway}: {error}"))
     }
 

@@ -1,5 +1,8 @@
 //! A line: one idempotent producer of librdkafka and what was produced through it. It delivers a prefix of that, per
-//! partition; when something fails for good, the line ends as a whole.
+//! partition; when something fails for good, the line ends as a whole. A line can be left for another while partitions
+//! still hold something of it: what comes for these is kept back in the other until the first line holds nothing of them.
+
+mod delivery;
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -12,13 +15,10 @@ use std::{
 
 use bytes::Bytes;
 use rdkafka::{
-    ClientConfig, ClientContext,
-    config::RDKafkaLogLevel,
-    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
-    message::{Message, OwnedHeaders},
-    producer::{
-        BaseProducer, BaseRecord, DeliveryResult, NoCustomPartitioner, Producer as _, ProducerContext, PurgeConfig,
-    },
+    ClientConfig,
+    error::KafkaResult,
+    message::OwnedHeaders,
+    producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig},
 };
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -28,11 +28,12 @@ use super::{
     pending::{Outcome, Pending},
 };
 use crate::kafka::{Context, polled};
+use delivery::{LineContext, Ticket};
 
 /// Largest record.
 pub(super) const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// With what is around it. Topics take 8 MiB.
 const GIVEN_UP: &str = "given up together with an earlier record";
+/// With what is around it. Topics take 8 MiB.
 const REQUEST_BYTES_MAX: usize = RECORD_BYTES_MAX + 1024 * 1024;
 /// Of a batch; what is above makes the next one.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
@@ -60,9 +61,27 @@ pub(super) struct QueueState {
     pub(super) number: u64,
     bytes: AtomicUsize,
     broken: AtomicBool,
-    places: Mutex<HashMap<Place, Queue>>,
+    /// Whether it was left for another, or is about to be.
+    pub(super) is_left: AtomicBool,
+    places: Mutex<Places>,
+    /// The line that was left for this one: its number, and what tells that it has ended.
+    before: OnceLock<(u64, CancellationToken)>,
     /// Cancelled when nothing of the line can get into the log any more.
     pub(super) ended: CancellationToken,
+}
+
+#[derive(Default)]
+struct Places {
+    queues: HashMap<Place, Queue>,
+    /// The line for which this one was left.
+    successor: Option<Successor>,
+}
+
+/// A line for which another was left, as that one sees it.
+#[derive(Clone)]
+struct Successor {
+    client: Weak<Client>,
+    state: Arc<QueueState>,
 }
 
 /// Topic and partition.
@@ -75,6 +94,12 @@ struct Queue {
     /// Records that are not acknowledged yet.
     under_way: usize,
     waiting: VecDeque<Parcel>,
+    /// Of both.
+    bytes: usize,
+    /// The line before holds something yet: nothing is sent.
+    kept_back: bool,
+    /// What the line before held was given up: who still stands behind that may not follow.
+    lost_before: bool,
 }
 
 /// A record with whoever waits for it.
@@ -123,28 +148,67 @@ impl PartitionQueues {
 
     /// Takes all records in order, or none. Does not block.
     pub(super) fn produce(&self, records: Vec<Outgoing>) -> Result<oneshot::Receiver<Outcome>, String> {
-        self.reserve(&records)?;
+        let mut places = self.state.places();
+        let places = &mut places.queues;
+        self.reserve(&records, places)?;
         let (pending, outcome) = Pending::new(records.len());
         let pending = Arc::new(pending);
-        let (mut places, mut idle) = (self.state.places(), HashSet::new());
+        let mut idle = HashSet::new();
         for (index, Outgoing { topic, partition, payload, headers }) in records.into_iter().enumerate() {
             let place = (topic, partition);
             let (pending, bytes) = (Arc::clone(&pending), payload.len());
             let ticket = Box::new(Ticket { pending, index, bytes, place: place.clone() });
             let queue = places.entry(place.clone()).or_default();
             queue.waiting.push_back(Parcel { payload, headers, ticket });
-            if queue.under_way == 0 {
+            queue.bytes += bytes;
+            if queue.under_way == 0 && !queue.kept_back {
                 idle.insert(place);
             }
         }
         for place in &idle {
-            self.state.send(&self.client, place, &mut places);
+            self.state.send(&self.client, place, places);
         }
         Ok(outcome)
     }
 
-    /// Counts the records in, if there is room; the only caller holds the producer's lock.
-    fn reserve(&self, records: &[Outgoing]) -> Result<(), String> {
+    /// Whether records may stand behind what a line of this number was given before them.
+    pub(super) fn may_follow(&self, number: u64, records: &[Outgoing]) -> bool {
+        if number == self.state.number {
+            return true;
+        }
+        let places = self.state.places();
+        let lost = |record: &Outgoing| {
+            let place = (Arc::clone(&record.topic), record.partition);
+            places.queues.get(&place).is_some_and(|queue| queue.lost_before)
+        };
+        self.state.before.get().is_some_and(|(before, _)| *before == number) && !records.iter().any(lost)
+    }
+
+    /// Whether the line before this one, if there was one, has ended.
+    pub(super) fn is_alone(&self) -> bool {
+        self.state.before.get().is_none_or(|(_, ended)| ended.is_cancelled())
+    }
+
+    /// Leaves this line for another: what it still holds of a partition goes first.
+    pub(super) fn hand_over(&self, next: &Self) {
+        let mut places = self.state.places();
+        let mut of_next = next.state.places();
+        for (place, _) in places.queues.iter().filter(|(_, queue)| !queue.is_empty()) {
+            of_next.queues.entry(place.clone()).or_default().kept_back = true;
+        }
+        // Each line is handed over to once.
+        let _set = next.state.before.set((self.state.number, self.state.ended.clone()));
+        places.successor = Some(Successor { client: Arc::downgrade(&next.client), state: Arc::clone(&next.state) });
+    }
+
+    /// Whether a line that was left holds nothing any more.
+    pub(super) fn is_drained(&self) -> bool {
+        self.state.places().queues.values().all(Queue::is_empty)
+    }
+
+    /// Counts the records in, if there is room. A partition may have half as much as all leave free: those that take
+    /// nothing must not use up what the others need.
+    fn reserve(&self, records: &[Outgoing], places: &HashMap<Place, Queue>) -> Result<(), String> {
         if self.state.broken() {
             return Err("an earlier record was refused".into());
         }
@@ -156,16 +220,28 @@ impl PartitionQueues {
         if queued + bytes > QUEUE_BYTES_MAX {
             return Err(format!("{queued} bytes wait for brokers already; the limit is {QUEUE_BYTES_MAX}"));
         }
+        let most = (QUEUE_BYTES_MAX - queued) / 2;
+        for Outgoing { topic, partition, .. } in records {
+            let waiting = places.get(&(Arc::clone(topic), *partition)).map_or(0, |queue| queue.bytes);
+            if waiting >= most {
+                return Err(format!("{waiting} bytes wait for partition {partition} already; its share is {most}"));
+            }
+        }
         self.state.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Ends the line: what brokers do not have yet they will not get. Blocks.
+    /// Ends the line: what brokers do not have yet they will not get. What was kept back behind that fails with it, and
+    /// what comes later goes. Blocks.
     pub(super) fn end(&self) {
         // Also when librdkafka panics, or appends would wait for ever.
         let _ended = self.state.ended.clone().drop_guard();
-        self.state.give_up_waiting();
+        let successor = self.state.give_up_waiting();
+        let kept_back = successor.as_ref().map(|next| next.state.give_up_kept_back()).unwrap_or_default();
         self.client.purge(PurgeConfig::default().queue().inflight());
+        for place in &kept_back {
+            successor.iter().for_each(|next| next.let_go(place));
+        }
     }
 
     /// Waits, blocking, until all is acknowledged, for a moment at most.
@@ -188,7 +264,7 @@ impl QueueState {
         self.broken.load(Ordering::Acquire)
     }
 
-    fn places(&self) -> MutexGuard<'_, HashMap<Place, Queue>> {
+    fn places(&self) -> MutexGuard<'_, Places> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -211,6 +287,7 @@ impl QueueState {
                 Err((error, refused)) => {
                     self.broken.store(true, Ordering::Release);
                     self.bytes.fetch_sub(refused.delivery_opaque.bytes, Ordering::Relaxed);
+                    queue.bytes -= refused.delivery_opaque.bytes;
                     refused.delivery_opaque.pending.failed(|| error.to_string());
                 }
             }
@@ -220,82 +297,68 @@ impl QueueState {
         }
     }
 
-    /// From now on nothing more is sent; what waits has failed.
-    fn give_up_waiting(&self) {
+    /// From now on nothing more is sent, and nobody is told that a place is free; what waits has failed.
+    fn give_up_waiting(&self) -> Option<Successor> {
         self.broken.store(true, Ordering::Release);
         let mut places = self.places();
-        for Parcel { ticket, .. } in places.values_mut().flat_map(|queue| queue.waiting.drain(..)) {
+        places.queues.values_mut().for_each(|queue| self.give_up(queue));
+        places.successor.take()
+    }
+
+    /// What is kept back has failed, because what stands before it has; where that was.
+    fn give_up_kept_back(&self) -> Vec<Place> {
+        let mut places = self.places();
+        let kept_back = places.queues.iter_mut().filter(|(_, queue)| queue.kept_back);
+        let give_up = |(place, queue): (&Place, &mut Queue)| {
+            self.give_up(queue);
+            queue.lost_before = true;
+            place.clone()
+        };
+        kept_back.map(give_up).collect()
+    }
+
+    fn give_up(&self, queue: &mut Queue) {
+        for Parcel { ticket, .. } in queue.waiting.drain(..) {
+            queue.bytes -= ticket.bytes;
             self.bytes.fetch_sub(ticket.bytes, Ordering::Relaxed);
             ticket.pending.failed(|| GIVEN_UP.into());
         }
     }
 
-    /// A record has its answer. When all under way at its place have theirs, what waits there goes: from the thread that
-    /// heard it, because every other would have to be woken first.
-    fn answered(&self, place: &Place, client: Option<&Client>) {
+    /// A record has its answer. When all under way at its place have theirs, what waits there goes, here or in the line
+    /// for which this one was left: from the thread that heard it, because every other would have to be woken first.
+    fn answered(&self, ticket: &Ticket, client: Option<&Client>) {
         let mut places = self.places();
-        let Some(queue) = places.get_mut(place) else { return };
+        let Places { queues, successor } = &mut *places;
+        let Some(queue) = queues.get_mut(&ticket.place) else { return };
         queue.under_way -= 1;
-        if queue.under_way == 0
-            && !queue.waiting.is_empty()
-            && let Some(client) = client
-        {
-            self.send(client, place, &mut places);
+        queue.bytes -= ticket.bytes;
+        if queue.under_way > 0 {
+            return;
+        }
+        match (client, successor) {
+            (Some(client), _) if !queue.waiting.is_empty() => self.send(client, &ticket.place, queues),
+            // Behind one that was refused nothing may get in: it is given up with the line.
+            (_, Some(next)) if queue.is_empty() && !self.broken() => next.let_go(&ticket.place),
+            _ => {}
         }
     }
 }
 
-/// A record of an append.
-struct Ticket {
-    pending: Arc<Pending>,
-    index: usize,
-    bytes: usize,
-    place: Place,
-}
-
-struct LineContext {
-    context: Context,
-    state: Arc<QueueState>,
-    metrics: Metrics,
-    /// The client whose context this is.
-    client: OnceLock<Weak<Client>>,
-}
-
-impl ClientContext for LineContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.context.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.context.error(error, reason);
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.under_way == 0 && self.waiting.is_empty()
     }
 }
 
-impl ProducerContext<NoCustomPartitioner> for LineContext {
-    type DeliveryOpaque = Box<Ticket>;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
-        let before = self.state.bytes.fetch_sub(ticket.bytes, Ordering::Relaxed);
-        self.metrics.queued(before.saturating_sub(ticket.bytes));
-        // Without one where a repeated request's first answer was forgotten by brokers.
-        let offset = result.as_ref().ok().and_then(|message| u64::try_from(message.offset()).ok());
-        if offset.is_none() {
-            // Before anything that waits could go.
-            self.state.broken.store(true, Ordering::Release);
+impl Successor {
+    /// The line before holds nothing of a place any more: what was kept back goes.
+    fn let_go(&self, place: &Place) {
+        let mut places = self.state.places();
+        let Some(queue) = places.queues.get_mut(place) else { return };
+        queue.kept_back = false;
+        if let Some(client) = self.client.upgrade() {
+            self.state.send(&client, place, &mut places.queues);
         }
-        let client = self.client.get().and_then(Weak::upgrade);
-        self.state.answered(&ticket.place, client.as_deref());
-        match (offset, result) {
-            (Some(offset), _) => ticket.pending.acknowledged(ticket.index, offset),
-            (None, Ok(_)) => ticket.pending.failed(|| "the broker has it but cannot say where".into()),
-            (None, Err((error, _))) => ticket.pending.failed(|| reason(error)),
-        }
-    }
-}
-
-fn reason(error: &KafkaError) -> String {
-    match error.rdkafka_error_code() {
-        Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) => GIVEN_UP.into(),
-        _ => error.to_string(),
     }
 }

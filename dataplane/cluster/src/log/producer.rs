@@ -1,13 +1,19 @@
-//! Appends: at most one [`PartitionQueues`] at a time, and what happens when it fails.
+//! Appends: one line ([`PartitionQueues`]) takes them, and what happens when something in it fails.
 //!
 //! Order is kept in this way. A line delivers each partition's records in the order that they were produced: it is
 //! idempotent, so brokers refuse what comes behind a gap. Nothing in it times out by itself; librdkafka then would go on
-//! with the next record. When a record is refused for good, or an append is not acknowledged for 20 s, the line takes no
-//! more records, what it still holds is thrown away, and only then all its appends fail and a fresh line is opened. So
-//! of what a line was given, brokers have a prefix, and whatever is produced after a failure became known goes into
-//! another line. Brokers take any first batch of a producer that is new to a partition, whatever came before; but a line
-//! has one batch under way in a partition at a time. One gap remains: a request that a stalled broker still has in its
-//! socket can come later; who sent it was told to retry, and the retry and the original cancel each other out.
+//! with the next record. When a record is refused for good, the line takes no more records, what it still holds is thrown
+//! away, and only then all its appends fail and a fresh line is opened. So of what a line was given, brokers have a prefix,
+//! and whatever is produced after a failure became known goes into another line. Brokers take any first batch of a producer
+//! that is new to a partition, whatever came before; but a line has one batch under way in a partition at a time. One gap
+//! remains: a request that a stalled broker still has in its socket can come later; who sent it was told to retry, and the
+//! retry and the original cancel each other out.
+//!
+//! A partition that takes nothing (it has no leader, or too few copies) must not disturb the others. What waits for it
+//! cannot be thrown away by itself: librdkafka gives up all or nothing. So when an append is not acknowledged for 20 s, a
+//! fresh line is opened beside the old one and takes all further records. What the old one holds of a healthy partition is
+//! acknowledged within milliseconds, and until then what comes behind it is kept back. A second later the old line ends
+//! with what it holds still: that is of partitions that take nothing.
 
 use std::{
     mem,
@@ -36,6 +42,9 @@ const GIVE_UP: Duration = Duration::from_secs(20);
 /// How long the end of the process waits for appends that nobody waits for.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
+/// How long a line that is left for another has to bring to an end what is under way, and how often that is looked at.
+const LEAVE_WITHIN: Duration = Duration::from_secs(1);
+const LEAVE_LOOK_EVERY: Duration = Duration::from_millis(10);
 
 #[derive(Clone, Copy)]
 pub(super) enum Behind<'a> {
@@ -55,6 +64,8 @@ pub(super) struct Producer {
     /// `None` while the last one is being ended.
     line: Mutex<Option<PartitionQueues>>,
     lines: AtomicU64,
+    /// One line is ended, or left for another, at a time.
+    ending: Mutex<()>,
 }
 
 impl Producer {
@@ -64,7 +75,14 @@ impl Producer {
 
     pub(super) fn open_with(config: ClientConfig, metrics: Metrics, give_up: Duration) -> KafkaResult<Arc<Self>> {
         let line = PartitionQueues::open(&config, 1, metrics.clone())?;
-        Ok(Arc::new(Self { config, metrics, give_up, line: Mutex::new(Some(line)), lines: AtomicU64::new(1) }))
+        Ok(Arc::new(Self {
+            config,
+            metrics,
+            give_up,
+            line: Mutex::new(Some(line)),
+            lines: AtomicU64::new(1),
+            ending: Mutex::default(),
+        }))
     }
 
     /// Appends all records; their offsets, once all are acknowledged.
@@ -99,7 +117,12 @@ impl Producer {
             match behind {
                 Behind::Nobody => {}
                 Behind::Begins(lane) => lane.store(number, Ordering::Relaxed),
-                Behind::Follows(lane) if lane.load(Ordering::Relaxed) == number => {}
+                Behind::Follows(lane) if line.may_follow(lane.load(Ordering::Relaxed), &records) => {
+                    // What can still fail before it is of this line.
+                    if line.is_alone() {
+                        lane.store(number, Ordering::Relaxed);
+                    }
+                }
                 Behind::Follows(_) => return Err("what stands before it has failed".into()),
             }
             (Arc::clone(&line.state), line.produce(records))
@@ -121,15 +144,56 @@ impl Producer {
             outcome = outcome => outcome.unwrap_or_else(|_| Err("the producer was closed".into())),
             () = line.ended.cancelled() => Err("given up together with an earlier record".into()),
             () = sleep_until(began + self.give_up) => {
-                Err(format!("no acknowledgement within {} s", self.give_up.as_secs_f32()))
+                self.leave(line);
+                line.ended.cancelled().await;
+                return Err(format!("no acknowledgement within {} s", self.give_up.as_secs_f32()));
             }
         };
-        if outcome.is_err() {
+        // What was kept back behind a line that was left has failed by itself: it was given to no broker.
+        if outcome.is_err() && line.broken() {
             self.replace(line);
             // Senders hear of it when nothing more of this line can get in.
             line.ended.cancelled().await;
         }
         outcome
+    }
+
+    /// Opens another line beside one in which something stands, and ends that one a moment later, unless somebody does
+    /// already.
+    fn leave(self: &Arc<Self>, left: &Arc<QueueState>) {
+        if left.is_left.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.metrics.producer_replaced();
+        tracing::warn!("a partition takes nothing; what waits for it is given up and its senders are told to retry");
+        let (producer, left) = (Arc::clone(self), Arc::clone(left));
+        tokio::task::spawn_blocking(move || producer.change_over(&left));
+    }
+
+    fn change_over(self: Arc<Self>, left: &Arc<QueueState>) {
+        let turn = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = self.lines.fetch_add(1, Ordering::Relaxed) + 1;
+        let next = match PartitionQueues::open(&self.config, number, self.metrics.clone()) {
+            Ok(next) => next,
+            Err(error) => {
+                tracing::error!(%error, "cannot open a producer beside the one that stands");
+                drop(turn);
+                return self.replace(left);
+            }
+        };
+        let line = {
+            let mut slot = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+            // Something was refused for good meanwhile: the line ends as a whole.
+            let Some(line) = slot.take_if(|line| Arc::ptr_eq(&line.state, left)) else { return };
+            line.hand_over(&next);
+            *slot = Some(next);
+            line
+        };
+        let until = Instant::now() + LEAVE_WITHIN;
+        while !line.is_drained() && !left.broken() && Instant::now() < until {
+            thread::sleep(LEAVE_LOOK_EVERY);
+        }
+        line.end();
     }
 
     /// Ends the line and opens another in its place, unless somebody does already.
@@ -139,9 +203,16 @@ impl Producer {
             drop(slot);
             self.metrics.producer_replaced();
             tracing::warn!("records were refused or not acknowledged; senders are told to retry");
-            let producer = Arc::downgrade(self);
+            let producer = Arc::clone(self);
             tokio::task::spawn_blocking(move || {
+                // A line that was left for this one ends first: what the next one is given must not overtake it.
+                let turn = producer.ending.lock().unwrap_or_else(PoisonError::into_inner);
                 line.end();
+                drop(turn);
+                let producer = {
+                    let held = producer;
+                    Arc::downgrade(&held)
+                };
                 reopen(&producer);
                 drop(line);
             });

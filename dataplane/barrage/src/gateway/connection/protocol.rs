@@ -66,8 +66,8 @@ pub(super) trait Rules {
     fn author_of(&self, danmaku: Position) -> Option<u64>;
     /// Whether somebody may say a text.
     fn check_text(&mut self, sender: &Identity, text: &str) -> Result<(), SendRefusal>;
-    /// Whether there is room for another danmaku on its way to the log.
-    fn has_room(&self) -> bool;
+    /// Whether there is room for another danmaku of its sender on the way to the log.
+    fn has_room(&self, sender: &Identity) -> bool;
     /// Takes one danmaku from what the sender may send now.
     fn take_send(&mut self, sender: &Identity, is_gift: bool) -> Result<(), SendRefusal>;
 }
@@ -232,7 +232,7 @@ impl Protocol {
         } else {
             request.seq = sends.count();
         }
-        if !rules.has_room() {
+        if !rules.has_room(&self.identity) {
             return Err((Refusal::Retry, BUSY_RETRY_AFTER_MS));
         }
         rules.take_send(&self.identity, request.gift.is_some())?;

@@ -294,8 +294,8 @@ impl Rules for Door<'_> {
         self.viewer.room.state.moderation.check(sender, text, &mut folded, unix_ms())
     }
 
-    fn has_room(&self) -> bool {
-        self.viewer.context.intake.has_room()
+    fn has_room(&self, sender: &Identity) -> bool {
+        self.viewer.context.intake.has_room(self.viewer.room.state.id(), sender.user)
     }
 
     fn take_send(&mut self, sender: &Identity, is_gift: bool) -> Result<(), SendRefusal> {

@@ -1,26 +1,34 @@
 //! Brings what a worker's viewers sent to the log, and the outcome back to them.
 //!
-//! A few appends are under way at a time, some milliseconds apart, the more partitions they go to the further: what comes
-//! meanwhile gathers into the next, so records grow with the load. When an append fails everything behind it is refused,
-//! too, which keeps each sender's order.
+//! A few appends to each partition are under way at a time, some milliseconds apart, the more partitions take one the
+//! further: what comes meanwhile gathers into the next, so records grow with the load. When an append fails everything
+//! behind it that goes to its partition is refused, too, which keeps each sender's order: all that a sender says in a room
+//! is of one slice. What goes to other partitions neither waits for it nor fails with it.
 
 use std::{
     collections::HashMap,
+    iter,
+    panic::AssertUnwindSafe,
     rc::Rc,
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use barrage_proto::{Position, v2::pb};
+use futures_util::FutureExt;
 use prost::Message;
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::sleep,
+};
 
 use super::{
     intake::Intake,
-    outbox::{Draft, bytes_of},
+    outbox::Draft,
     sender::{Sender, SenderId, Sent},
 };
 use crate::gateway::{checks, metrics::Refusal, state::GatewayState};
 use barrage_core::{
+    hash::FastMap,
     log::{Lane, NewRecord},
     trace::{Span, Stage},
 };
@@ -45,24 +53,35 @@ type Outgoing<S> = Draft<Sent<S>>;
 
 /// Appends of a worker that are under way, and the beginning of the next.
 struct Appends {
-    lane: Rc<Lane>,
-    /// Each says whether it took effect.
-    under_way: JoinSet<bool>,
+    partitions: FastMap<u32, Appending>,
+    /// Each says where it went and whether it took effect.
+    under_way: JoinSet<(u32, bool)>,
+    /// To one partition.
     most: usize,
     began: Instant,
+}
+
+/// What goes to one partition.
+#[derive(Default)]
+struct Appending {
+    lane: Rc<Lane>,
+    under_way: usize,
+    /// One has failed: the others that are under way end by themselves, and nothing begins before.
+    has_failed: bool,
 }
 
 /// Publishes whenever there is something; runs as long as the worker.
 pub(crate) async fn run<S: Sender + 'static>(intake: Rc<Intake<S>>) {
     let most = intake.gateway.log.lane_appends_max();
-    let mut appends = Appends { lane: Rc::default(), under_way: JoinSet::new(), most, began: Instant::now() };
+    let (partitions, under_way) = (FastMap::default(), JoinSet::new());
+    let mut appends = Appends { partitions, under_way, most, began: Instant::now() };
     loop {
-        appends.settle(&intake).await;
+        appends.settle(&intake);
         let next = appends.begin(&intake);
         intake.appending.set(appends.under_way.len());
         tokio::select! {
             biased;
-            Some(ended) = appends.under_way.join_next() => appends.end(&intake, ended.unwrap_or_default()).await,
+            Some(ended) = appends.under_way.join_next() => appends.end(&intake, ended),
             () = intake.accepted.notified() => {}
             () = sleep(next.unwrap_or_default()), if next.is_some() => {}
         }
@@ -79,59 +98,79 @@ pub(crate) async fn publish_all<S: Sender + 'static>(intake: &Intake<S>) {
 
 impl Appends {
     /// Takes note of those that have ended.
-    async fn settle<S: Sender + 'static>(&mut self, intake: &Intake<S>) {
+    fn settle<S: Sender + 'static>(&mut self, intake: &Intake<S>) {
         while let Some(ended) = self.under_way.try_join_next() {
-            self.end(intake, ended.unwrap_or_default()).await;
+            self.end(intake, ended);
         }
     }
 
-    /// Behind one that failed nothing of its senders may get in: the others that are under way end by themselves, and
-    /// what waits is refused.
-    async fn end<S: Sender + 'static>(&mut self, intake: &Intake<S>, took_effect: bool) {
-        if !took_effect {
-            while self.under_way.join_next().await.is_some() {}
-            refuse_waiting(intake);
+    /// Behind one that failed nothing of its senders may get in: once the others that are under way have ended, what waits
+    /// is refused.
+    fn end<S: Sender + 'static>(&mut self, intake: &Intake<S>, ended: Result<(u32, bool), JoinError>) {
+        // Nobody cancels one, and a panic is one that failed.
+        let Ok((partition, took_effect)) = ended else { return };
+        let Some(appending) = self.partitions.get_mut(&partition) else { return };
+        appending.under_way -= 1;
+        appending.has_failed |= !took_effect;
+        if appending.has_failed && appending.under_way == 0 {
+            appending.has_failed = false;
+            refuse_waiting(intake, partition);
         }
     }
 
-    /// Begins an append, if there is something and it may; gives when to look again, where the end of an append is not
-    /// early enough.
+    fn may_begin(&self, partition: u32) -> bool {
+        let may = |appending: &Appending| !appending.has_failed && appending.under_way < self.most;
+        self.partitions.get(&partition).is_none_or(may)
+    }
+
+    /// Begins an append to each partition that has something waiting and may have it; gives when to look again, where the
+    /// end of an append is not early enough.
     fn begin<S: Sender + 'static>(&mut self, intake: &Rc<Intake<S>>) -> Option<Duration> {
-        if self.under_way.len() >= self.most || intake.outbox.borrow().is_empty() {
+        let ready = intake.outbox.borrow().partitions().filter(|&partition| self.may_begin(partition)).count();
+        if ready == 0 {
             return None;
         }
         let now = Instant::now();
-        let alone = self.under_way.is_empty();
-        let pause = pause(intake.outbox.borrow().partitions(), alone);
+        let pause = pause(ready, self.under_way.is_empty());
         let left = pause.saturating_sub(now.saturating_duration_since(self.began));
         if !left.is_zero() {
             return Some(left);
         }
-        let drafts = intake.outbox.borrow_mut().take();
+        let drafts = intake.outbox.borrow_mut().take(|partition| self.may_begin(partition));
         self.began = now;
-        self.under_way.spawn_local(append(Rc::clone(intake), Rc::clone(&self.lane), alone, drafts));
+        let mut drafts = drafts.into_iter().peekable();
+        while let Some(first) = drafts.next() {
+            let partition = first.partition;
+            let others = iter::from_fn(|| drafts.next_if(|next| next.partition == partition));
+            let drafts: Vec<_> = iter::once(first).chain(others).collect();
+            let appending = self.partitions.entry(partition).or_default();
+            let (lane, alone) = (Rc::clone(&appending.lane), appending.under_way == 0);
+            appending.under_way += 1;
+            let intake = Rc::clone(intake);
+            let append = AssertUnwindSafe(append(intake, lane, alone, drafts)).catch_unwind();
+            self.under_way.spawn_local(async move { (partition, append.await.unwrap_or(false)) });
+        }
         None
     }
 }
 
-/// How long after the last append began the next may begin, which goes to so many partitions. `alone`: none is under way.
+/// How long after the last appends began the next may begin, which go to so many partitions. `alone`: none is under way.
 fn pause(partitions: usize, alone: bool) -> Duration {
     let further = u32::try_from(partitions.saturating_sub(1)).unwrap_or(u32::MAX);
     let least = if alone { Duration::ZERO } else { APPEND_EVERY };
     PARTITION_EVERY.saturating_mul(further).clamp(least, PAUSE_MAX)
 }
 
-/// One append; whether it took effect.
+/// One append, to one partition; whether it took effect.
 async fn append<S: Sender + 'static>(
     intake: Rc<Intake<S>>,
     lane: Rc<Lane>,
     alone: bool,
     mut drafts: Vec<Outgoing<S>>,
 ) -> bool {
-    let bytes = bytes_of(&drafts);
     let records = drafts.iter_mut().map(|draft| traced(&intake.gateway, draft)).collect();
     let appended = intake.gateway.log.append_in(&lane, alone, records).await;
-    intake.outbox.borrow_mut().settle(bytes);
+    intake.outbox.borrow_mut().settle(&drafts);
     let offsets = match appended {
         Ok(offsets) => offsets,
         Err(error) => {
@@ -149,9 +188,9 @@ async fn append<S: Sender + 'static>(
 }
 
 /// Refuses what stands behind something that was refused: each sender's order is kept.
-fn refuse_waiting<S: Sender>(intake: &Intake<S>) {
-    let behind = intake.outbox.borrow_mut().take();
-    intake.outbox.borrow_mut().settle(bytes_of(&behind));
+fn refuse_waiting<S: Sender>(intake: &Intake<S>, partition: u32) {
+    let behind = intake.outbox.borrow_mut().take(|one| one == partition);
+    intake.outbox.borrow_mut().settle(&behind);
     behind.into_iter().for_each(refuse);
 }
 

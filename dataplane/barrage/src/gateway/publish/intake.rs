@@ -25,7 +25,7 @@ use crate::gateway::{
 use barrage_core::{
     clock::unix_ms,
     link::role_of,
-    room::{Hook, shard_of},
+    room::{Hook, RoomId, shard_of},
 };
 
 /// When to try again what was not kept because nobody judged it, ms.
@@ -54,9 +54,9 @@ impl<S: Sender + 'static> Intake<S> {
         }
     }
 
-    /// Whether there is room for another danmaku.
-    pub(crate) fn has_room(&self) -> bool {
-        self.outbox.borrow().has_room()
+    /// Whether there is room for another danmaku of a user in a room.
+    pub(crate) fn has_room(&self, room: &RoomId, user: u64) -> bool {
+        self.outbox.borrow().has_room((room, shard_of(user)), &self.gateway.routes)
     }
 
     /// Takes a danmaku; with a hook it waits for its verdict, without one it only waits behind those of its sender that

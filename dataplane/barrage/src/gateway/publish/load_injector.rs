@@ -5,7 +5,7 @@ use barrage_proto::log::Entry;
 
 use super::{
     append::record,
-    outbox::{Outbox, bytes_of},
+    outbox::{Draft, Outbox},
 };
 use barrage_core::{
     clock::unix_ms,
@@ -19,21 +19,21 @@ pub struct Injector {
     log: Log,
     routes: Routes,
     outbox: Outbox<()>,
-    /// Bytes that are under way.
-    taken: usize,
+    /// What is under way.
+    taken: Vec<Draft<()>>,
 }
 
 impl Injector {
     /// Publishes to `log` as `routes` say.
     #[must_use]
     pub fn new(log: Log, routes: Routes) -> Self {
-        Self { log, routes, outbox: Outbox::default(), taken: 0 }
+        Self { log, routes, outbox: Outbox::default(), taken: Vec::new() }
     }
 
-    /// Whether there is room for another danmaku; a worker would tell its sender to retry.
+    /// Whether there is room for another danmaku, whoever sends it.
     #[must_use]
     pub const fn has_room(&self) -> bool {
-        self.outbox.has_room()
+        self.outbox.has_room_for_all()
     }
 
     /// Accepts a danmaku, received now. Its receipt time, relative to its record's, is set here.
@@ -45,15 +45,14 @@ impl Injector {
     /// Begins to append all that waits; gives how many danmaku that is, and what ends with their acknowledgement. As in
     /// a worker, call [`Self::settle`] then, and only after that begin again.
     pub fn append(&mut self) -> (u64, impl Future<Output = Result<(), LogError>> + Send + 'static) {
-        let drafts = self.outbox.take();
-        self.taken = bytes_of(&drafts);
-        let count = drafts.iter().map(|draft| draft.sent.len() as u64).sum();
-        let records = drafts.iter().map(record).collect();
+        self.taken = self.outbox.take(|_| true);
+        let count = self.taken.iter().map(|draft| draft.sent.len() as u64).sum();
+        let records = self.taken.iter().map(record).collect();
         let log = self.log.clone();
         (count, async move { log.append(records).await.map(drop) })
     }
 
     pub fn settle(&mut self) {
-        self.outbox.settle(std::mem::take(&mut self.taken));
+        self.outbox.settle(&std::mem::take(&mut self.taken));
     }
 }

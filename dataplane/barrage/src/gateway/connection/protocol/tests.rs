@@ -42,7 +42,7 @@ impl Rules for Room {
         self.text
     }
 
-    fn has_room(&self) -> bool {
+    fn has_room(&self, _: &Identity) -> bool {
         !self.is_full
     }
 
