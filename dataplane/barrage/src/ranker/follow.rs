@@ -8,7 +8,7 @@ use std::{
 use tokio::{
     sync::Mutex,
     task::{AbortHandle, JoinSet},
-    time::{Duration, Instant},
+    time::{Duration, Instant, sleep, sleep_until},
 };
 
 use super::frame_buffer::{FrameBuffer, FrameBuffers};
@@ -21,6 +21,8 @@ use barrage_core::{
 const BUSY_FRAMES_PER_SECOND: usize = 20;
 /// How often a room that waits for its own way looks whether the gateway has all that went the common one.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How often a gateway is told how many watch: each gateway's count changes with every viewer that comes.
+const VIEWERS_EVERY: Duration = Duration::from_secs(1);
 
 /// Serves a gateway until its session ends.
 pub(super) async fn serve(session: FromGateway, id: u64, frame_buffers: FrameBuffers) {
@@ -88,6 +90,7 @@ impl Follower {
         let mut settled = self.frame_buffer.acts_settled();
         // What settled before this gateway came may be what somebody waits for there.
         settled.mark_changed();
+        let mut viewers_due = Instant::now();
         let mut own: Option<Stream> = None;
         let mut sent: VecDeque<Instant> = VecDeque::new();
         loop {
@@ -101,8 +104,11 @@ impl Follower {
                 let has = (emitted.frame.epoch, emitted.frame.number);
                 (has, Update::Frame(self.room.clone(), emitted))
             });
-            let watching = viewers.has_changed().unwrap_or(false).then(|| *viewers.borrow_and_update());
-            let watching = watching.map(|viewers| (self.has, Update::Viewers(self.room.clone(), viewers)));
+            let is_due = Instant::now() >= viewers_due && viewers.has_changed().unwrap_or(false);
+            let watching = is_due.then(|| {
+                viewers_due = Instant::now() + VIEWERS_EVERY;
+                (self.has, Update::Viewers(self.room.clone(), *viewers.borrow_and_update()))
+            });
             let done = settled.has_changed().unwrap_or(false).then(|| *settled.borrow_and_update());
             let done = done.map(|done| (self.has, Update::Settled(self.room.clone(), done)));
             for (has, update) in watching.into_iter().chain(done).chain(snapshot).chain(frames) {
@@ -130,7 +136,10 @@ impl Follower {
                     Ok(()) => {}
                     Err(_) => return,
                 },
-                Ok(()) = viewers.changed() => viewers.mark_changed(),
+                Ok(()) = async {
+                    sleep_until(viewers_due).await;
+                    viewers.changed().await
+                } => viewers.mark_changed(),
                 Ok(()) = settled.changed() => settled.mark_changed(),
             }
         }
@@ -138,7 +147,7 @@ impl Follower {
 
     async fn own_way(&self) -> Result<Stream, Closed> {
         while self.frame_buffer.has(self.session).is_some_and(|has| has < self.has) {
-            tokio::time::sleep(LOOK_EVERY).await;
+            sleep(LOOK_EVERY).await;
         }
         self.streams.open().await
     }
