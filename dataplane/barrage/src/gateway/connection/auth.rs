@@ -92,9 +92,10 @@ fn identify(
         .map_err(|error| refused(UpgradeRefusal::Token, StatusCode::UNAUTHORIZED, &error.to_string()))
 }
 
-/// The token in an `Authorization` header.
+/// The token in an `Authorization` header. The scheme may be written in any case (RFC 9110, section 11.1).
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim_start())
 }
 
 /// Who somebody is in a room, by token or without one where the room allows it.

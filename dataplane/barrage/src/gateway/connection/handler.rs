@@ -38,7 +38,8 @@ impl Handler for ViewerHandler {
         match message {
             Message::Binary(bytes) => self.0.message(&bytes),
             Message::Text(_) => self.0.text(),
-            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
+            Message::Ping(_) | Message::Pong(_) => self.0.control(),
+            Message::Close(_) | Message::Frame(_) => {}
         }
     }
 

@@ -40,6 +40,9 @@ const RETRY_AGE_MS_MAX: u32 = 30_000;
 /// When to try again while too much waits for the log, ms.
 const BUSY_RETRY_AFTER_MS: u32 = 500;
 
+/// A compressed frame takes so many times as long as another: a few bytes may hold 16 KiB.
+const COMPRESSED_WEIGHT: u32 = 8;
+
 #[derive(Debug)]
 pub(super) enum Action {
     /// Nothing: the frame is of a newer client, or by somebody who may not send it. With what it is counted as.
@@ -77,6 +80,16 @@ pub(super) trait Rules {
 pub(super) enum Frame<'m> {
     V1(Result<v1::Frame<'m>, v1::DecodeError>),
     V2(Result<v2::RawFrame<'m>, v2::FrameError>),
+}
+
+impl Frame<'_> {
+    /// What it counts against the limit of what a peer may send.
+    pub(super) const fn weight(&self) -> u32 {
+        match self {
+            Self::V2(Ok(frame)) if frame.header.flags & v2::FLAG_ZSTD != 0 => COMPRESSED_WEIGHT,
+            _ => 1,
+        }
+    }
 }
 
 /// The frames of a binary message, one after the other.
@@ -185,10 +198,10 @@ impl Protocol {
                 Ok(beat) => Action::Heartbeat { client_ms: beat.client_ms },
                 Err(error) => malformed(error),
             },
+            // Who may not send is not counted.
+            Some(FrameType::Like) if !self.identity.send => Action::Skip(None),
             Some(FrameType::Like) => match decoder.decode::<pb::Like>(frame) {
-                Ok(pb::Like { count }) if self.identity.send => Action::Like(self.upkeep.like(count)),
-                // Who may not send is not counted.
-                Ok(_) => Action::Skip(None),
+                Ok(pb::Like { count }) => Action::Like(self.upkeep.like(count)),
                 Err(error) => malformed(error),
             },
             Some(_) => refuse_frame(Refusal::UnexpectedType, "only the server sends frames of this type"),

@@ -108,7 +108,14 @@ impl Viewer {
 
     /// A binary message: frames, one after the other.
     pub(super) fn message(self: &Rc<Self>, message: &Bytes) {
+        if message.is_empty() {
+            self.count(1);
+        }
         for frame in protocol::frames(self.seat.version, message) {
+            if self.has_ended() {
+                return;
+            }
+            let weight = frame.weight();
             let mut door = Door { viewer: self, room: None };
             let action = {
                 let mut decoder = self.context.decoder.borrow_mut();
@@ -120,7 +127,11 @@ impl Viewer {
                     let hook = room.and_then(|room| room.verdict.clone()).filter(|_| reviewable);
                     self.context.intake.submit(self, entry, hook);
                 }
-                action => self.perform(action),
+                action => {
+                    if self.count(weight) {
+                        self.perform(action);
+                    }
+                }
             }
         }
     }
@@ -128,7 +139,23 @@ impl Viewer {
     /// A text message.
     pub(super) fn text(&self) {
         let action = self.protocol.borrow().text();
-        self.perform(action);
+        if self.count(1) {
+            self.perform(action);
+        }
+    }
+
+    /// A ping, which the protocol answers, or a pong.
+    pub(super) fn control(&self) {
+        self.count(1);
+    }
+
+    /// Counts what the peer sent besides danmaku that were accepted; false if that is too much, and it is sent away.
+    fn count(&self, weight: u32) -> bool {
+        let may = self.protocol.borrow_mut().upkeep().count(weight);
+        if !may {
+            self.socket.end(Disconnect::Flood);
+        }
+        may
     }
 
     fn perform(&self, action: Action) {
@@ -142,7 +169,7 @@ impl Viewer {
                 }
                 self.tell(seq, (reason, retry_after_ms), refusal::detail(reason, retry_after_ms));
             }
-            Action::Heartbeat { client_ms } => self.answer(&self.heartbeat(client_ms)),
+            Action::Heartbeat { client_ms } => self.send(&self.heartbeat(client_ms)),
             Action::Like(count) => drop(self.room.state.likes.fetch_add(count.into(), Ordering::Relaxed)),
             // Only a message brings one.
             Action::Submit { .. } => {}
@@ -167,7 +194,7 @@ impl Viewer {
         self.gateway().metrics.refused(reason);
         let error = refusal::error(reason, seq, retry_after_ms, detail);
         let message = message_of(&error, &mut self.context.encoder.borrow_mut());
-        self.answer(&message);
+        self.send(&message);
     }
 
     fn heartbeat(&self, client_ms: i64) -> Bytes {
@@ -185,15 +212,7 @@ impl Viewer {
         }
     }
 
-    /// Answers a frame of this viewer; who wants too many answers is ended.
-    fn answer(&self, message: &Bytes) {
-        if !self.protocol.borrow_mut().upkeep().answer() {
-            return self.socket.end(Disconnect::Flood);
-        }
-        self.send(message);
-    }
-
-    /// Looked at once a second: pings who is silent, ends who is gone or takes nothing.
+    /// Looked at once a second: pings, and ends who is gone or takes nothing.
     pub(super) fn check(&self) {
         let output = Output { is_drained: self.socket.is_drained(), progressed: self.socket.take_progress() };
         let check = self.protocol.borrow_mut().upkeep().check(self.context.now_s(), output, self.context.limits);

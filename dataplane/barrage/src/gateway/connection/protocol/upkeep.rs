@@ -1,24 +1,26 @@
-//! What is counted and timed of a connection, and looked at once a second: answers, likes, silence, and output that the
-//! peer does not take.
+//! What is counted and timed of a connection, and looked at once a second: what the peer sends, likes, silence, and output
+//! that the peer does not take.
 
 use crate::gateway::{config::Config, metrics::Disconnect};
 
-/// Heartbeats and refused frames that are answered in a second: a hundred times the highest rate that rooms usually
-/// allow, and little enough work that nobody else notices.
-const ANSWERS_PER_SECOND_MAX: u32 = 2_000;
+/// What a peer may send in a second besides danmaku that are accepted, which the room limits: pings, pongs, heartbeats,
+/// likes, what is refused or passed over. A hundred times the highest rate that rooms usually allow, and little enough work
+/// that nobody else notices.
+const SENT_PER_SECOND_MAX: u32 = 2_000;
 
 /// Likes of a connection that count in a second: nobody's finger is faster.
 const LIKES_PER_SECOND_MAX: u32 = 100;
 
 /// Counters and clocks of one connection, in whole seconds of its worker.
 pub(crate) struct Upkeep {
-    /// Answers in this second.
-    answers: u32,
+    /// What it sent in this second.
+    sent: u32,
     /// Likes in this second.
     liked: u32,
     /// When the peer last gave a sign of life; `None` where the transport looks after that.
     heard_s: Option<u32>,
-    pinged: bool,
+    /// When it was last pinged, or came.
+    pinged_s: u32,
     /// Since when output waits.
     waiting_since_s: Option<u32>,
 }
@@ -46,7 +48,7 @@ pub(crate) struct Output {
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Check {
-    /// The peer is silent: a ping asks whether it is there.
+    /// A ping asks whether the peer is there, and shows whatever is on the way that the server is.
     pub(crate) ping: bool,
     /// The connection is over.
     pub(crate) end: Option<Disconnect>,
@@ -55,7 +57,7 @@ pub(crate) struct Check {
 impl Upkeep {
     pub(super) const fn new(transport_keeps_alive: bool, now_s: u32) -> Self {
         let heard_s = if transport_keeps_alive { None } else { Some(now_s) };
-        Self { answers: 0, liked: 0, heard_s, pinged: false, waiting_since_s: None }
+        Self { sent: 0, liked: 0, heard_s, pinged_s: now_s, waiting_since_s: None }
     }
 
     /// The peer gave a sign of life.
@@ -63,13 +65,12 @@ impl Upkeep {
         if let Some(heard_s) = &mut self.heard_s {
             *heard_s = now_s;
         }
-        self.pinged = false;
     }
 
-    /// Counts an answer to a frame of the peer; false if it wants too many.
-    pub(crate) const fn answer(&mut self) -> bool {
-        self.answers += 1;
-        self.answers <= ANSWERS_PER_SECOND_MAX
+    /// Counts what the peer sent; false if that is too much.
+    pub(crate) const fn count(&mut self, weight: u32) -> bool {
+        self.sent = self.sent.saturating_add(weight);
+        self.sent <= SENT_PER_SECOND_MAX
     }
 
     /// Counts likes; gives how many count in this second.
@@ -79,16 +80,19 @@ impl Upkeep {
         counted
     }
 
-    /// A second is over: pings who is silent, ends who is gone or takes nothing.
+    /// A second is over: pings, whatever the peer says by itself, and ends who is gone or takes nothing.
     pub(crate) fn check(&mut self, now_s: u32, output: Output, limits: Limits) -> Check {
-        self.answers = 0;
+        self.sent = 0;
         self.liked = 0;
         let since = |then_s: u32| u64::from(now_s.saturating_sub(then_s));
         let silent_s = self.heard_s.map_or(0, since);
         if silent_s >= limits.idle_s {
             return Check { ping: false, end: Some(Disconnect::Idle) };
         }
-        let ping = silent_s >= limits.idle_s / 2 && !std::mem::replace(&mut self.pinged, true);
+        let ping = self.heard_s.is_some() && since(self.pinged_s) >= limits.idle_s / 2;
+        if ping {
+            self.pinged_s = now_s;
+        }
         if output.is_drained {
             self.waiting_since_s = None;
             return Check { ping, end: None };
@@ -123,6 +127,16 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_that_talks_all_the_time_hears_something_too() {
+        let mut upkeep = Upkeep::new(false, 0);
+        let pings = (1..100).filter(|&now_s| {
+            upkeep.heard(now_s);
+            upkeep.check(now_s, DRAINED, LIMITS) == PING
+        });
+        assert_eq!(pings.collect::<Vec<_>>(), [30, 60, 90]);
+    }
+
+    #[test]
     fn a_silent_peer_is_pinged_once_and_then_given_up() {
         let mut upkeep = Upkeep::new(false, 100);
         assert_eq!(watched(&mut upkeep, 101..161, DRAINED), [(130, PING), (160, ended(Disconnect::Idle))]);
@@ -133,7 +147,8 @@ mod tests {
         let mut upkeep = Upkeep::new(false, 0);
         assert_eq!(watched(&mut upkeep, 1..31, DRAINED), [(30, PING)]);
         upkeep.heard(31);
-        assert_eq!(watched(&mut upkeep, 31..91, DRAINED), [(61, PING)], "and it is asked again");
+        assert_eq!(watched(&mut upkeep, 31..91, DRAINED), [(60, PING), (90, PING)], "and it is asked again");
+        assert_eq!(watched(&mut upkeep, 91..92, DRAINED), [(91, ended(Disconnect::Idle))]);
     }
 
     #[test]
@@ -166,13 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_questions_is_answered_for_a_while() {
+    fn a_flood_is_borne_for_a_while() {
         let mut upkeep = Upkeep::new(false, 0);
-        let answered = |upkeep: &mut Upkeep| (0..=ANSWERS_PER_SECOND_MAX).filter(|_| upkeep.answer()).count();
-        assert_eq!(answered(&mut upkeep), 2_000);
-        assert!(!upkeep.answer());
+        let borne = |upkeep: &mut Upkeep, weight| (0..=SENT_PER_SECOND_MAX).filter(|_| upkeep.count(weight)).count();
+        assert_eq!(borne(&mut upkeep, 1), 2_000);
+        assert!(!upkeep.count(1));
         upkeep.check(1, DRAINED, LIMITS);
-        assert_eq!(answered(&mut upkeep), 2_000, "the next second counts anew");
+        assert_eq!(borne(&mut upkeep, 8), 250, "the next second counts anew");
     }
 
     #[test]
