@@ -33,7 +33,7 @@ pub(super) fn load() -> Result<Sample, BenchError> {
     let file = folder().join(FILE);
     let (texts, source): (Vec<(u64, String)>, _) = if file.is_file() {
         let recorded = replay::read(&file).map_err(|error| BenchError::Meaningless(error.to_string()))?;
-        let texts = recorded.into_iter().map(|line| (line.user, line.content)).collect();
+        let texts = recorded.danmaku.into_iter().map(|line| (line.user, line.content)).collect();
         (texts, "recorded danmaku".to_owned())
     } else {
         let texts = (1..).zip(Texts::new(1)).take(MADE_UP).map(|(user, text)| (user % 97, text));

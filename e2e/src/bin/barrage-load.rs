@@ -20,10 +20,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every promise was kept.
+/// Whether every promise was kept, and all of a recording was said.
 fn run(cli: &Cli) -> anyhow::Result<bool> {
-    let load = cli.command.load()?;
+    let (load, complaint) = cli.command.load()?;
     files::allow(u64::from(load.viewers) + load.senders_max as u64)?;
+    if !complaint.is_empty() {
+        eprintln!("barrage-load: {complaint}");
+    }
     let control = Arc::new(Control::default());
     load::hush_on_interrupt(&control);
     let view = load::watch_progress(&control);
@@ -35,5 +38,5 @@ fn run(cli: &Cli) -> anyhow::Result<bool> {
     } else {
         print!("{report}");
     }
-    Ok(report.is_clean())
+    Ok(report.is_clean() && complaint.is_empty())
 }

@@ -151,7 +151,7 @@ fn script(options: &CrowdOptions, room: &str, number: u64, count: u64) -> Result
         said
     };
     match recording {
-        Some(file) => Ok(Box::new(Replay::new(replay::read(file)?, Pace::Rate(rate), true).map(own))),
+        Some(file) => Ok(Box::new(Replay::new(replay::read(file)?.danmaku, Pace::Rate(rate), true).map(own))),
         None => {
             let chat = Chat::new(rate, options.users, EXPONENT, options.seed.wrapping_add(number));
             let chat = chat.ok_or(ChaosError::Nobody { users: options.users, rate: options.rate })?;

@@ -20,7 +20,8 @@ Examples:
   barrage-load replay ../shared/data/danmaku-bilibili.jsonl --rate 50 --json
 
 Tokens are minted from DATA/keys.json, which `barrage dev` writes. Every connection takes an open file: a process may
-have as many as `ulimit -Hn` says. Exit status: 0, or 1 when a promise was broken, or 2 when the run did not come off.";
+have as many as `ulimit -Hn` says. Exit status: 0, or 1 when a promise was broken or a recording has lines that cannot be
+read, or 2 when the run did not come off.";
 
 /// Viewers and senders for a Barrage room, in their thousands.
 #[derive(Debug, Parser)]
@@ -150,44 +151,49 @@ impl Command {
         }
     }
 
-    /// The run that the command line asks for.
+    /// The run that the command line asks for, and what is wrong with its recording; empty where nothing is.
     ///
     /// # Errors
     /// A bad URL, a missing key, a recording that cannot be read, numbers that make no chat.
-    pub fn load(&self) -> anyhow::Result<Load> {
+    pub fn load(&self) -> anyhow::Result<(Load, String)> {
         let common = self.common();
         let endpoint = Endpoint::parse(&common.url)?;
+        let (script, complaint) = self.script()?;
         let (viewers, senders_max, dial_rate) = match self {
             Self::Watch(args) => (args.viewers, 0, args.rate),
             Self::Chat(args) => (args.viewers, args.connections.min(args.users as usize), None),
             Self::Replay(args) => (args.viewers, args.connections, None),
         };
-        Ok(Load {
+        let load = Load {
             target: endpoint.target(&common.room)?,
             key: Some(TokenKey::load(&common.data).map_err(LoadError::from)?),
             format: common.format,
             viewers,
             dial_rate,
-            script: self.script()?,
+            script,
             senders_max,
             duration: common.duration,
             threads: common.threads,
             api: (!common.no_check).then(|| Api::new(&endpoint.http_url())),
-        })
+        };
+        Ok((load, complaint))
     }
 
-    fn script(&self) -> anyhow::Result<Option<Script>> {
+    /// What is said, and what is wrong with it.
+    fn script(&self) -> anyhow::Result<(Option<Script>, String)> {
         match self {
-            Self::Watch(_) => Ok(None),
+            Self::Watch(_) => Ok((None, String::new())),
             Self::Chat(ChatArgs { rate, users, exponent, seed, .. }) => {
                 let chat = Chat::new(*rate, *users, *exponent, *seed);
                 let chat =
                     chat.ok_or_else(|| anyhow::anyhow!("--users must be above 0, and --exponent not below 0"))?;
-                Ok(Some(Box::new(chat)))
+                Ok((Some(Box::new(chat)), String::new()))
             }
             Self::Replay(args) => {
                 let pace = args.rate.map_or(Pace::Speed(args.speed.unwrap_or(1.0)), Pace::Rate);
-                Ok(Some(Box::new(Replay::new(replay::read(&args.file)?, pace, args.repeat))))
+                let recording = replay::read(&args.file)?;
+                let complaint = recording.complaint();
+                Ok((Some(Box::new(Replay::new(recording.danmaku, pace, args.repeat))), complaint))
             }
         }
     }

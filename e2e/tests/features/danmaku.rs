@@ -53,7 +53,9 @@ fn what_was_exported_can_be_said_again() {
     for format in ["xml", "jsonl"] {
         let file = folder.path().join(format);
         std::fs::write(&file, get(&server, &format!("export?format={format}")).body).unwrap();
-        let lines = barrage_e2e::replay::read(&file).unwrap();
+        let recording = barrage_e2e::replay::read(&file).unwrap();
+        assert_eq!(recording.bad, [], "{format}");
+        let lines = recording.danmaku;
         assert_eq!(lines.iter().map(|line| (line.user, &*line.content)).collect::<Vec<_>>(), people, "{format}");
         assert_eq!(lines[0].at_ms, 0, "{format}");
         assert!(lines[2].at_ms < 60_000, "{format}");
