@@ -32,8 +32,8 @@ use barrage_core::{
     moderation::RoomRules,
     room::{RoomId, SHARDS},
     store::{
-        Applied, Confirmed, Direction, HistoryItem, HistoryPage, Ledger, Ranking, SliceBatch, Steps, StoreBackend,
-        StoreError,
+        Applied, Confirmed, Direction, HistoryItem, HistoryPage, Ledger, Ranking, Reached, SliceBatch, Start, Steps,
+        StoreBackend, StoreError,
     },
 };
 use config::failed;
@@ -104,8 +104,8 @@ impl RedisStore {
         }
     }
 
-    async fn confirm_since(&self, generation: u64, applied: &[(u32, u64)]) -> Result<Confirmed, StoreError> {
-        let confirmed = self.shared.confirmations.confirm(&self.shared.keys, generation, applied).await;
+    async fn confirm_since(&self, generation: u64, reached: &[Reached]) -> Result<Confirmed, StoreError> {
+        let confirmed = self.shared.confirmations.confirm(&self.shared.keys, generation, reached).await;
         if matches!(confirmed, Ok(Confirmed::Void)) {
             self.shared.metrics.voids.inc();
         }
@@ -142,12 +142,11 @@ impl StoreBackend for RedisStore {
         outcomes
     }
 
-    async fn confirm(&self, applied: &[(u32, u64)]) -> Result<Confirmed, StoreError> {
-        // Partitions go by their own generations.
-        self.confirm_since(u64::MAX, applied).await
+    async fn confirm(&self, reached: &[Reached]) -> Result<Confirmed, StoreError> {
+        self.confirm_since(u64::MAX, reached).await
     }
 
-    async fn start(&self, partition: u32, committed: u64) -> Result<u64, StoreError> {
+    async fn start(&self, partition: u32, committed: u64) -> Result<Start, StoreError> {
         confirm::start(&self.shared, partition, committed).await
     }
 

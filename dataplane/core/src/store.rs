@@ -66,6 +66,25 @@ pub enum Applied {
     Lost,
 }
 
+/// Where a partition is applied from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Start {
+    /// The first offset to apply.
+    pub offset: u64,
+    /// How many replacements of nodes the store had noticed then.
+    pub generation: u64,
+}
+
+/// How far a partition is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reached {
+    pub partition: u32,
+    /// The offset after the last record that is applied.
+    pub end: u64,
+    /// That of the [`Start`] since which it was applied.
+    pub generation: u64,
+}
+
 /// Whether what was written before is safe from the loss of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confirmed {
@@ -120,19 +139,19 @@ pub trait StoreBackend: Send + Sync {
     /// Safe to repeat, whatever the outcome.
     async fn apply(&self, batches: Arc<[SliceBatch]>) -> Vec<Result<Applied, StoreError>>;
 
-    /// Makes everything written so far safe from the loss of a node. `applied` are the partitions and the offsets up to
-    /// which the caller has applied them. Void for a partition until it is begun again by [`StoreBackend::start`].
+    /// Makes everything written so far safe from the loss of a node. `reached` says how far the caller has applied each
+    /// partition, and since which [`StoreBackend::start`]: what was begun before a node was replaced is void.
     ///
     /// # Errors
     /// [`StoreError::Storage`]: not confirmed; try again.
-    async fn confirm(&self, applied: &[(u32, u64)]) -> Result<Confirmed, StoreError>;
+    async fn confirm(&self, reached: &[Reached]) -> Result<Confirmed, StoreError>;
 
     /// Where to read a partition from so that the store misses nothing: `committed`, or lower if the store has lost
     /// what it had confirmed; 0 if the partition has to be filled again, with [`SliceBatch::rebuilding`].
     ///
     /// # Errors
     /// [`StoreError::Storage`].
-    async fn start(&self, partition: u32, committed: u64) -> Result<u64, StoreError>;
+    async fn start(&self, partition: u32, committed: u64) -> Result<Start, StoreError>;
 
     /// Everything that a partition's log holds has been applied again since [`Applied::Lost`].
     ///

@@ -103,15 +103,15 @@ async fn a_key_that_somebody_deleted_makes_the_slice_lost_until_it_is_filled_aga
 async fn a_pool_without_markers_is_lost_until_each_partition_is_filled_again() {
     let nodes = super::Nodes::start();
     let store: Store = Arc::new(connect(&nodes).await);
-    assert_eq!(store.start(PARTITION, 7).await.unwrap(), 0);
+    assert_eq!(store.start(PARTITION, 7).await.unwrap().offset, 0);
     let one = batch(0, None, &[(0, record(&[7]))]);
     assert_eq!(apply(&store, one.clone()).await, Applied::Lost);
     let again = SliceBatch { rebuilding: true, ..one.clone() };
     assert_eq!(apply(&store, again).await, Applied::Whole);
     store.rebuilt(PARTITION).await.unwrap();
     assert_eq!(apply(&store, one).await, Applied::Whole);
-    assert_eq!(store.start(PARTITION, 7).await.unwrap(), 7);
-    assert_eq!(store.start(PARTITION + 1, 7).await.unwrap(), 0, "another partition is still to be filled");
+    assert_eq!(store.start(PARTITION, 7).await.unwrap().offset, 7);
+    assert_eq!(store.start(PARTITION + 1, 7).await.unwrap().offset, 0, "another partition is still to be filled");
     assert_eq!(score_of(&store, 7).await, 1);
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use barrage_core::{
     room::{RoomId, SHARDS, shard_of},
-    store::{Applied, Confirmed, Direction, SliceBatch, SliceRecord, Store},
+    store::{Applied, Confirmed, Direction, Reached, SliceBatch, SliceRecord, Store},
 };
 use barrage_proto::{
     Cursor, Position,
@@ -61,6 +61,11 @@ pub(crate) fn batch(shard: u32, expected: Option<u64>, records: &[(u64, Record)]
     }
 }
 
+/// A partition applied up to `end`, since a generation.
+pub(crate) fn reached(partition: u32, end: u64, generation: u64) -> Reached {
+    Reached { partition, end, generation }
+}
+
 /// One batch's outcome.
 pub(crate) async fn apply(store: &Store, batch: SliceBatch) -> Applied {
     store.apply([batch].into()).await.remove(0).unwrap()
@@ -72,6 +77,7 @@ pub(crate) struct Consumer {
     log: Log,
     next: u64,
     committed: u64,
+    pub(crate) generation: u64,
     expected: BTreeMap<u32, u64>,
     rebuilding: bool,
     /// How often it had to begin again, from the commit and from the start.
@@ -85,7 +91,18 @@ impl Consumer {
     pub(crate) fn new(store: &Store, log: &Log, pause: Duration) -> Self {
         let (store, log) = (store.clone(), Arc::clone(log));
         let expected = BTreeMap::new();
-        Self { store, log, next: 0, committed: 0, expected, rebuilding: false, behind: 0, lost: 0, pause }
+        Self {
+            store,
+            log,
+            next: 0,
+            committed: 0,
+            generation: 0,
+            expected,
+            rebuilding: false,
+            behind: 0,
+            lost: 0,
+            pause,
+        }
     }
 
     /// Applies all of the log, and goes on until that is confirmed.
@@ -106,7 +123,7 @@ impl Consumer {
             }
             if polls % 8 == 0 || at_end {
                 let end = self.next;
-                match self.store.confirm(&[(PARTITION, end)]).await {
+                match self.store.confirm(&[reached(PARTITION, end, self.generation)]).await {
                     Ok(Confirmed::Yes) if self.rebuilding => (),
                     Ok(Confirmed::Yes) if at_end && applied => return self,
                     Ok(Confirmed::Yes) => self.committed = end,
@@ -169,11 +186,11 @@ impl Consumer {
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         };
-        if start < self.committed {
+        if start.offset < self.committed {
             self.rebuilding = true;
             self.lost += 1;
         }
-        self.next = start;
+        (self.next, self.generation) = (start.offset, start.generation);
         self.expected.clear();
     }
 }

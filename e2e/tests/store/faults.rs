@@ -10,14 +10,14 @@ use std::{
 use barrage_cluster::store::{Metrics, RedisStore};
 use barrage_core::{
     room::SHARDS,
-    store::{Applied, Confirmed, Store},
+    store::{Applied, Confirmed, Reached, Start, Store},
 };
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::time::timeout;
 
 use super::{
     cluster, config, connect,
-    consumer::{Consumer, PARTITION, apply, assert_exact, batch, log, room},
+    consumer::{Consumer, PARTITION, apply, assert_exact, batch, log, reached, room},
     nodes::Nodes,
 };
 
@@ -116,7 +116,7 @@ async fn slots_are_given_to_another_master() {
     })
     .await;
     assert_eq!(consumer.lost, 0);
-    assert_eq!(store.confirm(&[(PARTITION, RECORDS)]).await.unwrap(), Confirmed::Yes);
+    assert_eq!(store.confirm(&[reached(PARTITION, RECORDS, consumer.generation)]).await.unwrap(), Confirmed::Yes);
     drop(nodes);
 }
 
@@ -138,9 +138,9 @@ async fn what_replicas_do_not_answer_masters_do() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_confirmed_that_no_replica_has_or_that_ran_before_a_failover() {
     let (mut nodes, store) = cluster().await;
-    assert_eq!(store.confirm(&[(PARTITION, 40)]).await.unwrap(), Confirmed::Yes);
-    assert_eq!(store.start(PARTITION, 90).await.unwrap(), 40);
-    assert_eq!(store.start(PARTITION, 30).await.unwrap(), 30);
+    assert_eq!(store.confirm(&[reached(PARTITION, 40, 0)]).await.unwrap(), Confirmed::Yes);
+    assert_eq!(store.start(PARTITION, 90).await.unwrap(), Start { offset: 40, generation: 0 });
+    assert_eq!(store.start(PARTITION, 30).await.unwrap().offset, 30);
     let master = nodes.master_of(KEY);
     nodes.kill(master);
     nodes.until_replaced(KEY, master);
@@ -148,19 +148,20 @@ async fn nothing_is_confirmed_that_no_replica_has_or_that_ran_before_a_failover(
     let mut said = Vec::new();
     while said.last() != Some(&Some(Confirmed::Void)) {
         assert!(said.len() < 600, "it is not noticed");
-        said.push(store.confirm(&[(PARTITION, 50)]).await.ok());
+        said.push(store.confirm(&[reached(PARTITION, 50, 0)]).await.ok());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(!said.contains(&Some(Confirmed::Yes)), "{said:?}");
-    assert_eq!(store.start(PARTITION, 90).await.unwrap(), 40);
-    assert!(store.confirm(&[(PARTITION, 50)]).await.is_err());
+    let again = store.start(PARTITION, 90).await.unwrap();
+    assert_eq!(again, Start { offset: 40, generation: 1 });
+    assert!(store.confirm(&[reached(PARTITION, 50, 1)]).await.is_err());
     assert!(store.last_error().is_some());
     nodes.restart(master);
     nodes.until_settled();
-    assert_eq!(store.confirm(&[(PARTITION, 60)]).await.unwrap(), Confirmed::Yes);
+    assert_eq!(store.confirm(&[reached(PARTITION, 60, 1)]).await.unwrap(), Confirmed::Yes);
     assert_eq!(store.last_error(), None);
     let fresh: Store = Arc::new(connect(&nodes).await);
-    assert_eq!(fresh.start(PARTITION, 90).await.unwrap(), 60);
+    assert_eq!(fresh.start(PARTITION, 90).await.unwrap(), Start { offset: 60, generation: 0 });
 }
 
 /// The other nodes answer all the while, its own replica among them, and no caller waits until the client gives up.
@@ -203,32 +204,36 @@ async fn a_failover_makes_every_partition_void_until_it_is_begun_again() {
     let (mut nodes, store) = cluster().await;
     let [one, other, later] = [PARTITION, PARTITION + 1, PARTITION + 2];
     for partition in [one, other] {
-        assert_eq!(store.start(partition, 0).await.unwrap(), 0);
+        assert_eq!(store.start(partition, 0).await.unwrap(), Start::default());
     }
-    assert_eq!(store.confirm(&[(one, 10), (other, 10)]).await.unwrap(), Confirmed::Yes);
+    let both = [one, other].map(|partition| reached(partition, 10, 0));
+    assert_eq!(store.confirm(&both).await.unwrap(), Confirmed::Yes);
     let master = nodes.master_of(KEY);
     nodes.kill(master);
     nodes.until_replaced(KEY, master);
     nodes.restart(master);
     nodes.until_settled();
-    assert_eq!(until_answered(&store, (one, 20)).await, Confirmed::Void);
-    assert_eq!(store.start(one, 10).await.unwrap(), 10);
-    assert_eq!(until_answered(&store, (one, 20)).await, Confirmed::Yes);
+    assert_eq!(until_answered(&store, reached(one, 20, 0)).await, Confirmed::Void);
+    let begun = Start { offset: 10, generation: 1 };
+    assert_eq!(store.start(one, 10).await.unwrap(), begun);
+    assert_eq!(until_answered(&store, reached(one, 20, 1)).await, Confirmed::Yes);
+    // It is begun again while somebody has yet to confirm what was applied before.
+    assert_eq!(store.start(other, 10).await.unwrap(), begun);
     for _ in 0..2 {
-        assert_eq!(until_answered(&store, (other, 20)).await, Confirmed::Void, "it was not begun again");
+        assert_eq!(until_answered(&store, reached(other, 20, 0)).await, Confirmed::Void);
     }
-    assert_eq!(store.start(other, 10).await.unwrap(), 10);
-    assert_eq!(until_answered(&store, (other, 20)).await, Confirmed::Yes);
+    assert_eq!(store.start(other, 10).await.unwrap().offset, 10, "what is void was not confirmed");
+    assert_eq!(until_answered(&store, reached(other, 20, 1)).await, Confirmed::Yes);
     // One that is new here has seen nothing before.
-    assert_eq!(store.start(later, 0).await.unwrap(), 0);
-    assert_eq!(until_answered(&store, (later, 5)).await, Confirmed::Yes);
+    assert_eq!(store.start(later, 0).await.unwrap(), Start { offset: 0, generation: 1 });
+    assert_eq!(until_answered(&store, reached(later, 5, 1)).await, Confirmed::Yes);
 }
 
 /// What a confirmation says once masters agree on who they are.
-async fn until_answered(store: &Store, applied: (u32, u64)) -> Confirmed {
+async fn until_answered(store: &Store, reached: Reached) -> Confirmed {
     let began = Instant::now();
     loop {
-        match store.confirm(&[applied]).await {
+        match store.confirm(&[reached]).await {
             Ok(confirmed) => return confirmed,
             Err(error) => assert!(began.elapsed() < PATIENCE, "{error}"),
         }

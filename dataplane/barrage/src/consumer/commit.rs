@@ -6,7 +6,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, RETRY_AFTER, checks, progress::Progress};
-use barrage_core::{log::Commit, store::Confirmed};
+use barrage_core::{
+    log::Commit,
+    store::{Confirmed, Reached},
+};
 
 /// How often what was applied is made safe and committed.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
@@ -29,7 +32,11 @@ pub(super) async fn run(context: Arc<Context>, shutdown: CancellationToken) {
             renewed = Instant::now();
         }
         give_up_unserved(&context, &all);
-        commit(&context, &all, 0, renew).await;
+        if commit(&context, &all, 0, renew).await == Some(Confirmed::Void) {
+            for progress in &all {
+                go_back(&context, progress).await;
+            }
+        }
         measure_lag(&context, &all).await;
     }
 }
@@ -42,48 +49,41 @@ fn give_up_unserved(context: &Context, partitions: &[Arc<Progress>]) {
     }
 }
 
-/// The last commit of an owner; `epoch` is that of the change that takes the partition away, or 0.
+/// The last commit of an owner; `epoch` is that of the change that takes the partition away, or 0. Where it is void, the
+/// next owner begins at the one before.
 pub(super) async fn release(context: &Context, progress: &Arc<Progress>, epoch: u64) {
     commit(context, std::slice::from_ref(progress), epoch, true).await;
 }
 
 /// What is taken down first is safe after the confirmation, so it may be committed. Where nothing has moved, only if
-/// `always`.
-async fn commit(context: &Context, partitions: &[Arc<Progress>], released: u64, always: bool) {
-    let done: Vec<(u32, u64, u64)> = partitions
-        .iter()
-        .map(|progress| {
-            let (applied, done) = progress.done();
-            (progress.partition, applied, done)
-        })
-        .collect();
-    let moved = partitions.iter().zip(&done).any(|(progress, (_, _, done))| *done != progress.committed());
+/// `always`. What the store says of it, if it was asked and did.
+async fn commit(context: &Context, partitions: &[Arc<Progress>], released: u64, always: bool) -> Option<Confirmed> {
+    let (reached, done): (Vec<Reached>, Vec<u64>) = partitions.iter().map(|progress| progress.reached()).unzip();
+    let moved = partitions.iter().zip(&done).any(|(progress, done)| *done != progress.committed());
     if !moved && !always {
-        return;
+        return None;
     }
-    let applied: Vec<(u32, u64)> = done.iter().map(|&(partition, applied, _)| (partition, applied)).collect();
-    match context.store.confirm(&applied).await {
+    match context.store.confirm(&reached).await {
         Ok(Confirmed::Yes) => context.health.ok(checks::STORE),
         Ok(Confirmed::Void) => {
             tracing::warn!(
                 "the store lost a node: what was written since the last commit is checked and written again"
             );
             context.metrics.rewinds.inc();
-            for progress in partitions {
-                go_back(context, progress).await;
-            }
-            return;
+            return Some(Confirmed::Void);
         }
         Err(error) => {
             context.health.degraded(checks::STORE, format!("{error}; the log keeps what is to apply"));
-            return tracing::warn!(%error, "commit left for later");
+            tracing::warn!(%error, "commit left for later");
+            return None;
         }
     }
-    let commits = done.iter().map(|&(partition, _, offset)| Commit { partition, offset, released }).collect();
-    match context.log.commit(commits).await {
+    let commits = partitions.iter().zip(&done);
+    let commits = commits.map(|(progress, &offset)| Commit { partition: progress.partition, offset, released });
+    match context.log.commit(commits.collect()).await {
         Ok(()) => {
             context.health.ok(checks::LOG);
-            for (progress, (_, _, offset)) in partitions.iter().zip(done) {
+            for (progress, offset) in partitions.iter().zip(done) {
                 progress.set_committed(offset);
             }
         }
@@ -92,6 +92,7 @@ async fn commit(context: &Context, partitions: &[Arc<Progress>], released: u64, 
             tracing::warn!(%error, "commit left for later");
         }
     }
+    Some(Confirmed::Yes)
 }
 
 /// Followers go back to the commit, or the applier to where the store misses something.
@@ -100,13 +101,13 @@ async fn go_back(context: &Context, progress: &Progress) {
     loop {
         match context.store.start(progress.partition, committed).await {
             Ok(start) => {
-                if start < committed
+                if start.offset < committed
                     && let Ok(state) = context.log.state(progress.partition).await
-                    && state.start > start
+                    && state.start > start.offset
                 {
-                    context.data_lost(progress.partition, state.start - start);
+                    context.data_lost(progress.partition, state.start - start.offset);
                 }
-                return progress.rewind(start);
+                return progress.begin_again(start);
             }
             Err(error) => tracing::warn!(%error, "what the store has lost is looked for again"),
         }

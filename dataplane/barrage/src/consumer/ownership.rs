@@ -16,7 +16,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, RETRY_AFTER, apply::Applier, commit, follow::Source, progress::Progress, relay::relay};
-use barrage_core::{log::PartitionState, store::StoreError};
+use barrage_core::{
+    log::PartitionState,
+    store::{Start, StoreError},
+};
 
 /// How long a new owner waits for the release by the last one. Nothing depends on it: an owner that goes on is fenced by
 /// its epoch. It saves reading twice what the last owner was about to commit.
@@ -68,7 +71,7 @@ pub(super) async fn own(context: Arc<Context>, partition: u32, owned: Owned, at_
         () = owned.stop.cancelled() => None,
     };
     let Some(Begin { committed, start, rebuild_to }) = begun else { return (partition, epoch, Ended::Released) };
-    tracing::info!(partition, epoch, committed, start, "partition taken");
+    tracing::info!(partition, epoch, committed, start = start.offset, "partition taken");
     let progress = Arc::new(Progress::new(partition, committed, start));
     let source = Arc::new(Source::new(context.log.clone(), partition, committed, context.metrics.clone()));
     context.partitions.insert(&progress);
@@ -92,7 +95,7 @@ struct Begin {
     /// Everything below took full effect.
     committed: u64,
     /// Where the applier begins, below if the store has lost what it confirmed.
-    start: u64,
+    start: Start,
     /// Then up to where the store is filled again.
     rebuild_to: Option<u64>,
 }
@@ -109,8 +112,9 @@ async fn begin(context: &Context, partition: u32, epoch: u64, at_start: bool) ->
                 if at_start || state.committed == 0 || state.released >= epoch || waiting.elapsed() > RELEASE_MAX =>
             {
                 let committed = state.committed.max(state.start);
-                let rebuild_to = (start < state.committed).then_some(state.end);
-                return Begin { committed, start: start.clamp(state.start, committed), rebuild_to };
+                let rebuild_to = (start.offset < state.committed).then_some(state.end);
+                let offset = start.offset.clamp(state.start, committed);
+                return Begin { committed, start: Start { offset, ..start }, rebuild_to };
             }
             Ok(_) => sleep(RELEASE_LOOK_EVERY).await,
             Err(error) => {
@@ -121,11 +125,11 @@ async fn begin(context: &Context, partition: u32, epoch: u64, at_start: bool) ->
     }
 }
 
-async fn state_and_start(context: &Context, partition: u32) -> anyhow::Result<(PartitionState, u64)> {
+async fn state_and_start(context: &Context, partition: u32) -> anyhow::Result<(PartitionState, Start)> {
     let state = context.log.state(partition).await?;
     let start = context.store.start(partition, state.committed).await.map_err(|error: StoreError| error)?;
-    if start < state.start && start < state.committed {
-        context.data_lost(partition, state.start - start);
+    if start.offset < state.start.min(state.committed) {
+        context.data_lost(partition, state.start - start.offset);
     }
     Ok((state, start))
 }

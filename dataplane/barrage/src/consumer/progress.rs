@@ -8,7 +8,11 @@ use std::{
 use tokio::sync::watch;
 
 use super::{outstanding::Outstanding, poll::Slice};
-use barrage_core::{link::Accounted, room::RoomId};
+use barrage_core::{
+    link::Accounted,
+    room::RoomId,
+    store::{Reached, Start},
+};
 
 /// The partitions that a consumer owns.
 #[derive(Default)]
@@ -55,14 +59,17 @@ pub(super) struct Progress {
 struct State {
     /// Offset after the last record applied; not yet safe from a rewind.
     applied: u64,
+    /// Of the start since which it was applied.
+    generation: u64,
     committed: u64,
     outstanding: Outstanding,
 }
 
 impl Progress {
-    /// Everything below `committed` was done before, and everything below `applied` is in the store still.
-    pub(super) fn new(partition: u32, committed: u64, applied: u64) -> Self {
-        let state = State { applied, committed, outstanding: Outstanding::default() };
+    /// Everything below `committed` was done before, and everything below the start is in the store still.
+    pub(super) fn new(partition: u32, committed: u64, start: Start) -> Self {
+        let Start { offset: applied, generation } = start;
+        let state = State { applied, generation, committed, outstanding: Outstanding::default() };
         let (rewinds, _) = watch::channel(Rewind { count: 0, to: applied });
         Self { partition, state: Mutex::new(state), rewinds }
     }
@@ -92,10 +99,17 @@ impl Progress {
 
     /// Offsets after what is applied, and after what may be committed once that is confirmed.
     pub(super) fn done(&self) -> (u64, u64) {
+        let (reached, done) = self.reached();
+        (reached.end, done)
+    }
+
+    /// What is to be confirmed, and the offset after what may be committed then.
+    pub(super) fn reached(&self) -> (Reached, u64) {
         let state = self.lock();
         let done = state.outstanding.first().map_or(state.applied, |first| first.min(state.applied));
         // What was committed before stays: an account that came then does not come again.
-        (state.applied, done.max(state.committed))
+        let reached = Reached { partition: self.partition, end: state.applied, generation: state.generation };
+        (reached, done.max(state.committed))
     }
 
     pub(super) fn committed(&self) -> u64 {
@@ -111,7 +125,17 @@ impl Progress {
     /// What was applied and accounted for since the last commit may be lost: all followers go back there, or the
     /// applier even to `start` where that is lower.
     pub(super) fn rewind(&self, start: u64) {
+        self.go_back(self.lock(), start);
+    }
+
+    /// As [`Self::rewind`]; what is applied from there on is of another generation.
+    pub(super) fn begin_again(&self, start: Start) {
         let mut state = self.lock();
+        state.generation = start.generation;
+        self.go_back(state, start.offset);
+    }
+
+    fn go_back(&self, mut state: MutexGuard<'_, State>, start: u64) {
         let to = start.min(state.committed);
         state.applied = to;
         state.outstanding = Outstanding::default();
@@ -140,7 +164,7 @@ mod tests {
 
     #[test]
     fn the_commit_waits_for_applying_and_for_accounts() {
-        let progress = Progress::new(1, 4, 4);
+        let progress = Progress::new(1, 4, Start { offset: 4, generation: 0 });
         let slice = (RoomId::from("a"), 0);
         progress.expect([(&slice, 4), (&slice, 6)].into_iter());
         assert_eq!(progress.done(), (4, 4));
@@ -154,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_rewind_voids_what_came_since_the_commit_also_what_is_under_way() {
-        let progress = Progress::new(1, 0, 0);
+        let progress = Progress::new(1, 0, Start::default());
         progress.applied(9, 0);
         progress.set_committed(5);
         progress.rewind(u64::MAX);
@@ -163,5 +187,18 @@ mod tests {
         assert_eq!(progress.done(), (5, 5));
         progress.applied(6, 1);
         assert_eq!(progress.done(), (6, 6));
+    }
+
+    #[test]
+    fn until_it_is_begun_again_what_is_applied_is_of_the_generation_before() {
+        let progress = Progress::new(1, 0, Start { offset: 0, generation: 3 });
+        let reached = |end, generation| Reached { partition: 1, end, generation };
+        progress.applied(9, 0);
+        assert_eq!(progress.reached(), (reached(9, 3), 9));
+        progress.set_committed(5);
+        progress.rewind(u64::MAX);
+        assert_eq!(progress.reached(), (reached(5, 3), 5));
+        progress.begin_again(Start { offset: 2, generation: 4 });
+        assert_eq!(progress.reached(), (reached(2, 4), 5));
     }
 }

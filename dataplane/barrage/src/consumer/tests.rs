@@ -19,7 +19,7 @@ use barrage_core::{
     log::NewRecord,
     room::{RoomId, Rooms},
     routes::Table,
-    store::Direction,
+    store::{Direction, Start},
 };
 
 struct Running {
@@ -223,7 +223,7 @@ async fn a_rewind_takes_nobody_forward() {
     let mut registry = Registry::default();
     let log: Log = Arc::new(EmbeddedLog::open(dir.path(), &[0], &mut registry).unwrap());
     let metrics = Metrics::register(&mut registry);
-    let progress = progress::Progress::new(0, 3, 3);
+    let progress = progress::Progress::new(0, 3, Start { offset: 3, generation: 0 });
     let source = Arc::new(follow::Source::new(log, 0, 0, metrics));
     // One fills the store again from the start of the log, the other has come further than what is sure.
     let mut followers = [0, 5].map(|from| source.follow(from, &progress));

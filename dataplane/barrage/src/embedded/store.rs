@@ -23,8 +23,8 @@ use barrage_core::{
     moderation::RoomRules,
     room::RoomId,
     store::{
-        Applied, Confirmed, Direction, HistoryItem, HistoryPage, Ledger, Ranking, SliceBatch, Steps, StoreBackend,
-        StoreError,
+        Applied, Confirmed, Direction, HistoryItem, HistoryPage, Ledger, Ranking, Reached, SliceBatch, Start, Steps,
+        StoreBackend, StoreError,
     },
 };
 
@@ -112,14 +112,14 @@ impl StoreBackend for EmbeddedStore {
     }
 
     /// The commit's `fsync`; what it is of needs no telling.
-    async fn confirm(&self, _: &[(u32, u64)]) -> Result<Confirmed, StoreError> {
+    async fn confirm(&self, _: &[Reached]) -> Result<Confirmed, StoreError> {
         self.write("confirmed", schema::confirm).await.map(|()| Confirmed::Yes)
     }
 
     /// A file that is behind its log's commit was moved away or restored from a copy: what it has is passed over.
-    async fn start(&self, partition: u32, committed: u64) -> Result<u64, StoreError> {
+    async fn start(&self, partition: u32, committed: u64) -> Result<Start, StoreError> {
         let applied_end = self.applied_ends(partition + 1).await?.pop().unwrap_or_default();
-        Ok(if applied_end >= committed { committed } else { 0 })
+        Ok(Start { offset: if applied_end >= committed { committed } else { 0 }, generation: 0 })
     }
 
     /// Nothing is marked as lost here.

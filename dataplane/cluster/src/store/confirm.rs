@@ -4,12 +4,15 @@
 //! master behind a write of its own, on a connection that nothing else uses, because it holds up what comes behind it. It
 //! says nothing of what ran before a failover or a restart, so it counts only while every master still writes the history
 //! (`master_replid`) that it wrote when the last confirmation began. Where one writes another, whoever notices begins a new
-//! generation, and what was written in an earlier one is void, whoever asks: each partition, and whatever else is to be
-//! confirmed, goes by the generation in which it was begun.
+//! generation, and what was written in an earlier one is void, whoever asks. So who writes takes down the generation
+//! before, and has it together with what is to be confirmed.
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use redis::{RedisError, aio::MultiplexedConnection, cmd};
@@ -22,7 +25,7 @@ use super::{
     nodes::{self, Address, Masters, show},
     shared::Shared,
 };
-use barrage_core::store::{Confirmed, StoreError};
+use barrage_core::store::{Confirmed, Reached, Start, StoreError};
 
 const WAIT_MS: u32 = 400;
 
@@ -30,14 +33,8 @@ const WAIT_MS: u32 = 400;
 pub(super) struct Confirmations {
     config: Arc<RedisConfig>,
     state: Mutex<State>,
-    generations: StdMutex<Generations>,
-}
-
-/// How often a master was found to write another history, and in which of these generations partitions were begun.
-#[derive(Default)]
-struct Generations {
-    current: u64,
-    begun: HashMap<u32, u64>,
+    /// How often a master was found to write another history.
+    generation: AtomicU64,
 }
 
 struct State {
@@ -65,7 +62,7 @@ impl Confirmations {
         let confirmations = Self {
             config: Arc::new(config.clone()),
             state: Mutex::new(State { connections: HashMap::new(), known: BTreeSet::new() }),
-            generations: StdMutex::default(),
+            generation: AtomicU64::new(0),
         };
         let mut state = confirmations.state.lock().await;
         confirmations.adopt(&mut state).await?;
@@ -82,43 +79,32 @@ impl Confirmations {
 
     /// The generation that what is written from now on is of.
     pub(super) fn generation(&self) -> u64 {
-        self.generations().current
+        self.generation.load(Ordering::Acquire)
     }
 
-    /// Takes down that a partition is applied from here on, from where its masters are found to be later.
-    fn begin_partition(&self, partition: u32) {
-        let mut generations = self.generations();
-        let current = generations.current;
-        generations.begun.insert(partition, current);
-    }
-
-    fn generations(&self) -> MutexGuard<'_, Generations> {
-        self.generations.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Confirms all that was written since `generation`, and to partitions since they were begun, and leaves `applied`
-    /// with every master as what it has.
+    /// Confirms all that was written since `generation`, and to partitions since those that they are of, and leaves the
+    /// latter with every master as what it has.
     pub(super) async fn confirm(
         &self,
         keys: &Keys,
         generation: u64,
-        applied: &[(u32, u64)],
+        reached: &[Reached],
     ) -> Result<Confirmed, StoreError> {
         let mut state = self.state.lock().await;
         let found = self.find(&mut state).await?;
         if histories(&found) != state.known {
             self.adopt(&mut state).await?;
-            self.generations().current += 1;
+            self.generation.fetch_add(1, Ordering::Release);
         }
-        let is_void = self.generations().are_older(generation, applied);
-        if is_void {
+        let oldest = reached.iter().map(|reached| reached.generation).fold(generation, u64::min);
+        if oldest < self.generation() {
             return Ok(Confirmed::Void);
         }
         let mut tasks = JoinSet::new();
         for mut master in found {
             let mut write = cmd("HSET");
             write.arg(keys.confirmation(master.lowest_slot)).arg("at").arg(barrage_core::clock::unix_ms());
-            for (partition, end) in applied {
+            for Reached { partition, end, .. } in reached {
                 write.arg(field(*partition)).arg(end);
             }
             tasks.spawn(async move {
@@ -193,19 +179,12 @@ impl Confirmations {
     }
 }
 
-impl Generations {
-    fn are_older(&self, generation: u64, applied: &[(u32, u64)]) -> bool {
-        let of = |partition| self.begun.get(partition).copied().unwrap_or_default();
-        generation < self.current || applied.iter().any(|(partition, _)| of(partition) < self.current)
-    }
-}
-
 /// Where a partition is read from: what is committed, or less if a master has less; 0 where it is to be filled again.
-pub(super) async fn start(shared: &Arc<Shared>, partition: u32, committed: u64) -> Result<u64, StoreError> {
+pub(super) async fn start(shared: &Arc<Shared>, partition: u32, committed: u64) -> Result<Start, StoreError> {
     // First of all: what happens to a master from here on makes void what is applied from here on.
-    shared.confirmations.begin_partition(partition);
+    let generation = shared.confirmations.generation();
     if markers::is_lost(shared, partition).await? {
-        return Ok(0);
+        return Ok(Start { offset: 0, generation });
     }
     let masters = nodes::masters(&shared.confirmations.config, &[]).await?;
     let mut start = committed;
@@ -216,7 +195,7 @@ pub(super) async fn start(shared: &Arc<Shared>, partition: u32, committed: u64) 
         let end = end.map_err(|error| failed("read", format!("what is confirmed: {error}")))?;
         start = start.min(end.unwrap_or(start));
     }
-    Ok(start)
+    Ok(Start { offset: start, generation })
 }
 
 async fn find_one(
@@ -246,22 +225,4 @@ fn histories(found: &[Found]) -> BTreeSet<String> {
 
 fn field(partition: u32) -> String {
     format!("p{partition}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_begun_in_an_earlier_generation_is_void() {
-        let mut generations = Generations::default();
-        let all = [(3, 40), (4, 7)];
-        assert!(!generations.are_older(0, &all));
-        generations.current = 1;
-        assert!(generations.are_older(0, &[]), "what is of no partition, too");
-        assert!(!generations.are_older(1, &[]));
-        generations.begun.insert(3, 1);
-        assert!(!generations.are_older(u64::MAX, &all[..1]));
-        assert!(generations.are_older(u64::MAX, &all), "nobody told the other one");
-    }
 }
