@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use moka::future::Cache;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use barrage_core::{
     room::RoomId,
@@ -17,8 +17,9 @@ use barrage_core::{
 const SHARED_FOR: Duration = Duration::from_secs(1);
 /// What is kept of all rooms: the best 10,000 of 200 rooms.
 const KEPT_BYTES_MAX: u64 = 32 << 20;
-/// Rooms that are read at the same time; further ones wait.
+/// Rooms that are read at the same time; further ones wait, so long at the most.
 const READS_MAX: usize = 4;
+const TURN_WITHIN: Duration = Duration::from_secs(3);
 
 pub(crate) struct Rankings {
     kept: Cache<RoomId, Arc<[Scored]>>,
@@ -47,8 +48,10 @@ impl Rankings {
         read: impl Future<Output = Result<Ranking, StoreError>>,
     ) -> Result<Arc<[Scored]>, Arc<StoreError>> {
         let in_turn = async {
-            // Fails only when it is closed, which nobody does.
-            let _turn = self.reads.acquire().await;
+            let Ok(_turn) = timeout(TURN_WITHIN, self.reads.acquire()).await else {
+                let reason = format!("{READS_MAX} rankings are being read, and take longer than {TURN_WITHIN:?}");
+                return Err(StoreError::Storage { doing: "read", reason });
+            };
             Ok(read.await?.scores.into())
         };
         self.kept.try_get_with_by_ref(room, in_turn).await
