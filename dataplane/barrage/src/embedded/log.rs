@@ -31,7 +31,7 @@ use schema::{key, offset_of};
 
 pub use metrics::Metrics;
 
-/// Requests waiting for the writer; each gateway shard has at most one under way.
+/// Requests waiting for the writer; each worker has at most one under way for each partition.
 const REQUEST_QUEUE: usize = 256;
 /// How long records that took full effect stay in the log, and how often that is looked at.
 const KEPT: Duration = Duration::from_secs(60 * 60);

@@ -146,10 +146,18 @@ impl PartitionQueues {
         Ok(Self { client, state })
     }
 
-    /// Takes all records in order, or none. Does not block.
-    pub(super) fn produce(&self, records: Vec<Outgoing>) -> Result<oneshot::Receiver<Outcome>, String> {
+    /// Takes all records in order, or none. Does not block. With `follows`, the number that the lane was given with its
+    /// last records: only where nothing before them was lost.
+    pub(super) fn produce(
+        &self,
+        follows: Option<u64>,
+        records: Vec<Outgoing>,
+    ) -> Result<oneshot::Receiver<Outcome>, String> {
         let mut places = self.state.places();
         let places = &mut places.queues;
+        if follows.is_some_and(|number| !self.may_follow(number, &records, places)) {
+            return Err("what stands before it has failed".into());
+        }
         self.reserve(&records, places)?;
         let (pending, outcome) = Pending::new(records.len());
         let pending = Arc::new(pending);
@@ -171,27 +179,33 @@ impl PartitionQueues {
         Ok(outcome)
     }
 
-    /// Whether records may stand behind what a line of this number was given before them.
-    pub(super) fn may_follow(&self, number: u64, records: &[Outgoing]) -> bool {
+    fn may_follow(&self, number: u64, records: &[Outgoing], places: &HashMap<Place, Queue>) -> bool {
         if number == self.state.number {
             return true;
         }
-        let places = self.state.places();
         let lost = |record: &Outgoing| {
             let place = (Arc::clone(&record.topic), record.partition);
-            places.queues.get(&place).is_some_and(|queue| queue.lost_before)
+            places.get(&place).is_some_and(|queue| queue.lost_before)
         };
         self.state.before.get().is_some_and(|(before, _)| *before == number) && !records.iter().any(lost)
     }
 
-    /// Whether the line before this one, if there was one, has ended.
-    pub(super) fn is_alone(&self) -> bool {
-        self.state.before.get().is_none_or(|(_, ended)| ended.is_cancelled())
+    /// The number for lanes that are given something now: that of the line before while that one has not ended, because
+    /// what it loses can be before theirs.
+    pub(super) fn number_of_lanes(&self) -> u64 {
+        match self.state.before.get() {
+            Some((before, ended)) if !ended.is_cancelled() => *before,
+            _ => self.state.number,
+        }
     }
 
-    /// Leaves this line for another: what it still holds of a partition goes first.
-    pub(super) fn hand_over(&self, next: &Self) {
+    /// Leaves this line for another: what it still holds of a partition goes first. False where it ends as a whole,
+    /// because something was refused.
+    pub(super) fn hand_over(&self, next: &Self) -> bool {
         let mut places = self.state.places();
+        if self.state.broken() {
+            return false;
+        }
         let mut of_next = next.state.places();
         for (place, _) in places.queues.iter().filter(|(_, queue)| !queue.is_empty()) {
             of_next.queues.entry(place.clone()).or_default().kept_back = true;
@@ -199,6 +213,7 @@ impl PartitionQueues {
         // Each line is handed over to once.
         let _set = next.state.before.set((self.state.number, self.state.ended.clone()));
         places.successor = Some(Successor { client: Arc::downgrade(&next.client), state: Arc::clone(&next.state) });
+        true
     }
 
     /// Whether a line that was left holds nothing any more.

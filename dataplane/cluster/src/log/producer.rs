@@ -113,19 +113,18 @@ impl Producer {
             let Some(line) = slot.as_ref() else {
                 return Err("an earlier append failed a moment ago".into());
             };
-            let number = line.state.number;
-            match behind {
-                Behind::Nobody => {}
-                Behind::Begins(lane) => lane.store(number, Ordering::Relaxed),
-                Behind::Follows(lane) if line.may_follow(lane.load(Ordering::Relaxed), &records) => {
-                    // What can still fail before it is of this line.
-                    if line.is_alone() {
-                        lane.store(number, Ordering::Relaxed);
-                    }
-                }
-                Behind::Follows(_) => return Err("what stands before it has failed".into()),
+            // First: what the line before has lost by then is known when the records are taken.
+            let number = line.number_of_lanes();
+            let (lane, follows) = match behind {
+                Behind::Nobody => (None, None),
+                Behind::Begins(lane) => (Some(lane), None),
+                Behind::Follows(lane) => (Some(lane), Some(lane.load(Ordering::Relaxed))),
+            };
+            let produced = line.produce(follows, records);
+            if let (Some(lane), Ok(_)) = (lane, &produced) {
+                lane.store(number, Ordering::Relaxed);
             }
-            (Arc::clone(&line.state), line.produce(records))
+            (Arc::clone(&line.state), produced)
         };
         if state.broken() {
             self.replace(&state);
@@ -185,7 +184,11 @@ impl Producer {
             let mut slot = self.line.lock().unwrap_or_else(PoisonError::into_inner);
             // Something was refused for good meanwhile: the line ends as a whole.
             let Some(line) = slot.take_if(|line| Arc::ptr_eq(&line.state, left)) else { return };
-            line.hand_over(&next);
+            if !line.hand_over(&next) {
+                *slot = Some(line);
+                drop((slot, turn));
+                return self.replace(left);
+            }
             *slot = Some(next);
             line
         };
