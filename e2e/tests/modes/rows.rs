@@ -23,8 +23,8 @@ use crate::{
 
 /// How long nothing is shown where a room stands still.
 const STILL: Duration = Duration::from_secs(4);
-/// How long what was read for one who joined serves others, and a little more.
-const SHARED_PAGE: Duration = Duration::from_millis(300);
+/// How long what was read of a room serves others, and a little more: its ranking for a second.
+const SHARED_PAGE: Duration = Duration::from_millis(1_200);
 /// How long a danmaku is waited for.
 const SHOWN_WITHIN: Duration = Duration::from_secs(20);
 /// Between two looks at what one is told.
