@@ -11,7 +11,10 @@ use barrage_e2e::{
     server::{Options, Server},
     session::Fate,
 };
-use barrage_proto::v1;
+use barrage_proto::{
+    v1,
+    v2::{self, Encoder, pb},
+};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_millis(300);
@@ -47,13 +50,51 @@ fn a_flood_of_heartbeats_is_ended_and_others_are_served() {
     }
 }
 
+/// A message of a client as it goes over the wire, masked with zeros (RFC 6455, section 5.2).
+fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).unwrap();
+    assert!(length < 126, "a longer one has another header");
+    [&[0x80 | opcode, 0x80 | length, 0, 0, 0, 0], payload].concat()
+}
+
+#[test]
+fn a_flood_of_any_kind_of_message_is_ended_and_others_are_served() {
+    let server = Server::start(Options { shards: Some(1), ..Options::default() }).unwrap();
+    let mut other = ClientV2::join(&join(&server, 4_002), 4_002).unwrap();
+    let (mut like, mut newer) = (Vec::new(), Vec::new());
+    Encoder::plain().encode(&pb::Like { count: 1 }, &mut like);
+    v2::Header { code: 0x7e, flags: 0, room: 0, payload_bytes: 0 }.encode(&mut newer);
+    let (text, binary, ping, pong) = (1, 2, 9, 10);
+    let kinds = [
+        ("ping", masked(ping, b"")),
+        ("pong", masked(pong, b"")),
+        ("text", masked(text, b"a")),
+        ("empty", masked(binary, b"")),
+        ("like", masked(binary, &like)),
+        ("newer", masked(binary, &newer)),
+    ];
+    for (number, (kind, message)) in (1..).zip(kinds) {
+        let mut flood = ClientV2::join(&join(&server, 5_000 + number), 5_000 + number).unwrap();
+        // More than a second allows, in one go.
+        let _cut_off = flood.connection().stream().write_all(&message.repeat(4_000));
+        let seq = other.say(kind).unwrap();
+        assert!(matches!(other.wait_fate(seq, PATIENCE).unwrap(), Fate::Acknowledged(_)), "{kind}");
+        let deadline = Instant::now() + PATIENCE;
+        let counted = format!("disconnects_total{{reason=\"Flood\"}} {number}");
+        while !server.api().get("/metrics").unwrap().body.contains(&counted) {
+            assert!(Instant::now() < deadline, "{kind} goes on");
+            std::thread::sleep(SILENCE);
+        }
+    }
+}
+
 #[test]
 fn hostile_numbers_in_the_http_api_get_a_problem() {
     let server = Server::start(Options::default()).unwrap();
     let mut sender = ClientV2::join(&join(&server, 1), 1).unwrap();
     let seq = sender.say("something to page through").unwrap();
     sender.wait_fate(seq, PATIENCE).unwrap();
-    // Cursors at offsets that none can have, and one of a partition that the room does not live in. offset there is, and one of a partition that the room does not live in.
+    // Cursors at offsets that none can have, and one of a partition that the room does not live in.
     for (path, status) in [
         ("history?after=Cg0YgICAgICAgICAASAB", 400),
         ("history?after=Cg0Y____________ASAB", 400),

@@ -85,7 +85,7 @@ struct Successor {
 }
 
 /// Topic and partition.
-type Place = (Arc<str>, u32);
+pub(super) type Place = (Arc<str>, u32);
 
 /// What goes to one place: a batch under way, and what makes the next one. librdkafka would let a second batch be under
 /// way only behind one of few records, and its threads spin while something waits for that.
@@ -216,9 +216,11 @@ impl PartitionQueues {
         true
     }
 
-    /// Whether a line that was left holds nothing any more.
-    pub(super) fn is_drained(&self) -> bool {
-        self.state.places().queues.values().all(Queue::is_empty)
+    /// Topics and partitions of which a line that was left still holds something.
+    pub(super) fn standing(&self) -> Vec<Place> {
+        let places = self.state.places();
+        let standing = places.queues.iter().filter(|(_, queue)| !queue.is_empty());
+        standing.map(|(place, _)| place.clone()).collect()
     }
 
     /// Counts the records in, if there is room. A partition may have half as much as all leave free: those that take

@@ -50,9 +50,9 @@ const LEAVE_LOOK_EVERY: Duration = Duration::from_millis(10);
 pub(super) enum Behind<'a> {
     /// It is on its own.
     Nobody,
-    /// It begins a lane, and says by which line.
+    /// It begins a lane, whose number is kept here.
     Begins(&'a AtomicU64),
-    /// It goes by the lane's line or not at all.
+    /// It goes only where nothing before it in the lane was lost.
     Follows(&'a AtomicU64),
 }
 
@@ -164,7 +164,6 @@ impl Producer {
             return;
         }
         self.metrics.producer_replaced();
-        tracing::warn!("a partition takes nothing; what waits for it is given up and its senders are told to retry");
         let (producer, left) = (Arc::clone(self), Arc::clone(left));
         tokio::task::spawn_blocking(move || producer.change_over(&left));
     }
@@ -193,9 +192,11 @@ impl Producer {
             line
         };
         let until = Instant::now() + LEAVE_WITHIN;
-        while !line.is_drained() && !left.broken() && Instant::now() < until {
+        while !line.standing().is_empty() && !left.broken() && Instant::now() < until {
             thread::sleep(LEAVE_LOOK_EVERY);
         }
+        let partitions = line.standing();
+        tracing::warn!(?partitions, "take nothing: what waits for them is given up, senders are told to retry");
         line.end();
     }
 
@@ -206,17 +207,14 @@ impl Producer {
             drop(slot);
             self.metrics.producer_replaced();
             tracing::warn!("records were refused or not acknowledged; senders are told to retry");
-            let producer = Arc::clone(self);
+            let (producer, weak) = (Arc::clone(self), Arc::downgrade(self));
             tokio::task::spawn_blocking(move || {
                 // A line that was left for this one ends first: what the next one is given must not overtake it.
                 let turn = producer.ending.lock().unwrap_or_else(PoisonError::into_inner);
                 line.end();
                 drop(turn);
-                let producer = {
-                    let held = producer;
-                    Arc::downgrade(&held)
-                };
-                reopen(&producer);
+                drop(producer);
+                reopen(&weak);
                 drop(line);
             });
         }

@@ -153,12 +153,13 @@ mod tests {
     async fn a_token_is_taken_from_wherever_a_client_can_put_it() {
         let gateway = gateway();
         let token = token(&gateway, "demo");
-        let bearer = format!("Bearer {token}");
+        let [bearer, small] = ["Bearer", "bearer"].map(|scheme| format!("{scheme} {token}"));
         let hidden = format!("barrage.v2, bearer.{token}");
         let moderator = Identity { user: 7, role: Role::Moderator, send: true };
         for (query, headers) in [
             (format!("?token={token}"), HeaderMap::new()),
             (String::new(), headers(&[(AUTHORIZATION, &bearer)])),
+            (String::new(), headers(&[(AUTHORIZATION, &small)])),
             (String::new(), headers(&[(SEC_WEBSOCKET_PROTOCOL, &hidden)])),
         ] {
             let checked = enters(&gateway, "demo", &query, &headers).ok().unwrap();
